@@ -1,6 +1,6 @@
-"""seq2attn: sequence-to-sequence models with attention, to train, run and look into.
+"""seq2attn: train, run and explain sequence-to-sequence models with attention.
 
-Importing this package is cheap: torch and the rest are imported by the first `load`.
+Importing this package is cheap. The first `load` imports torch and the rest.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ def load(
 ) -> Translator | Captioner:
     """A trained run, ready to translate text or to describe images.
 
-    `run` is a run directory; several, joined by commas, are an ensemble. `device` is auto, cpu, cuda or
+    `run` is a run directory. Several, joined by commas, are an ensemble. `device` is auto, cpu, cuda or
     cuda:N. `precision` is auto, fp32, bf16 or fp16. `settings` change the run's settings, as in
-    `["model.attention.temperature=2"]`: those that change no shape of a parameter. `allow_code` allows the
-    run to import and call the function named in its `model.encoder.backbone`: only for runs that you trust.
-    `processes` computes large calls on a CPU in processes instead of threads. That is faster and gives the
-    same bits; the processes end with `close()`. Do not use it where other threads of the program compute.
+    `["model.attention.temperature=2"]`. A setting that changes the shape of a parameter is refused.
 
-    Raises `seq2attn.errors.UserError` when the run is missing, incomplete, damaged or from a newer version,
-    and `UsageError` for settings that do not suit it.
+    `allow_code` allows the run to import and call the function named in its `model.encoder.backbone`. Use it
+    only for runs that you trust. With `processes`, large calls on a CPU run in processes instead of threads.
+    That is faster and gives the same bits. The processes end with `close()`. Do not use it if other threads
+    of the program compute.
+
+    Raises `seq2attn.errors.UserError` if the run is missing, incomplete, damaged or from a newer version, and
+    `UsageError` for settings that do not fit it.
     """
     from seq2attn import inference
 

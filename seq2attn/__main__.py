@@ -1,6 +1,4 @@
-"""`seq2attn` and `python -m seq2attn` start here: the command line, with Ctrl-C heard from the first import
-on.
-"""
+"""Entry point of `seq2attn` and `python -m seq2attn`. Ctrl-C is handled from the first import on."""
 
 import sys
 

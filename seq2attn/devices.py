@@ -1,6 +1,6 @@
-"""Where and in which number format to compute: the device by name; fp32, bf16 or fp16; the memory allocator.
+"""The device to compute on, the number format (fp32, bf16 or fp16), and the memory allocator.
 
-It knows the machine, and no model.
+This module knows the machine, and no model.
 """
 
 import ctypes
@@ -19,9 +19,9 @@ FLOATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def find_device(name: str) -> torch.device:
-    """The device of that name: auto, cpu, cuda or cuda:N; auto is the first CUDA device, or the CPU.
+    """The device with that name: auto, cpu, cuda or cuda:N. auto is the first CUDA device, or else the CPU.
 
-    Raises UsageError for another name, UserError where there is no such device.
+    Raises UsageError for another name, and UserError if the machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
@@ -46,7 +46,7 @@ def find_device(name: str) -> torch.device:
 
 
 def find_format(precision: Precision, device: torch.device) -> Format:
-    """The number format of a precision: auto is bf16 where the device computes it in hardware, else fp32."""
+    """The number format of a precision. "auto" is bf16 if the device has it in hardware, otherwise fp32."""
     if precision != "auto":
         return precision
     in_hardware = (
@@ -56,7 +56,7 @@ def find_format(precision: Precision, device: torch.device) -> Format:
 
 
 def _cpu_has_bf16() -> bool:
-    # torch answers by private functions, which may disappear; the kernel lists flags on Linux alone.
+    # torch answers only by private functions, which may disappear. The kernel lists flags only on Linux.
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     functions = [getattr(torch.cpu, name) for name in names if hasattr(torch.cpu, name)]
     if functions:
@@ -66,16 +66,16 @@ def _cpu_has_bf16() -> bool:
 
 
 def autocast(device: torch.device, format: Format) -> AbstractContextManager[object]:
-    """The context in which the forward pass runs in that format."""
+    """A context in which the forward pass runs in that number format."""
     return nullcontext() if format == "fp32" else torch.autocast(device.type, FLOATS[format])
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the process instead of returning it to the system.
+    """Make glibc keep freed memory for the process instead of returning it to the system.
 
-    By default every tensor of more than some megabytes is mapped anew, and each of its pages faults and is
-    zeroed at first touch: at every step that costs up to a third of the time of the largest products. Other C
-    libraries stay as they are.
+    By default, glibc maps every tensor of several megabytes anew. Each of its pages then causes a page fault
+    and is zeroed at the first access. At every step that costs up to a third of the time of the largest
+    matrix products. Other C libraries stay as they are.
     """
     M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
     _glibc("mallopt", M_MMAP_THRESHOLD, 1 << 30)
@@ -83,9 +83,9 @@ def keep_freed_memory() -> None:
 
 
 def trim_heap() -> None:
-    """Return free memory to the system, in a fraction of a second.
+    """Make glibc return free memory to the system. It takes a fraction of a second.
 
-    Batches of many shapes leave pieces that fit none of the next batches, gigabytes of them in an hour.
+    Batches of many shapes leave free blocks that fit none of the next batches: gigabytes in an hour.
     """
     _glibc("malloc_trim", 0)
 
@@ -95,6 +95,6 @@ def _glibc(function: str, *arguments: int) -> None:
         return
     try:
         c_function = getattr(ctypes.CDLL("libc.so.6"), function)
-    except (OSError, AttributeError):  # musl has none of these
+    except (OSError, AttributeError):  # musl does not have these functions
         return
     c_function(*arguments)

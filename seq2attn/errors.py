@@ -1,15 +1,15 @@
-"""Errors that the user can mend: each is one line that names the file, line or setting, and the way out.
+"""Errors that the user can fix. Each is one line that names the file, line or setting, and the way out.
 
-The command line prints the message alone and exits with `exit_code`; any other exception that escapes is a
-defect of the program.
+The command line prints only the message and exits with `exit_code`. Any other exception is a defect of the
+program.
 
-A library error names an argument or setting, never a flag with dashes. An argument that is wrong comes
-first in the message and is repeated as `setting`; any other argument stands in backquotes:
+The error of a library function names an argument or a setting, never a flag with dashes. An argument that is
+wrong comes first in the message and is repeated as `setting`. Any other argument stands in backquotes:
 
     raise UsageError("device gpu: choose auto, cpu, cuda or cuda:N", setting="device")
     raise UserError(f"{path}: a run is here already; continue it with `resume`")
 
-The command line prints `--device gpu: ...` and `... continue it with --resume`: `with_flags` below.
+The command line prints `--device gpu: ...` and `... continue it with --resume`: see `with_flags`.
 """
 
 import re
@@ -17,9 +17,9 @@ from collections.abc import Collection
 
 
 class UserError(Exception):
-    """Work failed for a reason that the user can mend: a missing file, a damaged run, a full disk.
+    """The work failed for a reason that the user can fix: a missing file, a damaged run, a full disk.
 
-    `setting` is the argument or setting at fault, where there is one.
+    `setting` is the wrong argument or setting, if there is one.
     """
 
     exit_code = 1
@@ -36,10 +36,10 @@ class UsageError(UserError):
 
 
 def with_flags(error: UserError, flags: Collection[str]) -> str:
-    """The message of the error for a command that has these `flags`, as `--device` and `--follow-links`.
+    """The message of the error, for a command that has these `flags`, such as `--device`.
 
-    The setting at the start, and names in backquotes, are written as flags where the command has them; all
-    others stay.
+    The setting at the start and names in backquotes are written as flags if the command has them. Other names
+    stay.
     """
 
     def flag(name: str) -> str | None:

@@ -1,20 +1,20 @@
 """Writing files and folders: each is complete under its name, or does not exist.
 
-    with replace_file(path) as file: ...      bytes, as they come
+    with replace_file(path) as file: ...      for bytes
     with replacing(path) as new: ...          a path for a library that writes by itself
     with replace_folder(path) as new: ...     an empty folder to fill; one process at a time
-    write(path, content)                      all at once
+    write(path, content)                      for content that is complete
 
-New content is written in a private folder beside its place, `.NAME.partial`, and is renamed once it is
-complete and on the disk. Until then the old content stays, even if the process is killed. A file that is
-replaced keeps its mode and its owner. A symbolic link stays a link, and its target is replaced. Devices,
-pipes and open descriptors (/dev/stdout) are opened and written directly. Of several hard links to a file,
-only the named one gets the new content.
+New content is written in a private folder beside its place, `.NAME.partial`. Once it is complete and on the
+disk, it is renamed. Until then the old content stays, even if the process is killed. A file that is replaced
+keeps its mode and its owner. A symbolic link stays a link, and its target is replaced. Devices, pipes and
+open descriptors (/dev/stdout) are opened and written directly. Of several hard links to a file, only the
+named one gets the new content.
 
-A process locks its private folder while it runs. The next process that writes the same name, or `sweep`,
-removes the private folder of a killed process; a folder that it had moved aside comes back to its place.
+A process locks its private folder while it runs. If the process is killed, the next process that writes the
+same name, or `sweep`, removes its private folder. A folder that it had moved aside comes back to its place.
 Nothing else is removed: neither the work of another process nor a file of the user, whatever its name. On a
-file system without locks nothing is swept. Some shared file systems lock only within one machine, so the
+file system without locks, nothing is removed. Some shared file systems lock only within one machine. So the
 private folder of a process of another machine is removed after a day without a change.
 """
 
@@ -36,13 +36,13 @@ from typing import IO, Any
 from seq2attn import locks
 from seq2attn.errors import UserError
 
-MARK = "seq2attn"  # a file in each private folder: its process, and the name it is for
+MARK = "seq2attn"  # a file in each private folder, with its process and the name of the file to write
 ENDING = ".partial"
 _NEW, _OLD = "new", "old"
-# Sticky, as no other program makes a folder of one's own: this tells ours even before a mark is in it.
+# The sticky bit, which no other program sets on a private folder, marks ours even before it has a mark.
 _PRIVATE = 0o1700
-_LONGEST = 255  # bytes of a name
-_NUMBERS = 8  # private folders checked for one name; if all are in use, the name is random
+_LONGEST = 255  # bytes of a file's name, at most
+_NUMBERS = 8  # private folders that are tried for one name; if all are in use, the name is random
 _DESCRIPTORS = re.compile(r"/proc/(\d+)(?:/task/\d+)?/fd")
 _QUIET = 24 * 3600  # seconds without a change, after which a process of another machine counts as ended
 _LOOK = 0.2  # seconds between two checks whether another process has ended
@@ -51,8 +51,8 @@ _LOOK = 0.2  # seconds between two checks whether another process has ended
 class ConcurrentWrite(UserError):
     """Another process is writing the same folder, or has just written it.
 
-    `holder` is the private folder of that process, and `maker` its name, while it still runs. Both processes'
-    files stay as they are.
+    While it runs, `holder` is its private folder and `maker` its name. The files of both processes stay as
+    they are.
     """
 
     def __init__(self, message: str, holder: Path | None = None, maker: str = "") -> None:
@@ -65,7 +65,7 @@ class ConcurrentWrite(UserError):
             time.sleep(_LOOK)
 
 
-# What is written
+# Writing
 
 
 def write(path: Path, content: bytes, way: str | None = None) -> None:
@@ -84,8 +84,8 @@ def replace_file(
     """A new file that replaces `path` if the body succeeds, and is removed otherwise.
 
     If the body fails or is interrupted, `on_partial` gets the path of a new file beside `path` with the
-    content up to then. It is not called if the content is empty. Raises UserError, naming `path`, if the file
-    cannot be written.
+    content up to then. It is not called if there is no content. Raises UserError, which names `path`, if the
+    file cannot be written.
     """
     with refused(path, way):
         place = _place(path)
@@ -111,18 +111,17 @@ def replace_file(
             if on_partial is not None and maker == os.getpid() and new.exists() and new.stat().st_size:
                 with refused(path, way):
                     partial = _keep(new, place, folder)
-                beside = partial.parent == Path(
-                    os.path.realpath(path.parent)
-                )  # not so where `path` is a link
+                beside = partial.parent == Path(os.path.realpath(path.parent))  # not if `path` is a link
                 on_partial(path.with_name(partial.name) if beside else partial)
             raise
 
 
 @contextmanager
 def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
-    """A path with the ending of `path` to write a file at: the file replaces `path` if the body succeeds.
+    """A path at which to write a file. The file replaces `path` if the body succeeds.
 
-    An OSError of the body counts as a failure to write. Raises UserError, naming `path`.
+    The path has the ending of `path`. An OSError of the body counts as a failure to write. Raises UserError,
+    which names `path`.
     """
     with refused(path, way):
         place = _place(path)
@@ -136,15 +135,16 @@ def replacing(path: Path, way: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path, check: Callable[[], None], way: str | None = None) -> Iterator[Path]:
-    """An empty folder to fill: it replaces `path` if the body succeeds, and is removed otherwise.
+    """An empty folder to fill. It replaces `path` if the body succeeds, and is removed otherwise.
 
-    `check` raises if the present content of `path` must not be replaced. It is called twice: first, and again
-    under the lock. Raises ConcurrentWrite if another process is writing that folder, or has changed it by the
-    end of the body; UserError, naming `path`, if it cannot be written. Errors of the body pass unchanged.
+    `check` raises if the present content of `path` must not be replaced. It is called first, and again under
+    the lock. Raises ConcurrentWrite if another process is writing that folder, or has changed it by the end
+    of the body, and UserError, which names `path`, if it cannot be written. Errors of the body pass
+    unchanged.
     """
     place = Path(os.path.realpath(path))
     sweep(place.parent)
-    check()  # before anything is made: what is refused leaves no trace
+    check()  # before anything is created, so that a refusal leaves no trace
     with refused(path, way):
         place.parent.mkdir(parents=True, exist_ok=True)
     with _private_folder(place, path, way, alone=True) as folder:
@@ -159,7 +159,7 @@ def replace_folder(path: Path, check: Callable[[], None], way: str | None = None
 
 
 def sweep(folder: Path) -> None:
-    """Remove the private folders that killed processes left in `folder`."""
+    """Remove the private folders that killed processes have left in `folder`."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if name.startswith(".") and name.endswith(ENDING):
@@ -167,21 +167,21 @@ def sweep(folder: Path) -> None:
 
 
 def is_left_of(name: str, known: set[str]) -> bool:
-    """Whether a file of that name in a folder is the private folder of one of the `known` names."""
+    """Whether `name` is the private folder of a file with one of the `known` names."""
     match = re.fullmatch(rf"\.(.+?)(?:\.\d+)?{re.escape(ENDING)}", name)
     return match is not None and match[1] in known
 
 
-# How it takes its place
+# Replacing the old content
 
 
 def _place(path: Path) -> Path | None:
-    """The path of the file with links resolved; None for a device, a pipe or a descriptor.
+    """The path of the file after all links; None for a device, a pipe or a descriptor.
 
     Raises OSError if it cannot be replaced.
     """
     place = os.path.join(os.getcwd(), path)
-    for _ in range(40):  # as many links as Linux follows
+    for _ in range(40):  # Linux follows this many links
         parent, name = os.path.split(place)
         parent = os.path.realpath(parent)
         place = os.path.join(parent, name)
@@ -200,14 +200,14 @@ def _place(path: Path) -> Path | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(facts.st_mode):
         return None
-    if not os.access(place, os.W_OK):  # renaming would not ask
+    if not os.access(place, os.W_OK):  # a rename would not check it
         number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
         raise OSError(number, os.strerror(number))
     return Path(place)
 
 
 def _open_as_it_is(path: Path) -> int:
-    """A duplicate of a descriptor of this process (/dev/stdout), at its position; others are opened."""
+    """Open a device or a pipe. Of a descriptor of this process (/dev/stdout), a duplicate at its position."""
     place = os.path.join(os.path.realpath(path.parent), path.name)
     for _ in range(40):
         parent, name = os.path.split(place)
@@ -227,13 +227,15 @@ def _put(new: Path, place: Path, folder: Path) -> None:
 
 
 def _dress(new: Path, place: Path, folder: Path) -> None:
-    """Bring the file to the disk, with the mode and owner of the one that it replaces, or of any new file."""
+    """Bring the file to the disk. It gets the mode and owner of the file that it replaces, or of a new
+    file.
+    """
     descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):  # not every file system has modes
+        with suppress(OSError):  # some file systems have no modes
             if place.exists():
                 _dress_like(descriptor, place)
-            else:  # some libraries hide from others what they write
+            else:  # some libraries write files that others cannot read
                 os.fchmod(descriptor, stat.S_IMODE((folder / MARK).stat().st_mode))
         _flush(descriptor)
     finally:
@@ -250,7 +252,7 @@ def _dress_like(descriptor: int, old: Path) -> None:
             try:
                 os.fchown(descriptor, -1, facts.st_gid)
             except OSError:
-                mode &= 0o707 | (mode & 7) << 3  # another group: it may do what everybody may
+                mode &= 0o707 | (mode & 7) << 3  # another group, which gets the rights of all others
     os.fchmod(descriptor, mode)
     if hasattr(os, "listxattr"):
         for name in os.listxattr(old):
@@ -267,15 +269,15 @@ def _flush(descriptor: int) -> None:
             errno.EINVAL,
             errno.ENOTSUP,
             errno.EBADF,
-        ):  # what some network file systems say to it
+        ):  # errors of some network file systems
             raise
 
 
 def _sync(folder: Path) -> None:
-    """The new name itself must reach the disk before anything relies on it."""
+    """Bring the new name to the disk, before anything relies on it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # a folder may be written to and not be read
+    except OSError:  # the folder may be writable and not readable
         return
     try:
         _flush(descriptor)
@@ -284,7 +286,7 @@ def _sync(folder: Path) -> None:
 
 
 def _keep(new: Path, place: Path, folder: Path) -> Path:
-    """Move a partial file to an unused name beside `place`; return it."""
+    """Move a partial file to an unused name beside `place`, and return that name."""
     _dress(new, place, folder)
     for number in itertools.count(1):
         ending = ENDING if number == 1 else f"{ENDING}-{number}"
@@ -293,7 +295,7 @@ def _keep(new: Path, place: Path, folder: Path) -> Path:
             os.link(new, name, follow_symlinks=False)
         except FileExistsError:
             continue
-        except OSError:  # no hard links here
+        except OSError:  # this file system has no hard links
             try:
                 os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             except FileExistsError:
@@ -318,7 +320,7 @@ def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | 
     if before is not None and place.exists():
         with suppress(OSError):
             new.chmod(stat.S_IMODE(place.stat().st_mode))
-        os.rename(place, folder / _OLD)  # `_remove` returns it if the new one does not come
+        os.rename(place, folder / _OLD)  # `_remove` moves it back if the new one does not come
         if _identity(folder / _OLD) != before:
             raise changed
     elif before is not None or os.path.lexists(place):
@@ -333,7 +335,7 @@ def _put_folder(new: Path, place: Path, folder: Path, before: tuple[int, ...] | 
 
 
 def _identity(place: Path) -> tuple[int, ...] | None:
-    """Device, inode and modification time of a folder; None if there is none."""
+    """Device, inode and modification time of a folder; None if it does not exist."""
     try:
         facts = place.stat()
     except FileNotFoundError:
@@ -354,7 +356,7 @@ def _private_folder(place: Path, path: Path, way: str | None, alone: bool = Fals
             _sign(folder, place)
         yield folder
     finally:
-        if os.getpid() == maker:  # not in a child that was forked meanwhile
+        if os.getpid() == maker:  # not in a child process that was forked meanwhile
             _remove(folder)
             locks.let_go(descriptor)
 
@@ -362,7 +364,7 @@ def _private_folder(place: Path, path: Path, way: str | None, alone: bool = Fals
 def _create_private(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
     """A new private folder for `place`, and a descriptor with its lock.
 
-    Private folders of ended processes are removed. With `alone`, raises ConcurrentWrite if one is in use.
+    The private folders of ended processes are removed. With `alone`, raises ConcurrentWrite if one is in use.
     """
     if not place.parent.exists():
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {path.parent}", str(path))
@@ -383,20 +385,20 @@ def _create_private(place: Path, path: Path, alone: bool) -> tuple[Path, int]:
         folder = folder or place.with_name(_short(f".{place.name}", f".{os.urandom(4).hex()}{ENDING}"))
         try:
             os.mkdir(folder, _PRIVATE)
-        except FileExistsError:  # somebody was faster
+        except FileExistsError:  # another process was faster
             continue
         with suppress(FileNotFoundError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with suppress(OSError):  # no locks here
+            with suppress(OSError):  # this file system has no locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             if locks.is_at(folder, descriptor):
                 locks.keep(descriptor)
                 return folder, descriptor
-            os.close(descriptor)  # it was taken for a leftover before it was locked
+            os.close(descriptor)  # another process removed it before it was locked
 
 
 def _sign(folder: Path, place: Path) -> None:
-    """Write the mark: the process and the name. Its mode is the default mode of new files here."""
+    """Write the mark: the process and the name. Its mode is the default mode of new files in this place."""
     descriptor = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         os.write(descriptor, f"{locks.own_name()}\n".encode() + os.fsencode(place.name))
@@ -405,9 +407,9 @@ def _sign(folder: Path, place: Path) -> None:
 
 
 def _clear(folder: Path) -> str | bool:
-    """Remove a private folder whose process is gone.
+    """Remove a private folder whose process has ended.
 
-    Returns True if nothing is there now, False if it is not ours to remove, or the name of the process that
+    Returns True if nothing is there now, False if it must not be removed, or the name of the process that
     works in it.
     """
     try:
@@ -440,7 +442,7 @@ def _clear(folder: Path) -> str | bool:
 
 
 def _may_be_elsewhere(folder: Path) -> bool:
-    """Whether a process of another machine created it and may still work in it."""
+    """Whether a process of another machine created the folder and may still work in it."""
     maker = _maker(folder)
     if not maker or maker.partition(" on ")[2] == locks.own_name().partition(" on ")[2]:
         return False
@@ -457,14 +459,14 @@ def _maker(folder: Path) -> str:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a private folder; a folder that was moved into it goes back to its place, if that is free."""
+    """Remove a private folder. A folder that was moved into it goes back to its place, if that is free."""
     with suppress(OSError):
         if (old := folder / _OLD).exists():
             name = os.fsdecode((folder / MARK).read_bytes().split(b"\n", 1)[1])
             if name and os.sep not in name and not os.path.lexists(folder.with_name(name)):
                 os.rename(old, folder.with_name(name))
     with suppress(OSError):
-        for entry in os.listdir(folder):  # the mark last: what a removal that is cut leaves is still ours
+        for entry in os.listdir(folder):  # the mark last, so an interrupted removal leaves it
             if entry != MARK:
                 _remove_whole(folder / entry)
         with suppress(FileNotFoundError):
@@ -480,7 +482,10 @@ def _remove_whole(path: Path) -> None:
 
 
 def _short(name: str, ending: str) -> str:
-    """The name with the ending; a name too long for a file system is cut and gets a hash of the whole."""
+    """The name with the ending.
+
+    A name that is too long for a file system is cut and gets a hash of the whole.
+    """
     whole = os.fsencode(name)
     if len(whole) + len(ending) <= _LONGEST:
         return name + ending
@@ -488,7 +493,7 @@ def _short(name: str, ending: str) -> str:
     return whole[: _LONGEST - len(mark) - len(ending)].decode("utf-8", "ignore") + mark + ending
 
 
-# What is said when it cannot be written
+# Errors
 
 
 class _Raw(io.FileIO):
@@ -519,9 +524,9 @@ _WAYS = {
 
 @contextmanager
 def refused(path: Path, way: str | None = None) -> Iterator[None]:
-    """Turn an OSError of the body into one line that names `path`.
+    """Turn an OSError of the body into a UserError of one line that names `path`.
 
-    A pipe without a reader stays what it is.
+    A pipe without a reader stays a BrokenPipeError.
     """
     try:
         yield
@@ -533,7 +538,10 @@ def refused(path: Path, way: str | None = None) -> Iterator[None]:
 
 
 def refusal(path: Path, error: Exception, way: str | None = None) -> UserError:
-    """One line: `path`, why it cannot be written, and the way out (`way`, or the usual one for the cause)."""
+    """A UserError of one line: `path`, why it cannot be written, and the way out.
+
+    `way` is the way out; None: the usual one for that cause.
+    """
     number = number_of(error)
     own = error.strerror if isinstance(error, OSError) and error.errno == errno.ENOENT else None
     reason = (own or os.strerror(number)) if number else " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,6 @@
-"""A lock file that one process holds, and that the system releases when the process ends, however it ends.
+"""A lock file that one process holds. The system releases the lock when the process ends, however it ends.
 
-It knows no run and no corpus.
+This module knows no run and no corpus.
 """
 
 import errno
@@ -14,31 +14,31 @@ from pathlib import Path
 
 
 class Held(Exception):
-    """Another process holds the lock; the message is its name, as far as that is known."""
+    """Another process holds the lock. The message is its name, as far as that is known."""
 
 
-_held: set[int] = set()  # descriptors of this process
+_held: set[int] = set()  # descriptors with a lock of this process
 
 
 def keep(descriptor: int) -> None:
-    """Note that a lock of this process is on that descriptor, so that a forked child closes it."""
+    """Note that this process has a lock on that descriptor, so that a forked child closes it."""
     _held.add(descriptor)
 
 
 def is_kept(descriptor: int) -> bool:
-    """Whether the descriptor is noted; in a forked child it is not, and it is closed there."""
+    """Whether the descriptor is noted. In a forked child it is not, and it is closed."""
     return descriptor in _held
 
 
 def let_go(descriptor: int) -> None:
-    """Close a noted descriptor, which releases the lock; in a forked child it is closed already."""
+    """Close a noted descriptor, which releases the lock. In a forked child it is closed already."""
     if descriptor in _held:
         _held.discard(descriptor)
         os.close(descriptor)
 
 
 def own_name() -> str:
-    """The name of this process for others that find its lock."""
+    """The name of this process, for others that find its lock."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
@@ -51,7 +51,10 @@ def is_at(path: Path, descriptor: int) -> bool:
 
 
 def _let_go_in_child() -> None:
-    """A child has a copy of each descriptor: through it the lock would outlive the process that took it."""
+    """Close the copies of the descriptors in a child.
+
+    Through them the lock would outlive the process that took it.
+    """
     for descriptor in _held:
         with suppress(OSError):
             os.close(descriptor)
@@ -63,11 +66,11 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 
 @contextmanager
 def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock whose file is `path`, which is created and, at the end, removed.
+    """Hold the lock whose file is `path`. The file is created, and removed at the end.
 
-    With `wait`, waits for the process that holds it; without, raises Held. Raises OSError where the file
-    cannot be created, or something that is no file is there. The lock is advisory (`flock`): it keeps out
-    processes that ask for it. A crash leaves at most a file that locks nothing.
+    If another process holds the lock, this waits for it or, without `wait`, raises Held. Raises OSError if
+    the file cannot be created, or if something else than a file is there. The lock is advisory (`flock`): it
+    keeps out only processes that ask for it. A crash leaves at most a file that locks nothing.
     """
     descriptor = _locked(path, wait)
     keep(descriptor)
@@ -76,14 +79,14 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
         os.write(descriptor, f"{own_name()}\n".encode())
         yield
     finally:
-        if is_kept(descriptor):  # else: a child that was forked meanwhile
+        if is_kept(descriptor):  # not in a child process that was forked meanwhile
             with suppress(OSError):
-                path.unlink()  # before the release: whoever has opened the file by then sees that it is gone
+                path.unlink()  # before the release, so others see that it is gone
             let_go(descriptor)
 
 
 def holder(path: Path) -> str | None:
-    """The process that holds the lock whose file is `path`, as in Held, or None. Creates no file."""
+    """The process that holds the lock whose file is `path`, as in Held, or None. It creates no file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -108,7 +111,7 @@ def _locked(path: Path, wait: bool) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, flags, 0o666)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe, which must stay as it is
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # such as a pipe, which must stay as it is
                 raise OSError(errno.EINVAL, "not a regular file", str(path))
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_at(path, descriptor):
@@ -120,4 +123,4 @@ def _locked(path: Path, wait: bool) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its holder removed the file between our opening it and our locking it
+        os.close(descriptor)  # its holder removed the file between our open and our lock

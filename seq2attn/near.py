@@ -1,18 +1,18 @@
-"""Near spellings of a word among known names; words that merely share some letters are not near.
+"""Similar spellings of a word among known names. Words that merely share some letters are not similar.
 
-A leaf: it knows no name of its own.
+This module has no names of its own.
 """
 
 from collections.abc import Iterable
 
-MOST = 2  # letters that differ: changed, missing, extra, or two exchanged
-SHARE = 3  # at most one letter in so many
+MOST = 2  # letters that may differ: changed, missing, extra, or two exchanged
+SHARE = 3  # at most one letter in this many may differ
 
 
 def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
     """The names nearest to `word`, all equally near, at most `most` of them.
 
-    Two letters may differ, and a third of the letters; capitals, "-" and "_" count for nothing.
+    Two letters may differ, but no more than a third of the letters. Capitals, "-" and "_" do not count.
     """
     typed = _plain(word)
     by_distance: dict[int, list[str]] = {}
@@ -25,9 +25,9 @@ def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
 
 
 def distance(one: str, other: str) -> int:
-    """Letters to change, add, drop or exchange with a neighbour (Damerau) to turn one word into the other.
+    """The number of letters to change, add, drop or exchange to turn one word into the other (Damerau).
 
-    A distance above MOST is any number above MOST.
+    Two neighbours are exchanged. A distance above MOST is any number above MOST.
     """
     if abs(len(one) - len(other)) > MOST:
         return MOST + 1

@@ -1,9 +1,9 @@
-"""Items that a thread makes before they are needed, a bounded number of them ahead.
+"""Items that a thread computes before they are needed, a bounded number of them ahead.
 
     with Prefetch(items, ahead=4) as ready:
         for item in ready: ...
 
-It knows nothing of what the items are.
+This module does not know what the items are.
 """
 
 import queue
@@ -14,28 +14,29 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
 
-# A signal that arrives just before a wait begins is seen only after the wait, so no wait is longer.
+# A signal that arrives just before a wait begins is handled only after the wait, so no wait is longer.
 LONGEST_WAIT = 1.0  # seconds
 
 
 class _End(NamedTuple):
-    """Stands in the queue behind the last item."""
+    """The entry of the queue after the last item."""
 
     error: BaseException | None
 
 
 class Prefetch(Iterator[T], Generic[T]):
-    """The items of an iterable, in order; a thread is at most `ahead` of them (and one in its hands) ahead.
+    """The items of an iterable, in order.
 
-    An exception of the iterable is raised to the consumer in its turn: after the items before it. `close`, or
-    the end of the `with` block, ends the thread; a generator is closed there, in the thread.
+    A thread computes at most `ahead` + 1 of them before they are needed. An exception of the iterable is
+    raised to the consumer after the items before it. `close`, or the end of the `with` block, ends the
+    thread. A generator is closed in the thread.
     """
 
     def __init__(self, items: Iterable[T], ahead: int, name: str = "prefetch") -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(ahead)
         self._closed = threading.Event()
         self._ended = False
-        # A daemon: where the iterable waits for input, the program can end.
+        # A daemon thread, so that the program can end while the iterable waits for input.
         self._thread = threading.Thread(target=self._produce, args=(items,), name=name, daemon=True)
         self._thread.start()
 
@@ -61,13 +62,13 @@ class Prefetch(Iterator[T], Generic[T]):
         raise StopIteration
 
     def ready(self) -> bool:
-        """Whether the next item, or the end, is there already: `next` would not wait."""
+        """Whether `next` would return, or end, without waiting."""
         return self._ended or not self._queue.empty()
 
     def close(self, wait: bool = True) -> None:
-        """End the thread once it has made the item in its hands, and drop what was not consumed.
+        """End the thread once it has computed its current item, and drop the items that were not consumed.
 
-        Without `wait`, return at once: for an iterable that may wait for input without end.
+        Without `wait`, return at once. That is for an iterable that may wait for input for ever.
         """
         self._closed.set()
         self._drain()
@@ -94,7 +95,7 @@ class Prefetch(Iterator[T], Generic[T]):
         self._put(_End(error))
 
     def _put(self, item: T | _End) -> bool:
-        """Wait for room in the queue. False once the consumer has closed it."""
+        """Wait for room in the queue. Returns False once the consumer has closed it."""
         while not self._closed.is_set():
             try:
                 self._queue.put(item, timeout=LONGEST_WAIT)

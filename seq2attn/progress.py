@@ -1,8 +1,8 @@
-"""How a long task reports its progress: one type of callback, and one that reports nothing."""
+"""How a long task reports its progress: the type of the callback, and a callback that reports nothing."""
 
 from collections.abc import Callable
 
-# Called with the number of items done and their total; None where the total is not known.
+# Called with the number of items done and their total; None if the total is not known.
 Progress = Callable[[int, int | None], None]
 
 

@@ -1,4 +1,4 @@
-"""JSON of unknown origin: every fault is a ValueError, and what is read can be encoded as UTF-8."""
+"""JSON of unknown origin: every error is a ValueError, and the result can be encoded as UTF-8."""
 
 import json
 import re
@@ -9,10 +9,10 @@ _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse(text: str, *, constants: bool = False) -> Any:
-    """The value of the text. Half of a surrogate pair becomes U+FFFD, in keys too.
+    """The value of the text. Half of a surrogate pair becomes U+FFFD, also in keys.
 
-    Raises ValueError, in one line, for what is not JSON, for nesting that is too deep, for integers of
-    thousands of digits and, unless `constants`, for NaN, Infinity and numbers that overflow to them.
+    Raises ValueError, in one line, for invalid JSON, for nesting that is too deep, for integers of thousands
+    of digits and, unless `constants`, for NaN, Infinity and numbers that overflow to infinity.
     """
     value = _loads(text) if constants else _loads(text, parse_constant=_refuse, parse_float=_finite)
     if _ESCAPED_HALF.search(text) or _HALF.search(text):
@@ -25,7 +25,7 @@ def dump(tree: dict[str, Any]) -> str:
     text = json.dumps(tree, ensure_ascii=False, allow_nan=False)
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can write
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can express
         text = json.dumps(tree)
     return text
 
@@ -49,12 +49,12 @@ def _finite(digits: str) -> float:
 
 
 def whole_text(text: str) -> str:
-    """`text` with U+FFFD in place of each half of a surrogate pair: what can be encoded as UTF-8."""
+    """`text` with U+FFFD in place of each half of a surrogate pair, so that it can be encoded as UTF-8."""
     return _HALF.sub("\ufffd", text)
 
 
 def _whole(value: Any) -> Any:
-    # Without recursion: the parser in C may nest deeper than Python can follow.
+    # Without recursion, because the parser in C accepts deeper nesting than Python's recursion.
     top = [value]
     stack: list[Any] = [top]
     while stack:

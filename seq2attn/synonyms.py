@@ -1,6 +1,6 @@
-"""Names that other toolkits and textbooks give to our settings. A leaf: only names and sentences."""
+"""Names that other toolkits and textbooks give to our settings. It imports nothing."""
 
-_NAMES = {  # ours: theirs, without "-" and "_"
+_NAMES = {  # our name: the names elsewhere, without "-" and "_"
     "model.encoder.size and model.decoder.size": (
         "hidden hiddensize hiddendim hidsize hid hiddenunits units nhid nhidden rnnsize encdim decdim "
         "encoderhiddensize decoderhiddensize hiddenlayersize numunits lstmsize grusize statesize"
@@ -109,7 +109,7 @@ _NAMES = {  # ours: theirs, without "-" and "_"
     "search.no_repeat_ngram": "norepeatngramsize blockngramrepeat",
 }
 BASES = ("preset", "base", "extends", "extend", "inherit", "inherits", "parent")
-SETTINGS = {name: f"here it is {ours}" for ours, names in _NAMES.items() for name in names.split()}
+SETTINGS = {name: f"its name here is {ours}" for ours, names in _NAMES.items() for name in names.split()}
 SETTINGS |= dict.fromkeys(
     ("epochs", "epoch", "numepochs", "nepochs", "maxepochs", "maxepoch", "numtrainepochs", "trainepochs"),
     "there are no epochs: set train.max_steps or train.max_minutes (the log names the epoch of a step)",
@@ -144,7 +144,7 @@ SETTINGS |= dict.fromkeys(
         "usegpu",
         "accelerator",
     ),
-    "the device is no setting: `seq2attn train --device cuda` or `seq2attn train --device cpu` chooses it",
+    "the device is no setting: choose `device` cpu or `device` cuda",
 )
 SETTINGS |= dict.fromkeys(
     ("teacherforcing", "teacherforcingratio", "scheduledsampling"),
@@ -163,15 +163,15 @@ SETTINGS |= dict.fromkeys(
         "restorefile",
         "loadcheckpoint",
     ),
-    "no run starts from another one's weights; `seq2attn train --resume` goes on with a run",
+    "a run cannot start from the weights of another run; `resume` continues a run",
 )
 SETTINGS |= dict.fromkeys(
     BASES,
-    "the preset goes without an option, as in `seq2attn train bahdanau15`; "
-    'in a file, write preset = "bahdanau15" first',
+    "a preset is named without an option, as in `seq2attn train bahdanau15`; "
+    'in a file, write preset = "bahdanau15" in the first line',
 )
 
 
 def known_as(name: str) -> str | None:
-    """What is ours for the name of a setting or an option of other toolkits; None where it is unknown."""
+    """A sentence with our name for a setting or an option of another toolkit; None if that is unknown."""
     return SETTINGS.get(name.lower().replace("-", "").replace("_", ""))

@@ -82,7 +82,7 @@ def test_synonyms_hold_no_name_of_a_setting() -> None:
         ("optim", "train.optimizer"),
         ("train.grad_clip", "train.clip_norm"),
         ("beam_size", "search.beam"),
-        ("train.device", "--device cuda"),
+        ("train.device", "choose `device` cpu or `device` cuda"),
         ("search.zebra", "search has beam, length_penalty"),
         ("model.encoder.zebra", "model.encoder has kind, cell, size"),
         ("train.zebra", "`seq2attn train PRESET --show` lists all"),

@@ -44,12 +44,22 @@ def test_every_system_has_its_presets() -> None:
     } <= set(PRESETS)
 
 
+def head_of(name: str) -> list[str]:
+    """The first comment of a preset's file; a continuation, which is indented, is joined to its line."""
+    text = config.presets()[name].read_text(encoding="utf-8").partition("\n\n")[0]
+    return text.replace("\n#     ", " ").splitlines()
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_head_begins_with_paper_run_and_measured(name: str) -> None:
     about = config.load(name).about
     assert about
     assert "\n" not in about
-    lines = config.presets()[name].read_text(encoding="utf-8").splitlines()[:4]
+    assert (
+        max(map(len, config.presets()[name].read_text(encoding="utf-8").partition("\n\n")[0].split("\n")))
+        <= 110
+    )
+    lines = head_of(name)[:4]
     assert all(line.startswith("# ") for line in lines)
     assert [line.split(":")[0] for line in lines[1:]] == ["# Paper", "# Run", "# Measured"]
     assert re.search(rf"seq2attn train( {re.escape(name)}\b|$)", lines[2])
@@ -94,7 +104,7 @@ def test_score_variants_differ_in_the_score_alone(score: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_head_names_the_paper_and_where_in_it(name: str) -> None:
-    paper = config.presets()[name].read_text(encoding="utf-8").splitlines()[1]
+    paper = head_of(name)[1]
     assert re.search(r"\b(19|20)\d\d, ", paper)
     assert re.search(r"\beq\. \d+|sections? \d|estimator", paper)
     assert re.search(r"https://arxiv\.org/abs/\d{4}\.\d{5}$|https://arxiv\.org/abs/\d{4}\.\d{4}$", paper)

@@ -1,1 +1,1 @@
-"""The command line: each command parses, calls the plain function that does the work, and prints."""
+"""The command line. Each command parses, calls a plain function that does the work, and prints."""

@@ -1,7 +1,7 @@
-"""The entry point: the list of commands, and the exit code and message of whatever ends one.
+"""The entry point: the list of commands, the exit codes, and the messages of errors.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A reader that closes the pipe ends the program
-quietly with 0. A failure is one line on stderr, with a traceback only with --debug.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. If the reader of a pipe closes it, the program
+ends quietly with 0. A failure is one line on stderr; --debug adds a traceback.
 """
 
 import errno
@@ -37,10 +37,10 @@ from seq2attn.version import __version__
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
-    epilog="First try: `seq2attn train`. `seq2attn COMMAND --help` lists the options of a command, "
+    epilog="First try: `seq2attn train`. `seq2attn COMMAND --help` lists the options of a command. "
     "`seq2attn train --glossary` explains terms.",
     add_completion=False,
-    rich_markup_mode=None,  # help is plain text: brackets in it are brackets
+    rich_markup_mode=None,  # help is plain text: its brackets are not markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
@@ -80,9 +80,9 @@ def main() -> NoReturn:
     """Run the command that `sys.argv` names, and exit."""
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # whatever the locale says
+            stream.reconfigure(encoding="utf-8")  # independent of the locale
     code = run(sys.argv[1:])
-    # a daemon thread left inside a library's C++ code: the interpreter's end would abort it, loudly
+    # A daemon thread may still be inside a library's C++ code. A normal exit would abort it with an error.
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
@@ -154,12 +154,13 @@ def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> UserE
     elif command and (match := re.match(r"Got unexpected extra argument\(s\) \((.+)\)", message)):
         message += f"; {hint}" if (hint := unknown.extra(match[1], command)) else ""
     help_ = " ".join(filter(None, ["seq2attn", command, "--help"]))
-    see = "" if f"`{help_}`" in message else f"; see `{help_}`"
+    see = f" See `{help_}`" if message.endswith("?") else f"; see `{help_}`"
+    see = "" if f"`{help_}`" in message else see
     return (UsageError if error.exit_code == 2 else UserError)(f"{message[:1].lower()}{message[1:]}{see}")
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    """The value that was typed for an option."""
+    """The value that the user typed for an option; None if there is none."""
     for argument, after in zip(arguments, [*arguments[1:], ""], strict=True):
         if argument.startswith(f"{option}="):
             return argument.partition("=")[2]
@@ -169,7 +170,7 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 
 
 class _Stop:
-    """Raises KeyboardInterrupt at each request to stop: Ctrl-C, a closed terminal and the like."""
+    """Raises KeyboardInterrupt at each request to stop, such as Ctrl-C or a closed terminal."""
 
     def __init__(self) -> None:
         self._requests = StopRequests()
@@ -193,12 +194,12 @@ class _Stop:
 
 
 def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> int:
-    """Say in one line what `error` means to the user; the exit code."""
+    """Report `error` to the user in one line, and return the exit code."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1 if error.code else 0
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return 0
-    # an interrupt inside a C extension's import comes out as any error
+    # An interrupt during the import of a C extension may appear as any error.
     if isinstance(error, KeyboardInterrupt) or stop.requested:
         console.error("interrupted")
         return 130
@@ -246,8 +247,9 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 
 def _reader_is_gone() -> bool:
-    """Whether the pipe behind stdout or stderr has lost its reader: other broken pipes (a dead worker's) are
-    failures.
+    """Whether the pipe behind stdout or stderr has lost its reader.
+
+    Other broken pipes, such as that of a dead worker process, are failures.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -270,9 +272,9 @@ def _stdout_fails() -> bool:
 
 
 def _stdout_may_be_full(error: OSError) -> bool:
-    """Whether an error without a name is of stdout: all other files are named where they are written.
+    """Whether an error without a file name may come from stdout: all other errors name their file.
 
-    Flushing does not tell: what was too long for the buffer is gone.
+    A flush does not tell, because text that was too long for the buffer is lost.
     """
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return False
@@ -284,6 +286,6 @@ def _stdout_may_be_full(error: OSError) -> bool:
 
 
 def _close_stdout() -> None:
-    """Leave nothing in the buffer that the interpreter would fail to write at its end, loudly."""
+    """Empty the buffer of stdout, so that the interpreter prints no error at its end."""
     if _stdout_fails():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

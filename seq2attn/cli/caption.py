@@ -1,4 +1,4 @@
-"""`seq2attn caption`: images in, captions out, in order and as they come."""
+"""`seq2attn caption`: reads images and writes captions in their order, as soon as they are ready."""
 
 import time
 from contextlib import ExitStack
@@ -9,12 +9,18 @@ import typer
 
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
+from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
+from seq2attn.cli.plot_flags import Heads
 from seq2attn.cli.search_flags import SearchFlags, require_attention
 from seq2attn.errors import UsageError, UserError
 
 FORMATS = ("text", "jsonl")
+RULES = (
+    Needs("--layer", "--attention DIR", "it chooses the weights that are drawn there"),
+    Needs("--head", "--attention DIR", "it chooses the weights that are drawn there"),
+)
 
 
 def caption(
@@ -29,7 +35,7 @@ def caption(
         typer.Argument(
             help="Images, or folders of images. For a run that reads clips: folders of frames, animated "
             "images, or folders of those. - reads paths from standard input.",
-            metavar="PATH...",
+            metavar="PATH",
             show_default="paths on standard input, one a line",
         ),
     ] = None,
@@ -79,6 +85,23 @@ def caption(
             show_default=False,
         ),
     ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="Decoder layer to draw with --attention, counted from 1. A recurrent decoder has one "
+            "attention layer.",
+            metavar="N",
+            show_default="the mean over all",
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="Attention head to draw with --attention, counted from 1.",
+            metavar="N",
+            show_default="the mean over all",
+        ),
+    ] = None,
     set_: flags.Settings = None,
     device: flags.Device = "auto",
     precision: flags.Precision = "auto",
@@ -92,7 +115,7 @@ def caption(
     stderr and an empty caption; the others are described, and the exit code is 1. Control characters of a
     path are written as escapes such as \\n. The captions do not depend on the batch size or on the order.
     """
-    settings = set_ or []
+    settings, heads = set_ or [], Heads.parse(layer, head)
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose {' or '.join(FORMATS)}")
     search = SearchFlags(
@@ -114,6 +137,10 @@ def caption(
     search.check(run, settings, precision)
     result_files.check_place(output, "-o")
     _check_folder(attention, images or [])
+    check(RULES, {"--attention": attention, "--layer": layer, "--head": head})
+    if heads.several:
+        name = "layer" if heads.layer == "all" else "head"
+        raise UsageError(f"--{name} all: an overlay shows one {name} or the mean over all; give a number")
     mistaken.refuse_no_run(run)
     if images and all(map(mistaken.is_text, images)):
         mistaken.refuse_no_file(images[0], "Name image files, or folders of images")
@@ -126,12 +153,16 @@ def caption(
     from seq2attn.inference import Captioner
 
     keep_freed_memory()
+    if heads.any:
+        heads.check_run(run)
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code
     )
     if attention is not None:
         require_attention(run, captioner, "draw", "; leave out --attention")
-    keywords = search.keywords(captioner.languages[1]) | {"attention": attention is not None}
+    keywords = search.keywords(captioner.languages[1]) | {
+        "attention": "all" if heads.any else attention is not None
+    }
     if not images and line_reader.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")
 
@@ -141,7 +172,7 @@ def caption(
             ImagePrefetcher(ImagePaths(images or [], captioner.clips), captioner)
         )
         write = result_files.writer(stack, output)
-        folder = None if attention is None else overlays.OverlayFolder(attention)
+        folder = None if attention is None else overlays.OverlayFolder(attention, run, heads)
         show = (
             stack.enter_context(console.progress()) if result_files.shows_progress(images, output) else None
         )
@@ -168,7 +199,7 @@ def caption(
                     parts.append(formats.captions_as_json(image.path, captions, n_best, paths, image.problem))
                 else:
                     parts.append(formats.captions_as_text(image.path, captions, n_best, scores))
-                if folder is not None:  # drawing takes longer than describing: write each at once
+                if folder is not None:  # drawing takes long, so each caption is written at once
                     write(parts.pop())
                 done += 1
             write("".join(parts))
@@ -180,7 +211,7 @@ def caption(
 
 
 def _check_folder(folder: Path | None, images: list[str]) -> None:
-    """Raise UserError if overlays cannot be written there, or could overwrite images."""
+    """Raise UserError if overlays cannot be written to the folder, or could overwrite images."""
     if folder is None:
         return
     if folder.exists() and not folder.is_dir():

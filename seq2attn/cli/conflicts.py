@@ -1,11 +1,12 @@
-"""Options that exclude each other, and options that need another: rules in tables, checked before a run is
-loaded.
+"""Rules in tables: options that exclude each other, and options that need another.
 
-RULES = (
-    Conflict("--resume", "--force", "one continues the run and the other replaces it"),
-    Needs("--line", "--from FILE", "it chooses a line of that file"),
-)
-check(RULES, {"--resume": resume, "--force": force, ...})
+They are checked before a run is loaded.
+
+    RULES = (
+        Conflict("--resume", "--force", "one continues the run and the other replaces it"),
+        Needs("--line", "--from FILE", "it chooses a line of that file"),
+    )
+    check(RULES, {"--resume": resume, "--force": force, ...})
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +24,9 @@ class Conflict(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """If all of `options` are given, one of `needed` must be, too; commas separate both.
+    """If all of `options` are given, one of `needed` must be given, too. Commas separate both.
 
-    What follows the name of an option in `needed`, as FILE in "--from FILE", is only for the message.
+    A word after an option in `needed`, such as FILE in "--from FILE", is only for the message.
     """
 
     options: str

@@ -1,4 +1,4 @@
-"""The cache of prepared corpora: a corpus is prepared once for given files and settings of data."""
+"""The cache of prepared corpora. A corpus is prepared once for the same files and settings of data."""
 
 import json
 import os
@@ -12,13 +12,14 @@ from seq2attn.errors import UserError
 
 
 def corpus_name(path: str) -> str:
-    """`hf:owner/corpus` -> corpus, `my/corpus.tsv` -> corpus."""
+    """The short name of a corpus: `hf:owner/corpus` -> corpus, `my/corpus.tsv` -> corpus."""
     return Path(path.rstrip("/").split(":")[-1]).name.split(".")[0] or "run"
 
 
 def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
-    """The prepared folder of the corpus, made now if it is missing. With `shrink`, the vocabulary may be
-    smaller than in the settings.
+    """The prepared folder of the corpus, which is created if it is missing.
+
+    With `shrink`, the vocabulary may be smaller than in the settings.
     """
     from seq2attn.data.prepare import prepare
     from seq2attn.data.prepared import REPORT
@@ -44,7 +45,7 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
                 error.wait()
             elif complete or not (folder / REPORT).is_file():
                 raise
-            continue  # another training has prepared it meanwhile
+            continue  # another process has prepared it meanwhile
         for note in report["notes"]:
             console.note(note)
         break
@@ -52,8 +53,10 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
 
 
 def _cache(corpus: str, settings: Config) -> Path:
-    """The folder for a corpus: its name depends on the settings of data and on path, size and time of each
-    file of the corpus, images included.
+    """The folder for a corpus.
+
+    Its name depends on the settings of data and on the path, size and time of each file of the corpus, images
+    included.
     """
     import hashlib
 

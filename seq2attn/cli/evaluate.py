@@ -49,8 +49,9 @@ RULES: tuple[Conflict | Needs, ...] = (
 
 
 class Command(TyperCommand):
-    """`--reference A B` is `--reference A --reference B`: a file after the option belongs to it, for a run is
-    a folder.
+    """Reads `--reference A B` as `--reference A --reference B`.
+
+    A file after such an option belongs to it, because a run is a folder.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -236,7 +237,7 @@ def evaluate(
         tests = evaluate_inputs.split_test_sets(runs, images, data, splits, by_length)
     if gold is not None:
         evaluate_inputs.add_gold(tests[0], gold, gold_first)
-    # read before a run translates: a file that does not fit costs no search
+    # Files are read before a run translates, so that an unfit file is refused before the search.
     others = [[evaluate_inputs.system_of_file(file, test) for file in hypotheses] for test in tests]
     lowercase = evaluate_runs.write_lowercase(runs, predictors)
     for number, test in enumerate(tests):

@@ -1,6 +1,8 @@
-"""What `evaluate` does with captioned images: a run describes them, all their captions are forced on it, and
-BLEU, chrF, TER and the scores of captions compare systems. The test at the end of a training is the same.
-Knows no file."""
+"""`evaluate` on captioned images.
+
+A run describes the images, their captions are forced on it, and BLEU, chrF, TER and the scores of captions
+compare systems. The test at the end of a training is the same. This module knows no file.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,8 +68,9 @@ class CaptionTestSet(TestSet):
         system.likelihood, system.pointing = forced.likelihood, forced.pointing
 
     def score(self, systems: Sequence[System]) -> None:
-        """Of several, BLEU and the scores of captions but BLEU-1 to 3 are compared, and the others are in the
-        record alone.
+        """Score the systems. Of several systems, BLEU, CIDEr-D and ROUGE-L are compared.
+
+        The other scores are only in the record.
         """
         for system in systems:
             captions.check(system.outputs, self.references)
@@ -100,7 +103,7 @@ class CaptionTestSet(TestSet):
 
 
 def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:
-    """A split of a prepared folder. Raises UserError where an image has no caption to compare with."""
+    """A split of a prepared folder. Raises UserError if an image has no caption to compare with."""
     split = prepared.captioned_split(name)
     where = f"{prepared.path}, split {name}"
     blank = next(

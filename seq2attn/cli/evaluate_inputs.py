@@ -8,13 +8,13 @@ from seq2attn.cli.evaluate_runs import first_run
 from seq2attn.cli.output.report import System, TestSet, alignment_record, as_json, note_form
 from seq2attn.errors import UsageError, UserError
 
-MOST_CHARACTERS, MOST_LINES = 100 << 20, 5_000_000  # of one file
+MOST_CHARACTERS, MOST_LINES = 100 << 20, 5_000_000  # of one file, at most
 
 
 def read_file(path: Path, other: tuple[str, int] | None = None) -> list[str]:
-    """The lines of a file; `other` names a file and its number of lines, which must be equal.
+    """The lines of a file. `other` names another file and its number of lines, which must be equal.
 
-    Raises UserError for another number of lines, and for more text than memory should hold.
+    Raises UserError for another number of lines, and for more than MOST_CHARACTERS or MOST_LINES.
     """
     from seq2attn.data.formats.lines import read_lines
 
@@ -86,7 +86,7 @@ def split_test_sets(
 
 
 def _data_of(run: str) -> Path:
-    """The prepared folder that the (first) run was trained on, or one that is made of its corpus."""
+    """The prepared folder on which the (first) run was trained, or one that is prepared from its corpus."""
     opened = first_run(run)
     path = Path(opened.corpus)
     if not (path / "prepared.json").is_file():
@@ -110,7 +110,7 @@ def _data_of(run: str) -> Path:
 
 
 def add_gold(test: TestSet, file: Path, first: int) -> None:
-    """Score attention against the alignments in `file`, which count words from `first`."""
+    """Score attention against the alignments in `file`, whose first word has the number `first`."""
     from seq2attn.cli import evaluate_texts
 
     assert isinstance(test, evaluate_texts.TextSet)  # --gold is refused for images
@@ -122,7 +122,7 @@ def system_of_file(file: Path, test: TestSet) -> System:
 
     outputs = read_file(file, (test.beside, len(test)))
     note_form(str(file), outputs)
-    # references of images are often tokenized themselves
+    # References of images are often tokenized, too.
     if test.unit == "sentences" and looks_tokenized(outputs):
         console.warn(
             f"{file}: many lines end in a full stop after a space; "
@@ -132,7 +132,7 @@ def system_of_file(file: Path, test: TestSet) -> System:
 
 
 def _ending(files: list[Path]) -> str | None:
-    """The language of `test.de` or `test.de.gz`."""
+    """The language in the name of the files, such as `test.de` or `test.de.gz`."""
     return next(
         (
             ending

@@ -1,4 +1,4 @@
-"""The runs of `evaluate`: what they are for, loaded, and as systems with outputs."""
+"""The runs of `evaluate`: their task, their models, and their outputs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def are_of_images(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> bool:
-    """Whether the runs describe images, found out without torch.
+    """Whether the runs describe images. It imports no torch.
 
-    Raises UsageError if some do and others translate text, UserError if a run, the data or one of the
-    `splits` (None: files are scored) is missing or does not fit.
+    Raises UsageError if some describe images and others translate text. Raises UserError if a run, the data
+    or one of the `splits` (None: files are scored) is missing or does not fit.
     """
     members = [member for run in runs for member in outline.of_run(run)]
     known = [member for member in members if member is not None]
@@ -52,7 +52,7 @@ def _paths(run: str) -> list[str]:
 
 
 def _opened_outline(path: str) -> Outline:
-    """Of a run whose config.json only `open_run` can read."""
+    """The outline of a run whose config.json only `open_run` can read."""
     from seq2attn.runs.directory import open_run
 
     run = open_run(path)
@@ -61,7 +61,7 @@ def _opened_outline(path: str) -> Outline:
 
 
 def write_lowercase(runs: Sequence[str], predictors: "Sequence[Translator | Captioner]") -> bool:
-    """Whether one of the runs writes lower case only: then all systems are scored without case."""
+    """Whether one of the runs writes only lower case. Then all systems are scored without case."""
     lower = [
         run for run, predictor in zip(runs, predictors, strict=True) if predictor.target_tokenizer.lowercase
     ]
@@ -71,7 +71,7 @@ def write_lowercase(runs: Sequence[str], predictors: "Sequence[Translator | Capt
 
 
 def refuse_text_options(values: Mapping[str, object], run: str) -> None:
-    """Raise UsageError for options of text that were given for a run that describes images."""
+    """Raise UsageError for options of text that are given for a run that describes images."""
     way_out = "prepare other images with their captions (`seq2attn prepare`), and name the folder with --data"
     ways_out = {
         "--source": way_out,
@@ -117,7 +117,7 @@ def load(
 
 
 def system(run: str, predictor: "Translator | Captioner", test: TestSet, search: Search, seed: int) -> System:
-    """The run with its outputs for the test set; its processes are closed."""
+    """The run with its outputs for the test set. Its processes are closed."""
     folder = Path(run) if Path(run).is_dir() else None
     settings = predictor.config
     result = System(run, [], folder, _search(settings, search), _changed_settings(run, settings, search))
@@ -127,7 +127,7 @@ def system(run: str, predictor: "Translator | Captioner", test: TestSet, search:
 
 
 def _search(settings: Config, search: Search) -> dict[str, object]:
-    """The options of the search that gave the outputs, those of the run included."""
+    """The options of the search that gave the outputs, the run's own settings included."""
     names = ("no_repeat_ngram",) if search.mbr else ("beam", "length_penalty", "no_repeat_ngram")
     given = search._asdict()
     values = {name: getattr(settings.search, name) if given[name] is None else given[name] for name in names}
@@ -135,9 +135,7 @@ def _search(settings: Config, search: Search) -> dict[str, object]:
 
 
 def _changed_settings(run: str, settings: Config, search: Search) -> dict[str, object]:
-    """The settings that --set or options of the search changed, compared with the (first) run's own; and how
-    --mbr chose.
-    """
+    """The settings that --set or options changed from those of the (first) run, and how --mbr chose."""
     own = config.flat(first_run(run).config)
     given = {name: value for name, value in search._asdict().items() if value is not None}
     now = dict(config.flat(settings)) | {

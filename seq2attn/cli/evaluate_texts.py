@@ -1,5 +1,7 @@
-"""What `evaluate` does with text: a run translates sources, the references are forced on it, and BLEU, chrF
-and TER compare systems. Knows no file.
+"""`evaluate` on text.
+
+A run translates the sources, the references are forced on it, and BLEU, chrF and TER compare systems. This
+module knows no file.
 """
 
 from collections.abc import Sequence
@@ -80,7 +82,7 @@ class TextSet(TestSet):
 
 
 def of_split(prepared: "Prepared", name: str) -> TextSet:
-    """A split of a prepared folder, with its gold alignments where it has them."""
+    """A split of a prepared folder, with its gold alignments if it has any."""
     part = prepared.split(name)
     sources, targets = part.texts()
     where = f"{prepared.path}, split {name}"
@@ -93,6 +95,6 @@ def of_split(prepared: "Prepared", name: str) -> TextSet:
 
 
 def add_gold(test: TextSet, lines: Sequence[str], first: int, where: str) -> None:
-    """Have attention measured by those alignments, whose first word is number `first`."""
+    """Score attention against the alignments in `lines`, whose first word has the number `first`."""
     test.gold = alignment.parse_lines(lines, first, where)
     alignment.check_words(test.gold, test.sources or [], test.references[0], where)

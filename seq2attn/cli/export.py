@@ -1,5 +1,6 @@
-"""`seq2attn export`: a run as a folder for another engine, and how to use it; the package `export`
-does the work.
+"""`seq2attn export`: writes a run as a folder for another engine, and prints how to use it.
+
+The package `export` does the work.
 """
 
 from pathlib import Path

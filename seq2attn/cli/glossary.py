@@ -1,4 +1,4 @@
-"""The words of help pages and papers, each with its meaning and the other names that it has here."""
+"""The terms of help pages and papers, each with its meaning and its other names."""
 
 import textwrap
 
@@ -32,7 +32,7 @@ WORDS = {
 
 
 def lines() -> list[str]:
-    """Each word with its meaning beside it, in lines of 80 columns at most."""
+    """Each term with its meaning beside it, in lines of at most 80 columns."""
     width = max(map(len, WORDS)) + 2
     output: list[str] = []
     for word, meaning in WORDS.items():

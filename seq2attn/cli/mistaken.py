@@ -1,7 +1,8 @@
-"""Hints for arguments that are not what a command needs: data instead of a preset, a text instead of a file,
-a part of a run instead of the run.
+"""Hints for arguments that a command cannot use: data instead of a preset, a text instead of a file, a part
+of a run instead of the run.
 
-It looks at names and at the disk, imports nothing heavy, and raises an error of one line with the way out.
+The functions look at names and at the disk, import nothing heavy, and raise an error of one line with the way
+out.
 """
 
 import json
@@ -15,7 +16,7 @@ from seq2attn.cli import presets
 from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
 
-# corpus -> the preset to try first
+# The preset to try first for each bundled corpus.
 BUNDLED = {"phrases": "", "scenes": "xu15-soft ", "clips": "video "}
 DATA = (
     ".tsv",
@@ -32,7 +33,7 @@ DATA = (
     ".ods",
     ".arrow",
 )
-SETTINGS = (".yaml", ".yml", ".json", ".ini", ".cfg", ".py", ".conf")  # of other toolkits
+SETTINGS = (".yaml", ".yml", ".json", ".ini", ".cfg", ".py", ".conf")  # endings of settings elsewhere
 IN_A_RUN = (
     "config.json",
     "model.safetensors",
@@ -57,8 +58,8 @@ KINDS = {
     "train.optimizer": "an optimizer",
     "train.schedule": "a schedule",
 }
-_MAX_ENDING = 7  # letters of the ending of a file
-_EXAMPLES = 3  # names in one hint
+_MAX_ENDING = 7  # letters of the ending of a file, at most
+_EXAMPLES = 3  # names in one hint, at most
 
 
 # Presets
@@ -135,7 +136,7 @@ def _is_toml(path: Path) -> bool:
 
 
 def _value(word: str) -> str | None:
-    """The setting that has this value, and a preset with it."""
+    """The setting that has this value, and presets with it."""
     typed = word.lower()
     for key, kind in KINDS.items():
         values = [
@@ -191,9 +192,9 @@ def is_prepared(path: Path) -> bool:
 
 
 def refuse_no_run(names: str) -> None:
-    """Raise UserError if one of the names, joined by commas, is not a run; the message tells what it is.
+    """Raise UserError if one of the names, which commas join, is not a run. The message tells what it is.
 
-    A damaged run is left to whoever opens it.
+    A damaged run is not refused here, but by the code that opens it.
     """
     parts = [name.strip() for name in names.split(",") if name.strip()]
     for name in [names] if Path(names).is_dir() or any(" " in part for part in parts) else parts:
@@ -239,7 +240,7 @@ def _instead_of_a_run(name: str, path: Path) -> str | None:
 
 
 def run_near(name: str | Path) -> str:
-    """A hint with runs of a similar name nearby; empty if there are none."""
+    """A hint that names runs with a similar name nearby; empty if there are none."""
     name, path = str(name), Path(name)
     around = [folder for folder in (path.parent, Path("runs")) if folder.is_dir()]
     runs = {str(run): run.name for folder in around for run in folder.iterdir() if is_run(run)}
@@ -284,8 +285,10 @@ def refuse_no_data(word: str) -> None:
 
 
 def refuse_no_file(name: str, way: str) -> None:
-    """Raise UsageError if there is no file of that name and the name is a text; `way` tells what to do with
-    `{text}`."""
+    """Raise UsageError if no file has that name and the name is a text.
+
+    `way` says what to do with `{text}`.
+    """
     if is_text(name):
         raise UsageError(f"{quoted(name)}: no such file. {way.format(text=quoted(name))}")
 
@@ -301,7 +304,7 @@ def is_text(name: str) -> bool:
 def _exists(name: str) -> bool:
     try:
         return Path(name).exists()
-    except (OSError, ValueError):  # too long for a name
+    except (OSError, ValueError):  # the name is too long
         return False
 
 

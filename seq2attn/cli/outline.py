@@ -1,7 +1,7 @@
-"""Facts of runs and prepared folders, read from their JSON before anything heavy is imported.
+"""Facts about runs and prepared folders, read from their JSON before anything heavy is imported.
 
-Mistakes in names are reported at once. A file that cannot be read here is skipped: the code that opens the
-run or the folder reports what is wrong with it.
+So a mistake in a name is reported at once. A file that cannot be read here is skipped: the code that opens
+the run or the folder reports what is wrong with it.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from seq2attn import strict_json
 from seq2attn.errors import UsageError, UserError
 
-MOST = 16 << 20  # bytes of a file that is read
+MOST = 16 << 20  # bytes of a file, at most
 _BUNDLED = ("phrases", "scenes", "clips")
 
 
@@ -32,7 +32,7 @@ def of_run(run: str) -> list[Outline | None]:
 
 
 def check_names(splits: Sequence[str]) -> None:
-    """Raises UsageError for the name of a split that is a path or unprintable."""
+    """Raise UsageError for the name of a split that is a path or not printable."""
     for name in splits:
         if name.startswith(".") or not name.isprintable() or any(separator in name for separator in "/\\"):
             way_out = "--data PREPARED names the folder"
@@ -40,7 +40,7 @@ def check_names(splits: Sequence[str]) -> None:
 
 
 def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> None:
-    """Raises UserError if a prepared folder is missing, lacks a split, or is not for this run."""
+    """Raise UserError if a prepared folder is missing, lacks a split, or is not for this run."""
     report = folder / "prepared.json"
     if not folder.exists():
         raise UserError(f"{folder}: no such folder; make one with `seq2attn prepare CORPUS {folder}`")
@@ -55,7 +55,7 @@ def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> No
 
 
 def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: bool) -> None:
-    """Raises UserError if a folder holds text and the run reads images, or the reverse."""
+    """Raise UserError if a folder holds text and the run reads images, or the reverse."""
     if holds_images == reads_images:
         return
     if reads_images:
@@ -67,7 +67,10 @@ def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: 
 
 
 def check_corpus(run: Outline, splits: Sequence[str]) -> None:
-    """Raises UserError if the run's corpus, not prepared yet, lacks a split, as far as its files tell."""
+    """Raise UserError if the run's corpus lacks a split, as far as its files tell.
+
+    It is for a corpus that is not prepared yet.
+    """
     from seq2attn.data.corpus import split_name
     from seq2attn.data.sources import open_corpus
     from seq2attn.data.text import folder

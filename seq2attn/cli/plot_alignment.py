@@ -133,8 +133,8 @@ def plot_alignment(
     layer: Annotated[
         str | None,
         typer.Option(
-            help="Decoder layer to draw, counted from 1, or all. A recurrent decoder has one attention "
-            "layer.",
+            help="Decoder layer to draw, counted from 1; `all` draws each layer. A recurrent decoder has one "
+            "attention layer.",
             metavar="N|all",
             show_default="the mean over all",
         ),
@@ -144,8 +144,7 @@ def plot_alignment(
         typer.Option(
             "--head",
             "--heads",
-            help="Attention head to draw, counted from 1, or all. all draws the heads of --layer, or of "
-            "every layer.",
+            help="Attention head to draw, counted from 1; `all` draws each head of --layer or of all layers.",
             metavar="N|all",
             show_default="the mean over all",
         ),

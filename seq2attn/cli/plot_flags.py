@@ -1,24 +1,27 @@
-"""Options of `plot-alignment`: which heads it draws, and the size of the drawing."""
+"""Options of drawings: the layers and heads to draw, for `plot-alignment` and `caption`, and the size."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import PAGES
+
+if TYPE_CHECKING:
+    from seq2attn.inference import Caption
 
 ALL = "all"
 _SIZE = re.compile(r"\s*(\d*\.?\d+)\s*(in|cm|mm)?\s*[x×*]\s*(\d*\.?\d+)\s*(in|cm|mm)?\s*", re.IGNORECASE)
 _INCHES = {"in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4}
 _MIN_SIDE, _MAX_SIDE = 1.0, 60.0  # inches
 _DPI = 160
-_MAX_DOTS = 20_000  # of a side
+_MAX_DOTS = 20_000  # dots of a side, at most
 
 
 class Heads(NamedTuple):
-    """A layer and a head: each a number from 1, "all" for one drawing of each, or None for the mean
-    of all.
+    """A layer and a head. Each is a number from 1, "all" for a drawing of each, or None for the mean of
+    all.
     """
 
     layer: int | str | None
@@ -44,10 +47,44 @@ class Heads(NamedTuple):
                 has = f"{count} {name}s, numbered from 1" if count > 1 else f"only one {name}"
                 raise UsageError(f"--{name} {value}: the attention of {where} has {has}")
 
+    def check_run(self, run: str) -> None:
+        """Raise UsageError, before weights are loaded, if a run has no such layer or head, or if the members
+        of an ensemble differ in their numbers.
+        """
+        from seq2attn.inference import run_paths
+        from seq2attn.runs.directory import open_run
+
+        models = {path: open_run(path).config.model for path in run_paths(run)}
+        counts = {
+            path: (1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads)
+            for path, model in models.items()
+        }
+        for path, count in counts.items():
+            self.check(path, *count)
+        if len(set(counts.values())) > 1:
+            raise UsageError(
+                f"{run}: the members have different numbers of layers or heads: draw the heads of one run"
+            )
+
     def expand(self, layers: int, heads: int) -> list[tuple[int | None, int | None]]:
         """Each (layer, head) to draw; --head all without --layer draws every head of every layer."""
         layer = ALL if self.layer is None and self.head == ALL else self.layer
         return [(one, head) for one in _each(layer, layers) for head in _each(self.head, heads)]
+
+
+def select_head(caption: "Caption", heads: Heads, where: str) -> "tuple[Caption, str]":
+    """The caption with the attention of one layer and one head (or the mean over all of either), and the
+    title of that drawing.
+
+    The caption needs the attention of all heads. Raises UsageError if there is no such layer or head.
+    """
+    from seq2attn.inference.attention_weights import select_attention
+
+    assert caption.attention_heads is not None
+    layers, count, *_ = caption.attention_heads.shape
+    heads.check(where, layers, count)
+    [(layer, head)] = heads.expand(layers, count)
+    return select_attention(caption, layer, head), head_title(layer, head, layers, count)
 
 
 def head_title(layer: int | None, head: int | None, layers: int, heads: int) -> str:
@@ -63,7 +100,7 @@ def head_title(layer: int | None, head: int | None, layers: int, heads: int) -> 
 
 
 class Canvas(NamedTuple):
-    """The title above a drawing and, of an image file, width and height in inches and dots an inch."""
+    """The title above a drawing and, for an image file, width and height in inches and dots an inch."""
 
     title: str | None
     size: tuple[float, float] | None
@@ -88,7 +125,7 @@ class Canvas(NamedTuple):
         return cls(title, (wide, high), dpi)
 
     def check(self, output: Path | None, of_image: bool) -> None:
-        """Raise UsageError if the drawing can have no size, or no dots."""
+        """Raise UsageError if such a drawing has no size, or no dots."""
         option = "--size" if self.size is not None else "--dpi" if self.dpi is not None else None
         if option is not None and (output is None or output.suffix.lower() in PAGES):
             raise UsageError(f"{option} is for an image file: name one with -o, .png, .svg or .pdf")

@@ -1,5 +1,6 @@
-"""The images of `plot-alignment`: a file, or an image of a prepared folder with the boxes of its captions;
-drawn as an overlay, a film strip, a page or blocks in the terminal.
+"""The images of `plot-alignment`: a file, or an image of a prepared folder with the boxes of its captions.
+
+They are drawn as an overlay, a film strip, a page, or blocks in the terminal.
 """
 
 import shutil
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
-from seq2attn.cli.plot_flags import Heads, head_title
+from seq2attn.cli.plot_flags import Heads, select_head
 from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import PAGES
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ImageOptions(NamedTuple):
-    """Which image and, for a prepared one, which of its captions."""
+    """The image to draw and, for one of a prepared folder, the caption to force."""
 
     image: Path | None
     data: Path | None
@@ -62,6 +63,8 @@ def draw(
     from seq2attn.cli.output import overlays
     from seq2attn.inference import Captioner
 
+    if heads.any:
+        heads.check_run(run)
     captioner = Captioner.load(
         run, device=device, precision=precision, settings=settings, allow_code=allow_code
     )
@@ -78,7 +81,7 @@ def draw(
             [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
         )[0][0]
     if heads.any and caption.words:
-        caption, head = _select(caption, heads, run)
+        caption, head = select_head(caption, heads, run)
         title = ": ".join(filter(None, (title, head))) or None
     console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
     if forced is not None:
@@ -104,17 +107,6 @@ def draw(
         fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, caption.grid, output, boxes, title or "")
         result_files.warn_of_fonts(fonts.unseen())
     console.note(f"wrote {output}")
-
-
-def _select(caption: "Caption", heads: Heads, run: str) -> "tuple[Caption, str]":
-    """The caption with the attention of one layer and head, and their title."""
-    from seq2attn.inference.attention_weights import select_attention
-
-    assert caption.attention_heads is not None
-    layers, count, *_ = caption.attention_heads.shape
-    heads.check(run, layers, count)
-    [(layer, head)] = heads.expand(layers, count)
-    return select_attention(caption, layer, head), head_title(layer, head, layers, count)
 
 
 def _read(options: ImageOptions, clips: bool) -> _Input:
@@ -155,10 +147,10 @@ def _read(options: ImageOptions, clips: bool) -> _Input:
 
 
 def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
-    """The labels to draw, their weights, and the row of each word: words and punctuation, or subwords and the
-    end token, which are no rows of words.
+    """The labels to draw, their weights (labels, positions), and the row of each word.
 
-    Subwords are drawn by default for a language without spaces between its words.
+    Labels are words and punctuation, or subwords and the end token; then no word has a row. Subwords are the
+    default for a language without spaces between its words.
     """
     from seq2attn.cli.output import overlays
     from seq2attn.inference.attention_file import END
@@ -195,8 +187,7 @@ def refuse_long_target(target: str, tokenizer: "Tokenizer") -> None:
 
 
 def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
-    """Warn of words of a forced output that are unknown to the model; the drawing shows them as they were
-    given."""
+    """Warn of words of a forced output that the model does not know. The drawing shows them as typed."""
     from seq2attn.data.tokenizer import UNK
 
     words = [word for word in dict.fromkeys(target.split()) if UNK in tokenizer.encode(word)]
@@ -206,7 +197,7 @@ def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
 
 
 def unspaced(words: Sequence[str]) -> bool:
-    """Whether these are not words: long strings of a language without spaces between its words."""
+    """Whether these strings are not words, but long texts of a language without spaces between words."""
     from seq2attn.evaluation.text import uses_spaces
 
     return sum(map(len, words)) > 3 * len(words) and not uses_spaces(words)

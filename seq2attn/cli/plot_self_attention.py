@@ -1,5 +1,6 @@
-"""Self-attention of a text for `plot-alignment`: what each word of the source attends to in the encoder, or
-each word of the target in the decoder.
+"""Self-attention of a text for `plot-alignment`.
+
+It shows what each word of the source attends to in the encoder, or each word of the target in the decoder.
 """
 
 from typing import TYPE_CHECKING
@@ -34,9 +35,10 @@ def of_run(
     device: str,
     precision: str,
 ) -> list[Alignment]:
-    """Self-attention of the "encoder" over the source, or of the "decoder" over the target, by default the
-    translation: one alignment, or one of each head. Raises UserError if that side has no self-attention, or
-    no such head.
+    """Self-attention of the "encoder" over the source, or of the "decoder" over the target.
+
+    The default target is the translation. Returns one alignment, or one for each head. Raises UserError if
+    that side has no self-attention, or no such head.
     """
     from seq2attn.inference import Translator
 
@@ -52,7 +54,7 @@ def of_run(
     if not text.strip():
         raise UserError(f"nothing to draw: the {'source' if side == 'encoder' else 'translation'} is empty")
     assert weights is not None
-    if side == "decoder":  # the start token last, where the end token of other sides is
+    if side == "decoder":  # The start token comes last, because the end token of other sides does.
         weights, labels = np.roll(weights, -1, (2, 3)), [*labels[1:], labels[0]]
     layers, count = weights.shape[:2]
     heads.check(run, layers, count)
@@ -90,7 +92,7 @@ def _alignment(
     words: bool,
     side: str,
 ) -> Alignment:
-    """By words, or by subwords if `words` is False or the subwords do not fit the words."""
+    """Between words, or between subwords if `words` is False or the subwords do not fit the words."""
     from seq2attn.inference.attention_weights import select
 
     weights_PP = select(weights, *which)

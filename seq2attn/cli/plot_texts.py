@@ -1,4 +1,4 @@
-"""The texts of `plot-alignment`: attention of a run or of a file, as the alignments to draw."""
+"""The texts of `plot-alignment`: attention of a run or of a file as alignments to draw."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +19,13 @@ from seq2attn.plotting.alignment import Alignment
 if TYPE_CHECKING:
     from seq2attn.inference import Translation
 
-MAX_PAIRS = 200  # on one page
+MAX_PAIRS = 200  # pairs on one page, at most
 
 
 class Pair(NamedTuple):
-    """Attention of one pair, between words and (if there is any) between subwords with the end tokens
-    last.
+    """Attention of one pair between words and, if there is any, between subwords.
+
+    The end tokens come last among the subwords.
     """
 
     words: AttentionMatrix
@@ -43,12 +44,12 @@ class Pair(NamedTuple):
 
     @property
     def counts(self) -> tuple[int, int] | None:
-        """Layers and heads; None if there is only the mean."""
+        """The numbers of layers and heads; None if there is only the mean."""
         heads = self.words.attention_heads
         return None if heads is None else (heads.shape[0], heads.shape[1])
 
     def select(self, layer: int | None, head: int | None) -> Self:
-        """With the attention of one layer and one head as the mean."""
+        """The pair with the attention of one layer and one head in place of the mean."""
         subwords = None if self.subwords is None else _select(self.subwords, layer, head)
         return type(self)(_select(self.words, layer, head), subwords)
 
@@ -56,7 +57,7 @@ class Pair(NamedTuple):
 def _matrix(
     source: list[str], target: list[str], mean: NDArray[Any] | None, heads: NDArray[Any] | None
 ) -> AttentionMatrix:
-    """As a file of saved attention gives it."""
+    """The attention as a file of saved attention has it."""
     mean = np.zeros((len(target), len(source))) if mean is None else mean.astype(np.float64)
     return AttentionMatrix(source, target, mean, None if heads is None else heads.astype(np.float64))
 
@@ -71,7 +72,7 @@ def _select(matrix: AttentionMatrix, layer: int | None, head: int | None) -> Att
 def alignments(
     pair: Pair, where: str, heads: Heads, words: bool | None, note: bool = True
 ) -> list[Alignment]:
-    """One alignment, or one of each head. Raises UserError if the attention of `where` has no such head."""
+    """One alignment, or one for each head. Raises UsageError if the attention of `where` has no such head."""
     first = _alignment(pair, words, note=note)
     if not heads.any:
         return [first]
@@ -81,7 +82,7 @@ def alignments(
             "or write all heads: translate --attention FILE --attention-heads all"
         )
     heads.check(where, *pair.counts)
-    # with the end token or without it, and by words or subwords, as the mean: panels have the same sides
+    # Each head has the end token, and words or subwords, as the mean has. So all panels have the same sides.
     return [
         _alignment(pair.select(*which), not first.subwords, first.ends)._replace(
             title=head_title(*which, *pair.counts)
@@ -91,8 +92,9 @@ def alignments(
 
 
 def _alignment(pair: Pair, words: bool | None, ends: bool | None = None, note: bool = False) -> Alignment:
-    """Between words, or between subwords; if `words` is None, between subwords for a language without
-    spaces.
+    """Attention between words or between subwords.
+
+    If `words` is None, it is between subwords for a language without spaces.
     """
     sides = pair.words.source_words, pair.words.target_words
     if not all(sides):
@@ -135,11 +137,11 @@ def of_run(
     device: str,
     precision: str,
 ) -> list[Alignment]:
-    """Translate the source, or force the target, and align: one alignment, or one of each head."""
+    """Translate the source, or force the target, and align. Returns one alignment, or one for each head."""
     from seq2attn.inference import MAX_SOURCE, Translator
 
     if heads.any:
-        _check_members(run, heads)
+        heads.check_run(run)
     translator = Translator.load(run, device=device, precision=precision, settings=settings)
     require_attention(run, translator, "draw")
     source = " ".join(source.splitlines())
@@ -165,26 +167,8 @@ def of_run(
     return [alignment._replace(score=score) for alignment in alignments(pair, run, heads, words)]
 
 
-def _check_members(run: str, heads: Heads) -> None:
-    """Raise UsageError, before weights are loaded, if a run has no such layer or head, or if the members of
-    an ensemble differ in their numbers.
-    """
-    from seq2attn.inference import run_paths
-    from seq2attn.runs.directory import open_run
-
-    models = {path: open_run(path).config.model for path in run_paths(run)}
-    counts = {
-        path: (1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads)
-        for path, model in models.items()
-    }
-    for path, count in counts.items():
-        heads.check(path, *count)
-    if len(set(counts.values())) > 1:
-        raise UsageError(f"{run}: different numbers of layers or heads: draw the heads of one run at a time")
-
-
 def of_file(path: Path, line: int | None, words: bool | None, heads: Heads) -> list[Alignment]:
-    """One line of a file, the first by default: one alignment, or one of each head."""
+    """One line of a file, by default the first. Returns one alignment, or one for each head."""
     last = 0
     for entry in read_attention(path):
         last = entry.line
@@ -195,7 +179,7 @@ def of_file(path: Path, line: int | None, words: bool | None, heads: Heads) -> l
 
 
 def of_whole_file(path: Path, words: bool | None, heads: Heads) -> list[Sequence[Alignment]]:
-    """Every line of a file, as far as a page holds them; an empty line has no weights."""
+    """Every line of a file, up to MAX_PAIRS. A line without translation has no weights."""
     pairs: list[Sequence[Alignment]] = []
     count = 0
     for entry in read_attention(path, keep_all=True):

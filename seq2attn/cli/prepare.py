@@ -1,4 +1,4 @@
-"""`seq2attn prepare`: options, and the report of a prepared corpus; `data.prepared` does the work."""
+"""`seq2attn prepare`: its options, and the report of a prepared corpus. `data.prepare` does the work."""
 
 import os
 from functools import partial
@@ -18,7 +18,7 @@ def prepare(
         str,
         typer.Argument(
             metavar="CORPUS",
-            help="Bundled corpus (phrases; scenes, of images; clips); a folder with train.en, train.de, "
+            help="Bundled corpus (phrases, scenes or clips); a folder with train.en, train.de, "
             "..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
             show_default=False,
         ),

@@ -1,6 +1,6 @@
-"""The header of a preset's file, and the list of presets made from the headers. Knows no setting.
+"""The header of a preset's file, and the list of presets from these headers. It knows no setting.
 
-# The first attention: ...        the model, its paper and what was measured: shown as it stands
+# The first attention: ...        the model, its paper and its measured scores: `--show` prints these lines
 # Group: papers                   its group in the list
 # In short: the first attention   the text beside its name in the list
 # Minutes: 3 on phrases           measured time on two cores, if any
@@ -22,10 +22,10 @@ WIDTH = 80  # columns of the list
 
 
 class Head(NamedTuple):
-    comment: list[str]  # the lines as they stand, with their "#"
+    comment: list[str]  # all lines of the header, each with its "#"
     group: str
     short: str
-    minutes: str
+    minutes: str  # such as "3 on phrases"; empty if not measured
 
 
 def comment(path: Path) -> list[str]:
@@ -36,16 +36,20 @@ def comment(path: Path) -> list[str]:
 
 
 def head(path: Path) -> Head:
+    """The header of a preset's file. A missing entry is empty."""
     lines = comment(path)
     entries = dict(line.removeprefix("# ").split(": ", 1) for line in lines if ": " in line)
     return Head(lines, entries.get("Group", ""), entries.get("In short", ""), entries.get("Minutes", ""))
 
 
-_IMAGES = re.compile(r"^(images?|images|photos?|captions|captioning)$")  # the descriptions say image
+_IMAGES = re.compile(r"^(images?|images|photos?|captions|captioning)$")  # descriptions say "image"
 
 
 def listed(presets: Mapping[str, Path], word: str = "") -> Iterator[str]:
-    """The list, group by group: presets with `word` in their name, group or short description; maybe none."""
+    """The lines of the list, group by group: the presets with `word` in name, group or short description.
+
+    There are none if no preset has it.
+    """
     word = _IMAGES.sub("image", word.lower())
     heads = {name: head(path) for name, path in presets.items()}
     matches = {

@@ -1,5 +1,7 @@
-"""The options of a search, as `translate` and `caption` get them: what is refused before a run is loaded, and
-the keywords for a translator or captioner. It knows neither texts nor images.
+"""The options of a search that `translate` and `caption` share.
+
+Wrong options are refused before a run is loaded. The others become keywords for a translator or captioner.
+This module knows neither texts nor images.
 """
 
 import math
@@ -23,7 +25,7 @@ SETTINGS = (
     "max_length",
     "min_length",
     "no_repeat_ngram",
-)  # both options and settings
+)  # names that are both options and settings
 RULES: tuple[Conflict | Needs, ...] = (
     Needs(
         "--samples", "--mbr", "it is the number of samples that --mbr chooses from; --sample draws --n-best N"
@@ -55,7 +57,7 @@ def check_mbr(mbr: str | None, samples: int | None, n_best: int = 1) -> None:
 
 
 class SearchFlags(NamedTuple):
-    """None: the run's own setting, or what suits the device."""
+    """Options of a search. None: the run's own setting, or a default for the device."""
 
     n_best: int
     beam: int | None
@@ -100,8 +102,9 @@ class SearchFlags(NamedTuple):
             )
 
     def keywords(self, language: str | None) -> dict[str, Any]:
-        """Keywords for `Translator.translate` and `Captioner.caption`; --mbr measures utility in `language`,
-        that of the outputs.
+        """Keywords for `Translator.translate` and `Captioner.caption`.
+
+        `language` is the language of the outputs, in which --mbr measures utility.
         """
         utility = None
         if self.mbr is not None:
@@ -118,7 +121,7 @@ class SearchFlags(NamedTuple):
 
 
 def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, way_out: str = "") -> None:
-    """Raise UserError if the model has no attention, which is needed to do what `purpose` says."""
+    """Raise UserError if the model has no attention; `purpose` says what it is needed for."""
     if predictor.attends:
         return
     source = predictor.config.model.decoder.context_source
@@ -135,8 +138,9 @@ def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, 
 
 
 def _search(run: str, settings: list[str]) -> config.SearchConfig:
-    """The run's search settings, changed by --set; of an unreadable run the defaults: opening it says
-    more.
+    """The run's search settings, changed by --set.
+
+    For a run that cannot be read, the defaults: opening it reports more.
     """
     from seq2attn.runs.directory import open_run
 

@@ -1,4 +1,4 @@
-"""`train PRESET --show`: every setting with its value, what it may be and what it does, as a TOML file."""
+"""`train PRESET --show`: every setting with its value and its description, as a TOML file."""
 
 import json
 import textwrap
@@ -12,7 +12,7 @@ INDENT = "    # "
 
 
 def lines(settings: Config) -> Iterator[str]:
-    """A line for each setting, with its description beside it, or below if it does not fit in 80 columns."""
+    """A line for each setting. Its description is beside it, or below if it does not fit in 80 columns."""
     for key, value in config.flat(settings).items():
         line = f"# {key} is not set" if value is None else f"{key} = {json.dumps(value, ensure_ascii=False)}"
         text = config.description(settings, key)

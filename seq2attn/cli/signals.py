@@ -9,17 +9,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# seconds in which another signal belongs to the first request: timeout(1) and job managers signal a process,
-# and its whole group as well
+# Seconds in which another signal belongs to the first request. timeout(1) and job managers signal a process
+# and then its whole group.
 SAME = 1.0
-PRESSING = (signal.SIGINT, signal.SIGTERM)  # repeated, they stop at once
-# A closed terminal; what batch systems send minutes before the end; the limit of processor time, each second.
+PRESSING = (signal.SIGINT, signal.SIGTERM)  # a second one stops at once
+# A closed terminal, what batch systems send minutes before the end, and the limit of processor time, sent
+# each second.
 EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 ENDING = (*PRESSING, *EARLY)
 
 
 class StopRequests:
-    """Counts requests to stop, not signals: a copy of a signal must not interrupt the saving it started."""
+    """Counts requests to stop, not signals. A copy of a signal must not interrupt the saving that it
+    started.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -27,7 +30,7 @@ class StopRequests:
         self._last = 0.0
 
     def heard(self, number: int = signal.SIGINT) -> bool:
-        """Call this at each signal: whether it is a new request."""
+        """Note a signal. Returns whether it is a new request."""
         now = time.monotonic()
         if self.count and (number not in PRESSING or now - self._last < SAME):
             return False
@@ -39,10 +42,10 @@ class StopRequests:
 
 @contextmanager
 def handled(handle: Callable[[int], None], replaces: Callable[[Any], bool]) -> Iterator[None]:
-    """Call `handle` at each signal that asks to end, where `replaces` says so of the handler that it had.
+    """Call `handle` at each signal that asks to end, if `replaces` accepts the present handler.
 
-    An ignored one stays so, as under nohup. Forked processes leave it to this one, but SIGTERM ends them.
-    Where the terminal is gone, what is still printed goes nowhere instead of failing.
+    An ignored signal stays ignored, as under nohup. Forked processes leave the signals to this process,
+    except that SIGTERM ends them. If the terminal is gone, later output goes nowhere instead of failing.
     """
     process = os.getpid()
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
@@ -70,7 +73,7 @@ def handled(handle: Callable[[int], None], replaces: Callable[[Any], bool]) -> I
 
 def _leave(terminals: list[int]) -> None:
     for descriptor in terminals:
-        if not os.isatty(descriptor):  # any more
+        if not os.isatty(descriptor):  # no terminal any more
             nowhere = os.open(os.devnull, os.O_RDWR)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)

@@ -1,4 +1,4 @@
-"""What a training needs that depends on the kind of source: data, validation, and the test at its end."""
+"""The parts of a training that depend on the task: data, validation, and the test at its end."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from seq2attn.training.events import Interrupted, Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import near_zero
 
-SAMPLES = 3  # outputs of the test data that are printed at the end
+SAMPLES = 3  # outputs on the test data that are printed at the end
 
 
 class Task(abc.ABC):
-    """The data of one training, and how a model of them is validated and tested."""
+    """The data of one training, and how a model is validated and tested on them."""
 
-    unit: ClassVar[str]  # of training, in the plural
-    names: ClassVar[tuple[str, str, str]]  # of a source, its reference and an output
+    unit: ClassVar[str]  # name of a training example, in the plural
+    names: ClassVar[tuple[str, str, str]]  # names of a source, its reference and an output
     training: Pairs
     validation: Pairs
 
@@ -29,21 +29,19 @@ class Task(abc.ABC):
     def validation_of(self, stop: Callable[[], bool], progress: Progress) -> Callable[[Seq2Seq], Scores]:
         """A function that scores a model on the first part of the validation split, as `evaluate` does.
 
-        It reports to `progress`, and raises Interrupted once `stop` returns True.
+        The function reports to `progress`, and raises Interrupted once `stop` returns True.
         """
 
     @abc.abstractmethod
     def reward_function(self) -> RewardFunction:
-        """The reward of sampled outputs, for self-critical training. Raises UserError if there is none."""
+        """The reward of sampled outputs for self-critical training. Raises UserError if there is none."""
 
     @abc.abstractmethod
     def test(self, run: Path, device: str) -> None:
-        """Print the score of the run's best weights on each test split, some outputs, and the next
-        commands.
-        """
+        """Print the scores of the best weights on each test split, some outputs, and the next commands."""
 
     def example(self, *values: str) -> str:
-        """A source, its reference and an output, one a line."""
+        """A source, its reference and an output, each on its own line."""
         width = max(map(len, self.names))
         return "\n".join(
             f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True)
@@ -51,8 +49,9 @@ class Task(abc.ABC):
 
 
 def print_next_commands(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
-    """Print the next commands: `answer`, `evaluate`, and `plot` if there is attention to draw. Without test
-    splits, `evaluate` scores the validation split.
+    """Print the next commands: `answer`, `evaluate` and, if there is attention to draw, `plot`.
+
+    Without test splits, `evaluate` scores the validation split.
     """
     commands = [
         answer,
@@ -80,7 +79,7 @@ def text_scores(
     lowercase: bool,
     sample: tuple[str, str, str],
 ) -> Scores:
-    """BLEU of a validation with parallel sets of `references`, and chrF2 where BLEU is near zero."""
+    """BLEU of a validation sample with parallel sets of `references`, and chrF2 if BLEU is near zero."""
     value, beside = bleu(outputs, references, language, lowercase).value, 0.0
     if near_zero("bleu", value, len(outputs)):
         beside = chrf(outputs, references, language, lowercase).value

@@ -1,4 +1,6 @@
-"""`seq2attn train`: options, and checks before anything heavy is imported; `train_run` runs the training."""
+"""`seq2attn train`: its options, and checks before anything heavy is imported. `train_run` runs the
+training.
+"""
 
 import json
 import os
@@ -216,9 +218,7 @@ def _list(word: str) -> None:
 
 
 def _show(settings: Config, file: Path | None) -> None:
-    """Print the description in the file, and every setting with its meaning: a TOML file that `train`
-    reads.
-    """
+    """Print the description in the file, and every setting with its meaning, as TOML that `train` reads."""
     if file is not None and (comment := presets.comment(file)):
         for line in comment:
             console.result(line)

@@ -1,5 +1,6 @@
-"""What `train` checks before it imports torch: data and preset are of one kind, columns and paths exist, and
-folders can be written.
+"""Checks of `train` before it imports torch.
+
+Data and preset must be for the same task, columns and paths must exist, and folders must be writable.
 """
 
 import json
@@ -10,12 +11,14 @@ from seq2attn.cli.corpus_cache import why_unwritable
 from seq2attn.config import Config
 from seq2attn.errors import UserError
 
-LOCK = "training.lock"  # in a run while it is trained
+LOCK = "training.lock"  # file in a run while it is trained
 
 
 def refuse_data(data: str, settings: Config) -> None:
-    """Raise UserError or UsageError if a corpus or prepared folder is missing, is not data, lacks the
-    columns, or is not what the model reads. A corpus of the hub is checked later.
+    """Raise UserError or UsageError if a corpus or prepared folder does not fit.
+
+    It is missing, is not data, lacks the columns, or is not what the model reads. A corpus of the hub is
+    checked later.
     """
     mistaken.refuse_no_data(data)
     if mistaken.is_prepared(Path(data)):
@@ -27,7 +30,7 @@ def refuse_data(data: str, settings: Config) -> None:
                 list(report["splits"]),
             )
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return  # opening the folder tells what is wrong
+            return  # the code that opens the folder reports what is wrong
         refuse_kind(data, settings, images, clips)
         for split in ("train", "valid"):
             if split not in splits:
@@ -45,7 +48,7 @@ def refuse_data(data: str, settings: Config) -> None:
 
 
 def refuse_kind(data: str, settings: Config, images: bool, clips: bool) -> None:
-    """Raise UserError unless data and model are of one kind: text, images or clips."""
+    """Raise UserError unless data and model are both for text, both for images or both for clips."""
     encoder = settings.model.encoder
     if settings.model.images != images:
         if images:
@@ -77,8 +80,9 @@ def no_pairs(data: str, split: str) -> str:
 
 
 def refuse_place(out: Path, force: bool) -> None:
-    """Raise UserError if a run is there already, or no folder can be made. The lock of a running training has
-    a message of its own.
+    """Raise UserError if a run is there already, or if the folder cannot be created.
+
+    The lock of a running training has a message of its own.
     """
     if mistaken.is_run(out) and not force and not (out / LOCK).exists():
         raise UserError(

@@ -1,5 +1,7 @@
-"""Training on captioned images: BLEU and CIDEr-D over all captions of an image score it, with the search of
-`caption`."""
+"""Training on captioned images.
+
+Validation scores BLEU and CIDEr-D against all captions of an image, with the search of `caption`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -47,8 +49,9 @@ class CaptioningTask(Task):
     def _features(
         self, split: CaptionedSplit, model: Seq2Seq, world: World, augmented: bool
     ) -> NDArray[np.float16] | None:
-        """The features of a frozen backbone, from the cache; None if it learns, or if images are
-        augmented.
+        """The features of a frozen backbone, from the cache.
+
+        None if the backbone is trained, or if images are augmented.
         """
         train = self.config.train
         if not self.encoder.frozen or (augmented and (train.max_crop or train.flip or train.color_jitter)):

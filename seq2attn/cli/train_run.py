@@ -1,6 +1,4 @@
-"""A training as `train` runs it: data, model and run, the events shown as they come, and the test at
-the end.
-"""
+"""A training as `train` runs it: data, model and run, the display of its events, and the test at the end."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -56,7 +54,7 @@ def run_training(
         world.run_on_main(lambda: _claim(claim, out, resume, force))
         old = directory.open_run(out, trained=False) if resume and directory.is_run(out) else None
         settings = given or config.change(old.config if old else Config(), changes, "--set")
-        if old is not None:  # before any data is prepared, whose section of the settings is not known yet
+        if old is not None:  # checked before any data is prepared, so without the settings of data
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
         corpus = data or (old.corpus if old else first_corpus(settings))
         prepared = _open_data(corpus, settings, changes, world)
@@ -85,11 +83,11 @@ def run_training(
                 stop=stop,
             )
             parameters = sum(p.numel() for p in model.parameters())
-            console.note(  # not before: a saved state that does not fit is refused above
+            console.note(  # printed only now, because a saved state that does not fit is refused above
                 f"{len(task.training.target_lengths):,} training {task.unit}, {parameters:,} parameters, "
                 f"{format} on {world.device}, into {out}"
             )
-            if world.is_main:  # now that the saved state is known to fit
+            if world.is_main:  # the saved state fits
                 if old is not None and settings != old.config:
                     directory.write_config(run)
                 marks = task.training.fingerprint, task.validation.fingerprint
@@ -111,12 +109,12 @@ def run_training(
         if event.reason == "interrupted":
             console.note(_stopped(event.step, event.best_step, settings))
             raise typer.Exit(130)
-        if stop():  # a request during the last save: the test can wait
+        if stop():  # a request during the last save, so the test is left out
             console.note(
                 f"stopped at step {event.step}, before the test: `seq2attn evaluate {out}` scores it"
             )
             raise typer.Exit(130)
-        claim.close()  # the test reads the run as any process may
+        claim.close()  # any process may read a run, so the test needs no lock
         if world.is_main:
             if settings.train.max_minutes is not None:
                 console.note("scoring the test splits, which --max-minutes does not count")
@@ -124,7 +122,7 @@ def run_training(
 
 
 def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
-    """Keep others out of the run until the stack is closed."""
+    """Keep other processes from training the run until the stack is closed."""
     from seq2attn.runs import directory
     from seq2attn.runs.claim import claimed
     from seq2attn.training.resume import check_start
@@ -136,7 +134,7 @@ def _claim(stack: ExitStack, out: Path, resume: bool, force: bool) -> None:
 
 
 def _stopped(step: int, best: int, settings: Config) -> str:
-    """The note on an interrupted training: its weights, and how to continue."""
+    """The note on an interrupted training: its best weights, and how to continue."""
     every = settings.train.validate_every
     first = min(every * (step // every + 1), settings.train.max_steps)
     weights = f"it cannot translate before its first validation (step {first})"
@@ -162,7 +160,7 @@ def _open_data(data: str, settings: Config, changes: Sequence[str], world: "Worl
     folder = Path(data)
     if (folder / REPORT).is_file():
         prepared = Prepared(folder)
-        for setting in changes:  # settings of a preset give way silently, those of the user do not
+        for setting in changes:  # they replace a preset's settings silently, but not the user's
             key = setting.partition("=")[0].strip()
             if not key.startswith("data."):
                 continue
@@ -173,7 +171,7 @@ def _open_data(data: str, settings: Config, changes: Sequence[str], world: "Worl
                     "prepare the corpus again, or give the corpus itself as --data"
                 )
     else:
-        # the vocabulary size of a preset gives way to a small corpus, that of the user does not
+        # A small corpus may have a smaller vocabulary than a preset says, but not than the user says.
         shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in changes)
         world.run_on_main(lambda: prepared_folder(data, settings, shrink))
         prepared = Prepared(prepared_folder(data, settings, shrink))
@@ -198,8 +196,10 @@ def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
 
 
 def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Run | None") -> "Seq2Seq":
-    """The model with its initial weights. The trainer replaces them by those of the last state; those of a
-    frozen backbone are read here, for features are computed with them before.
+    """The model with its initial weights.
+
+    The trainer replaces them by those of the last state. Those of a frozen backbone are read here, because
+    its features are computed before training.
     """
     import torch
 
@@ -267,8 +267,9 @@ def _resume_run(old: "Run", settings: Config, prepared: "Prepared") -> "Run":
 
 @contextmanager
 def _stoppable() -> Iterator[Callable[[], bool]]:
-    """A function that tells whether a signal asked to stop after this update. A second Ctrl-C or SIGTERM
-    stops at once.
+    """A function that returns whether a signal asked to stop after this update.
+
+    A second Ctrl-C or SIGTERM stops at once.
     """
     requests = StopRequests()
 

@@ -1,4 +1,4 @@
-"""Training on pairs of texts: BLEU scores it, with the search of `translate`."""
+"""Training on pairs of texts. Validation scores BLEU, with the search of `translate`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,7 +29,7 @@ class TranslationTask(Task):
     def validation_of(self, stop: Callable[[], bool], progress: Progress) -> Callable[[Seq2Seq], Scores]:
         prepared = self.prepared
         sources, references = prepared.split("valid").texts(0, self.config.train.validate_sentences)
-        # of median length, the same at every validation
+        # The example has median length and is the same at every validation.
         sample_row = sorted(range(len(sources)), key=lambda row: len(sources[row]))[len(sources) // 2]
         language_and_case = prepared.languages[1], prepared.target_tokenizer.lowercase
         note_form(f"{prepared.path}, split valid", references)

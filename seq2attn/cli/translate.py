@@ -1,4 +1,4 @@
-"""`seq2attn translate`: lines in, translations out, in order and as they come."""
+"""`seq2attn translate`: reads lines and writes translations in their order, as soon as they are ready."""
 
 import math
 import time
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translation
 
 FORMATS = ("text", "jsonl", "moses")
-# translated at once: few at first, for an early answer, then many, for lines of like length
+# Lines that are translated together: few at first, for an early answer, then many, so that lines of similar
+# length meet.
 FIRST_LINES, MOST_LINES = 64, 4096
-LONGEST_JSON = 1 << 23  # bytes of one line of JSON: it may hold other things than text
-FAR = 1.5  # times the longest source in training: a line of more tokens is worth a warning
-FEW = 0.02  # share of the sources in training of several sentences: with more, such lines are no surprise
+LONGEST_JSON = 1 << 23  # bytes of one line of JSON, which may hold other things than text
+FAR = 1.5  # a line with more tokens than this many times the longest source in training gets a warning
+FEW = 0.02  # share of training sources with several sentences, above which such lines get no warning
 CHARACTERS_WITH_ATTENTION = (
     1 << 16
-)  # translated at once with --attention, which takes many times their memory
+)  # lines that are translated together with --attention, which needs much memory
 RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 
@@ -44,7 +45,7 @@ def translate(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files of text, one sentence per line.", metavar="FILE...", show_default="standard input"
+            help="Files of text, one sentence per line.", metavar="FILE", show_default="standard input"
         ),
     ] = None,
     output: Annotated[
@@ -227,8 +228,9 @@ def _check_files(files: list[str], output: Path | None, attention: Path | None, 
 
 
 class _LineWarnings:
-    """Warnings about lines of input, each printed once or a few times. A model reads `most` tokens of a
-    source; `training` has statistics of the sources in training.
+    """Warnings about lines of input, each printed once or a few times.
+
+    A model reads `most` tokens of a source. `training` has statistics of the sources in training.
     """
 
     def __init__(self, most: int, training: Mapping[str, float]) -> None:
@@ -248,7 +250,7 @@ class _LineWarnings:
             repeated.close()
 
     def check(self, line: line_reader.Line, text: object, translation: "Translation") -> None:
-        """`text` is the source before it was cut."""
+        """Warn about one line. `text` is the source before it was cut."""
         if line.cut and text:
             self.cut.warn(
                 f"{line.where}: more than {line_reader.LONGEST:,} bytes without a line break; the rest "
@@ -285,7 +287,7 @@ class _LineWarnings:
 
 
 def _record(line: line_reader.Line, warnings: _LineWarnings) -> dict[str, Any]:
-    if line.cut:  # its end is missing, so it is no JSON any more
+    if line.cut:  # Its end is missing, so it is no longer JSON.
         problem = f"more than {LONGEST_JSON:,} bytes without a line break: nothing of it was read"
         warnings.cut.warn(f"{line.where}: {problem}")
         return {"text": "", "error": problem}

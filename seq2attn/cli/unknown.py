@@ -1,5 +1,6 @@
-"""Hints for unknown commands and options, and for missing or extra arguments: what somebody may have meant,
-in one line. Users of other toolkits find our names here.
+"""Hints for unknown commands and options, and for missing or extra arguments, in one line.
+
+Users of other toolkits find our names here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from seq2attn import config, synonyms
 from seq2attn.cli.mistaken import BUNDLED, DATA, either, is_run, quoted, reading_command, shell
 from seq2attn.near import nearest
 
-COMMANDS = {  # of other toolkits, and what is ours
+COMMANDS = {  # our commands, and the names in other toolkits
     "evaluate": "evaluation score test eval bleu sacrebleu validate benchmark compare metrics assess",
     "translate": "translation predict infer inference decode generate run sample interactive output "
     "hypothesize",
@@ -43,8 +44,10 @@ SENTENCES = {
 
 
 def command(word: str, commands: Sequence[str]) -> str:
-    """The hint for an unknown command: commands that begin alike, then other toolkits' names for ours, then
-    similar spellings, then what the word is instead.
+    """The hint for an unknown command.
+
+    It names commands that begin alike, then our names for commands of other toolkits, then similar spellings,
+    or says what the word is.
     """
     plain = word.lower()
     alike = [
@@ -69,7 +72,7 @@ def command(word: str, commands: Sequence[str]) -> str:
     return f"there are {', '.join(commands)}"
 
 
-OPTIONS = {  # (command, or "" for any; what others call it) -> what to say
+OPTIONS = {  # (command or "" for any command, name in other toolkits) -> hint
     ("train", "preset"): "give the preset without an option: train {value}",
     ("train", "model"): "give the preset without an option: train {value}",
     ("train", "config"): "give the file of settings without an option: train {value}",
@@ -133,8 +136,9 @@ for _name in ("gpu", "gpus", "cuda", "usegpu", "nogpu", "cpu", "nocuda", "usecud
 
 
 def option(typed: str, value: str | None, command: str, options: Mapping[str, Sequence[str]]) -> str | None:
-    """The hint for an option that `command` does not have, if there is one; `options` are those of every
-    command.
+    """The hint for an option that `command` does not have, or None.
+
+    `options` are those of every command.
     """
     plain = typed.lstrip("-").lower().replace("-", "").replace("_", "")
     own = [name for name in options.get(command, ()) if name.startswith("--")]
@@ -148,7 +152,7 @@ def option(typed: str, value: str | None, command: str, options: Mapping[str, Se
     if command == "train" and (hint := _as_setting(plain, value)):
         return hint
     known = synonyms.known_as(plain) if command != "train" else None
-    if known and known.startswith("here it is search."):
+    if known and known.startswith("its name here is search."):
         ours = "--" + known.rpartition(".")[2].replace("_", "-")
         if ours in own:
             return f"did you mean {ours}?"
@@ -174,16 +178,16 @@ def _as_setting(plain: str, value: str | None) -> str | None:
     if names:
         return f"as settings, by --set: {either(names)}"
     known = synonyms.known_as(plain)
-    if known is None or not known.startswith("here it is "):
+    if known is None or not known.startswith("its name here is "):
         return known
-    ours = known.removeprefix("here it is ")
+    ours = known.removeprefix("its name here is ")
     return (
         f"as settings, by --set: {ours}" if " " in ours else f"as a setting: --set {ours}={value or 'VALUE'}"
     )
 
 
 def missing(argument: str, command: str) -> str | None:
-    """The hint for a missing argument."""
+    """The hint for a missing argument, or None."""
     if argument == "RUN":
         runs = (
             sorted(str(run) for run in Path("runs").iterdir() if is_run(run)) if Path("runs").is_dir() else []
@@ -199,7 +203,7 @@ def missing(argument: str, command: str) -> str | None:
 
 
 def extra(words: str, command: str) -> str | None:
-    """The hint for extra arguments."""
+    """The hint for extra arguments, or None."""
     if command == "train":
         first = words.split()[0]
         if first in config.presets():

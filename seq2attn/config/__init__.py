@@ -1,12 +1,18 @@
 """Every setting of a run: frozen, typed, read from TOML or JSON, changed by `KEY=VALUE`.
 
-    schema       every setting: type, default, one plain sentence, when it acts
+    schema       every setting: its type, default, one plain sentence, and when it acts
     scores       the names of the scores, with their formulas
-    consistency  what must agree, one function a rule
-    files        presets, TOML, changes
-    messages     what is wrong, in one line
+    marks        how a setting says when it acts
+    consistency  what settings must agree on, one function for each rule
+    idle         settings that would do nothing
+    sizes        sizes that follow from several settings
+    parameters   the number of parameters of a model
+    files        presets and TOML files, and changes to them
+    typed        settings as a user types them
+    fields       lists of settings
+    messages     errors in one line
 
-A leaf: it knows no torch. Contradictions between settings are refused here, before any work starts.
+It imports no torch. Contradictions between settings are refused here, before any work starts.
 """
 
 from seq2attn.config.consistency import BACKBONES, HARD, MOST_PARAMETERS, STAGES

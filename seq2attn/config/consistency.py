@@ -1,6 +1,6 @@
-"""What settings must agree on: one function a rule, which raises ValueError with the setting and the way out.
+"""What settings must agree on. A function for each rule raises ValueError with the setting and the way out.
 
-Each section of `schema` lists its rules; `check` runs them, after the conditions that its settings declare.
+Each section of `schema` lists its rules. `check` runs them after the conditions that the settings declare.
 """
 
 import json
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
         TransformerConfig,
     )
 
-MOST_PARAMETERS = 1_000_000_000  # of a model, estimated from its settings
+MOST_PARAMETERS = 1_000_000_000  # parameters of a model, estimated from its settings
 HARD = ("hard-topk", "hard-sample", "gumbel")  # normalisers whose weights are 0 or 1
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = ("resnet", *RESNETS)
-STAGES = 4  # of a residual network
+STAGES = 4  # stages of a residual network
 
 
 def check(section: "Section") -> None:
-    """Raise ValueError where a section breaks a condition that a setting declares, or a rule."""
+    """Raise ValueError if a section breaks a rule, or a condition that a setting declares."""
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if value == field.default:

@@ -1,4 +1,4 @@
-"""The settings that there are, read off the schema, and those of a config."""
+"""Lists of settings: all that the schema declares, and those of one config."""
 
 import typing
 from collections.abc import Iterator, Mapping
@@ -12,10 +12,10 @@ from seq2attn.config.schema import Config
 
 
 class Declared(NamedTuple):
-    """A setting, or a section of settings, with its own marks and those of the sections that it is in."""
+    """A setting or a section of settings, with its own marks and those of the sections around it."""
 
     name: str  # with dots
-    kind: str | None  # of the encoder or decoder that alone has it
+    kind: str | None  # the kind of encoder or decoder that has it; None: no kind
     field: FieldInfo
     marks: tuple[Mark, ...]
     is_section: bool
@@ -24,7 +24,10 @@ class Declared(NamedTuple):
 def declared(
     section: type[BaseModel] = Config, prefix: str = "", outer: tuple[Mark, ...] = ()
 ) -> Iterator[Declared]:
-    """Every section and setting, in the order of the schema; one of several kinds comes with each."""
+    """Every section and setting, in the order of the schema.
+
+    A section of several kinds, such as the encoder, comes once for each kind.
+    """
     kind = None
     if "kind" in section.model_fields:
         kind = typing.get_args(section.model_fields["kind"].annotation)[0]
@@ -36,12 +39,12 @@ def declared(
 
 
 def fields() -> Iterator[tuple[str, str | None, FieldInfo]]:
-    """Every setting: its name, the kind of encoder or decoder that has it or None, its declaration."""
+    """Every setting: its name, the kind of encoder or decoder that has it (or None), its declaration."""
     return ((one.name, one.kind, one.field) for one in declared() if not one.is_section)
 
 
 def names_marked(stage: Stage) -> list[str]:
-    """The sections and settings that have a mark, or are in a section that has it."""
+    """The sections and settings that have a mark, or that are in a section with it."""
     return list(dict.fromkeys(one.name for one in declared() if stage in one.marks))
 
 
@@ -62,7 +65,7 @@ def choices(annotation: object) -> Iterator[object]:
 
 
 def flat(config: Config) -> Mapping[str, object]:
-    """Every setting as `section.key` -> value, in order: what `seq2attn train PRESET --show` prints."""
+    """Every setting as `section.key` -> value, in the order of the schema."""
 
     def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
         for name, value in tree.items():
@@ -75,13 +78,13 @@ def flat(config: Config) -> Mapping[str, object]:
 
 
 def description(config: Config, name: str) -> str:
-    """What a setting does, the values that it may have, and when it acts: in one line."""
+    """In one line: what a setting does, its possible values, and when it acts."""
     *outer, (_, field) = path_to(config, name)
     text = field.description or ""
     values = [str(value) for value in choices(field.annotation)]
     if name.endswith(".kind"):
         values = [str(kind) for other, kind, _ in fields() if other == name]
-    if not all(f"{value}: " in text for value in values):  # the text does not explain each of them
+    if not all(f"{value}: " in text for value in values):  # the text does not explain each value
         text += f" {'Any' if typing.get_origin(field.annotation) is tuple else 'One'} of {', '.join(values)}."
     marks = [mark for _, part in (*outer, ("", field)) for mark in marks_of(part)]
     return " ".join([text, *(mark.note for mark in marks if isinstance(mark, Condition) and mark.note)])

@@ -1,4 +1,4 @@
-"""Configs from presets, TOML files, trees of plain values, and typed changes to them."""
+"""Configs from presets, TOML files and trees of plain values, and changes that a user types."""
 
 import json
 import tomllib
@@ -16,38 +16,37 @@ from seq2attn.errors import UsageError
 from seq2attn.near import nearest
 
 PRESETS = Path(__file__).parents[1] / "presets"
-MOST_BYTES = 1 << 20  # of a file of settings
-_DEPTH = 12  # sections, one in the other, that any tree of settings may have
+MOST_BYTES = 1 << 20  # bytes of a file of settings
+_DEPTH = 12  # levels of sections in a tree of settings, at most
 
 
 def presets() -> dict[str, Path]:
-    """Name -> file of every preset, in alphabetical order."""
+    """The file of every preset by its name, in alphabetical order."""
     return {path.stem: path for path in sorted(PRESETS.glob("*.toml"))}
 
 
 def load(preset_or_file: str, settings: Iterable[str] = (), where: str = "settings") -> Config:
-    """The config of a preset name or a TOML file, changed by `section.key=value` settings in order.
+    """The config of a preset or a TOML file, changed by `section.key=value` settings in order.
 
-    Kinds come first. `where` names the settings in errors. Raises UsageError.
-
-    A setting that would do nothing is refused where `settings` name it. A file may hold it, so that one
-    change to it needs no second one.
+    Settings of a kind are applied first. `where` names the settings in errors. A setting that would do
+    nothing is refused if `settings` name it. A file may hold one, so that a change to a preset needs no
+    second change. Raises UsageError.
     """
     path = file_of(preset_or_file)
     tree = _with_base(_tree(path), path)
     settings = list(settings)
     before = _config_or_none(tree)
     assign_all(tree, settings, where)
-    # a file that is right by itself is not to blame
+    # An error of a file that is valid by itself is due to the settings.
     config = validate(tree, str(path) if before is None else where)
     refuse_idle(settings, [(before, config)], where=where)
     return config
 
 
 def change(config: Config, settings: Iterable[str], where: str = "settings") -> Config:
-    """The config changed by `section.key=value` settings in order, kinds first; `where` names them in errors.
+    """The config, changed by `section.key=value` settings in order.
 
-    Raises UsageError.
+    Settings of a kind are applied first. `where` names the settings in errors. Raises UsageError.
     """
     tree = config.model_dump(mode="json")
     assign_all(tree, settings, where)
@@ -55,12 +54,12 @@ def change(config: Config, settings: Iterable[str], where: str = "settings") -> 
 
 
 def validate(tree: object, where: str) -> Config:
-    """A tree of settings, as JSON holds it, as a Config.
+    """The Config of a tree of settings (dicts, lists and plain values, as in JSON).
 
     Raises UsageError: one line with `where` and the first wrong setting.
     """
     if _is_deep(tree):
-        raise UsageError(f"{where}: settings nested more than {_DEPTH} deep; there are none")
+        raise UsageError(f"{where}: settings have at most {_DEPTH} levels")
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
@@ -68,7 +67,7 @@ def validate(tree: object, where: str) -> Config:
 
 
 def file_of(preset_or_file: str) -> Path:
-    """The file of a preset or of a path. Raises UsageError where there is none."""
+    """The file of a preset, or the path itself. Raises UsageError if there is none."""
     path = presets().get(preset_or_file) or Path(preset_or_file)
     if not path.is_file():
         if path.suffix == ".toml":
@@ -92,18 +91,18 @@ def _tree(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not a TOML file: it is not UTF-8 text; unpack it, or convert it") from None
     except RecursionError:
         raise UsageError(f"{path}: not a TOML file: nested too deep") from None
-    except ValueError as error:  # wrong TOML, or numbers of thousands of digits
+    except ValueError as error:  # invalid TOML, or a number of thousands of digits
         raise UsageError(f"{path}: not a TOML file: {error}") from None
 
 
 def _with_base(tree: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A file's settings upon those of the preset that it names with `preset = "NAME"`, if it names one."""
+    """The settings of a file, on top of those of the preset that it may name with `preset = "NAME"`."""
     if "preset" not in tree:
         return tree
     name = tree.pop("preset")
     if not isinstance(name, str) or name not in presets():
         near = nearest(name, presets()) if isinstance(name, str) else []
-        hint = "name one that `seq2attn train --list` shows; another file cannot stand here"
+        hint = "name a preset of `seq2attn train --list`; a file is not possible here"
         if near:
             hint = f"did you mean {' or '.join(near)}?"
         raise UsageError(f"{path}: preset = {json.dumps(name, default=str)}: no preset; {hint}")
@@ -113,7 +112,10 @@ def _with_base(tree: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _overlay(tree: Mapping[str, Any], base: dict[str, Any]) -> None:
-    """Put the settings of `tree` in place of those of `base`; a section of another kind starts anew."""
+    """Put the settings of `tree` in place of those of `base`.
+
+    A section of another kind starts from its own defaults.
+    """
     for name, value in tree.items():
         below = base.get(name)
         if not isinstance(value, dict) or not isinstance(below, dict):
@@ -125,7 +127,10 @@ def _overlay(tree: Mapping[str, Any], base: dict[str, Any]) -> None:
 
 
 def _is_deep(tree: object) -> bool:
-    """Whether a tree is deeper than settings are; recursion over it would end in an error of Python's."""
+    """Whether a tree has more levels than settings have.
+
+    Recursion over it would end in Python's RecursionError.
+    """
     level = [tree]
     for _ in range(_DEPTH):
         level = [

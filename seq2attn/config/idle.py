@@ -1,6 +1,6 @@
-"""Settings that would do nothing: they are refused where the user names them.
+"""Refuses settings that would do nothing, where the user names them.
 
-Most declare the condition beside themselves (`marks.IgnoredUnless`); the rules here take more than one.
+Most settings declare the condition themselves (`marks.IgnoredUnless`). The rules here need several settings.
 """
 
 import json
@@ -15,7 +15,7 @@ from seq2attn.errors import UsageError
 
 
 def refuse_training_only(settings: Iterable[str], where: str = "settings") -> None:
-    """Raise UsageError, naming the first `section.key=value` setting that is for training alone."""
+    """Raise UsageError for the first `section.key=value` setting that only training uses."""
     training = names_marked(TRAINING_ONLY)
     for setting in settings:
         key = split(setting, where, "search.length_penalty=0.6")[0]
@@ -32,10 +32,11 @@ def refuse_idle(
     trained: bool = False,
     where: str = "settings",
 ) -> None:
-    """Raise UsageError, naming the first `section.key=value` setting that does nothing in any changed config.
+    """Raise UsageError for the first `section.key=value` setting that does nothing in any changed config.
 
-    `changes` holds each config before (None if it was wrong by itself) and after the settings. The value of
-    before and the default may be named. With `trained`, what acts in training alone does nothing.
+    `changes` holds each config before the settings (None if it was invalid by itself) and after them. A
+    setting may repeat its value or its default. With `trained`, settings that only training uses count as
+    doing nothing.
     """
     tables = [(flat(before) if before else {}, flat(after), after) for before, after in changes]
     for setting in settings:
@@ -50,7 +51,7 @@ def refuse_idle(
 
 
 def reason(config: Config, key: str, trained: bool = False) -> str | None:
-    """Why a setting does nothing beside the others, with the ways out; None where it acts."""
+    """Why a setting does nothing beside the others, and the ways out; None if it acts."""
     for section, field in path_to(config, key):
         for mark in marks_of(field):
             if isinstance(mark, IgnoredUnless) and (because := _breach(config, section, mark)):
@@ -82,7 +83,7 @@ def _default(config: Config, key: str) -> object:
     return list(field.default) if isinstance(field.default, tuple) else field.default
 
 
-# What more than one other setting decides
+# Rules that depend on several other settings
 
 
 def _unused_size(config: Config, key: str, trained: bool) -> str | None:
@@ -114,7 +115,7 @@ def _unused_query_state(config: Config, key: str, trained: bool) -> str | None:
 
 
 def _unused_expectation(config: Config, key: str, trained: bool) -> str | None:
-    a = config.model.attention  # with k > 1, validation allows 0 alone
+    a = config.model.attention  # with k > 1, `consistency` allows only 0
     if key == "model.attention.expectation_prob" and trained and a.normaliser == "hard-sample" and a.k == 1:
         return _because("it acts in training alone", 'set model.attention.at_inference="expected"')
     return None

@@ -1,8 +1,8 @@
 """How a setting is declared: its default, one plain sentence, and marks that say when it acts.
 
-    k: Places = setting(1, "Positions read at each step.", When("normaliser", "hard-topk", "hard-sample"))
+    k: Places = setting(1, "Positions: ...", When("normaliser", "hard-topk", "hard-sample"))
 
-Rules, help and refusals read these declarations: a new setting needs no second table.
+Rules, help and refusals read these declarations, so a new setting needs no second table.
 """
 
 import json
@@ -24,10 +24,10 @@ TRAINING_ONLY, MAY_CHANGE_ON_RESUME = Stage
 
 
 class Condition:
-    """The setting acts only where the setting `name` has one of `values`; without values, where it is set.
+    """The setting acts only if the setting `name` has one of `values` or, without values, if it is set.
 
-    `name` stands in the same section, or is a full name with dots. Names and values give the
-    note in the help, the reason of a refusal and the way out; `note`, `why` and `way` replace them.
+    `name` is in the same section, or a full name with dots. Names and values give the note in the help, the
+    reason of a refusal and the way out. `note`, `why` and `way` replace them.
     """
 
     def __init__(
@@ -43,18 +43,18 @@ class Condition:
         return value in self.values if self.values else value is not None
 
     def choices(self, name: str) -> str:
-        """`optimizer="adam" or "adamw"`: where the setting acts."""
+        """Where the setting acts, as text: `optimizer="adam" or "adamw"`."""
         return f"{name}={' or '.join(map(json.dumps, self.values))}" if self.values else f"{name} set"
 
 
 class When(Condition):
-    """A condition whose breach is refused in every config; `name` stands in the same section."""
+    """A condition that every config must keep. `name` is in the same section."""
 
 
 class IgnoredUnless(Condition):
-    """A condition whose breach is refused only where the user names the setting.
+    """A condition that matters only where the user names the setting.
 
-    Files may hold the setting all the same, so that one change to a preset needs no second one.
+    Files may hold the setting all the same, so that a change to a preset needs no second change.
     """
 
 
@@ -62,7 +62,7 @@ Mark = Stage | Condition
 
 
 def setting(default: T, text: str, *marks: Mark) -> T:
-    """Declare a setting, or a section. `text`: "Noun: effect, unit.", and "not set: ..." for None."""
+    """Declare a setting or a section. `text` is "Noun: effect, unit."; "not set: ..." explains None."""
     extra: Any = {"marks": marks}
     field: T = Field(default, description=text, json_schema_extra=extra)
     return field
@@ -74,7 +74,7 @@ def marks_of(field: FieldInfo) -> tuple[Mark, ...]:
 
 
 def value_at(root: BaseModel, name: str) -> Any:
-    """The value of a setting by its full name; None where this kind of encoder or decoder has none."""
+    """The value of a setting by its full name; None if this kind of encoder or decoder does not have it."""
     value: Any = root
     for part in name.split("."):
         value = getattr(value, part, None)

@@ -1,4 +1,4 @@
-"""Wrong settings in one line: pydantic's errors in plain words, with what a misspelt name may mean."""
+"""Errors of settings in one line: pydantic's errors in plain words, and what a misspelt name may mean."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,13 @@ from seq2attn.config.typed import leaves
 from seq2attn.near import nearest
 from seq2attn.synonyms import known_as
 
-FEW = 12  # settings that an error may list
+FEW = 12  # settings that an error lists at most
 
 
 def explain(error: ValidationError, tree: object) -> str:
     """One line for the first error of a tree of settings: the setting, what is wrong and the way out."""
     first = error.errors()[0]
-    names = [part for part in first["loc"] if isinstance(part, str)]  # a place in a list is no part of a name
+    names = [part for part in first["loc"] if isinstance(part, str)]  # without the index in a list
     kind = names.pop(2) if names[1:2] in (["encoder"], ["decoder"]) and len(names) > 2 else None
     key, context = ".".join(names), first.get("ctx", {})
     match first["type"]:
@@ -85,7 +85,7 @@ def _grouped(number: float) -> str:
 
 
 def _short(value: object) -> str:
-    """A value as JSON writes it, its beginning where it is long."""
+    """A value as JSON, or the beginning of one that is long."""
     try:
         text = json.dumps(value, default=str)
     except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in lists in lists
@@ -97,9 +97,10 @@ def _short(value: object) -> str:
 
 
 def _hint(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
-    """What a misspelt setting may mean: one of the same ending, of that name elsewhere, or of near spelling.
+    """What a misspelt setting may mean: one with the same ending, the same name elsewhere, or a similar name.
 
-    Settings of the kinds of encoder and decoder in use come first. Else what its section holds.
+    Settings of the kinds of encoder and decoder in use come first. If nothing is similar, the hint lists the
+    section.
     """
     every = list(dict.fromkeys(name for name, _, _ in fields()))
     in_use = list(
@@ -137,7 +138,7 @@ def _ending(names: Iterable[str], end: str) -> list[str]:
 
 
 def _beginning(names: list[str], typed: str) -> list[str]:
-    """Settings whose last name begins as the typed one: a setting cut short, such as `drop`."""
+    """Settings whose last name begins with the typed one, such as `drop` for `dropout`."""
     last = typed.rpartition(".")[2]
     begin = [name for name in names if len(last) > 2 and name.rpartition(".")[2].startswith(last)]
     return _in_its_section(begin, typed)
@@ -154,7 +155,7 @@ def _in_its_section(names: list[str], typed: str) -> list[str]:
 
 
 def _kinds(tree: object) -> dict[str, object]:
-    """The kinds of encoder and decoder that a tree of settings names; recurrent where it names none."""
+    """The kinds of encoder and decoder that a tree of settings names; "rnn" if it names none."""
     model = tree.get("model") if isinstance(tree, dict) else None
     sections = model if isinstance(model, dict) else {}
     sides = {side: sections.get(side, {}) for side in ("encoder", "decoder")}

@@ -1,4 +1,4 @@
-"""The number of parameters of a model, estimated from its settings before anything is built."""
+"""The number of parameters of a model, estimated from its settings before it is built."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,10 @@ _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
 
 def estimate_parameters(model: "ModelConfig", vocabulary: int) -> int:
-    """Parameters with `vocabulary` tokens on each side: right to a factor of two, except for tiny models."""
+    """The number of parameters with `vocabulary` tokens on each side.
+
+    The estimate is right within a factor of two, except for tiny models.
+    """
     embeddings = vocabulary * model.embedding * {"all": 1, "output": 2, "none": 3}[model.tied]
     queries, memory = (
         sizes.query_size(model),

@@ -1,6 +1,6 @@
-"""Every setting of a run, with its type, its default, one plain sentence and when it acts.
+"""Every setting of a run, with its type, its default, one plain sentence, and when it acts.
 
-What settings must agree on is in `consistency`: each section lists its rules by name.
+`consistency` has the rules on which settings must agree. Each section lists its rules by name.
 """
 
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
 from seq2attn.config.scores import FORMULAS, SCORES, WITH_HIDDEN_UNITS, ScoreName
 
-# A run may come from a stranger: upper bounds are beyond what this program is used for, and below what takes
-# gigabytes, or for ever, before it fails.
-MOST_TOKENS = 4096  # of an output
-MOST_BEAM = 1024  # hypotheses of one sentence
-MOST_SAMPLES = 4096  # samples of one sentence; choosing one compares them in pairs
-MOST_PENALTY = 10  # exponent of the length: beyond it scores leave the range of numbers
+# A run may come from a stranger. The upper bounds are above all sensible use, and below what would take
+# gigabytes of memory or endless time before it fails.
+MOST_TOKENS = 4096  # tokens of an output
+MOST_BEAM = 1024  # hypotheses of a sentence
+MOST_SAMPLES = 4096  # samples of a sentence; the choice of one compares all pairs
+MOST_PENALTY = 10  # exponent of the length; with a larger one scores leave the range of floats
 MOST_BATCH_TOKENS = 1_000_000
 
-Size = Annotated[int, Field(ge=1, le=16_384)]  # of a vector
+Size = Annotated[int, Field(ge=1, le=16_384)]  # units of a vector
 Layers = Annotated[int, Field(ge=1, le=256)]
 Heads = Annotated[int, Field(ge=1, le=1024)]
 Places = Annotated[int, Field(ge=1, le=65_536)]  # positions of a source or an output
 Kernel = Annotated[int, Field(ge=1, le=1023)]  # positions
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # of what costs time alone, such as steps
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # of what costs only time, such as steps
 CountOrZero = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
@@ -75,58 +75,69 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """How a raw corpus becomes a prepared folder; read by `prepare`, and by `train` with a raw corpus."""
+    """How a raw corpus becomes a prepared folder. `prepare` reads it, and `train` if its corpus is raw."""
 
     path = "data"
     source: str | None = setting(
-        None, "Source side of the corpus: file ending, column or key; not set: the corpus decides."
+        None, "Source side of the corpus: its file ending, column or key; not set: the corpus decides."
     )
     target: str | None = setting(
-        None, "Target side of the corpus: file ending, column or key; not set: the corpus decides."
+        None, "Target side of the corpus: its file ending, column or key; not set: the corpus decides."
     )
     vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
-        8000, "Vocabulary size: tokens, special tokens included."
+        8000, "Vocabulary size: number of tokens, special tokens included."
     )
     tokenizer: Literal["unigram", "bpe", "char", "word"] | None = setting(
         None,
-        "Tokenizer: subwords by likelihood (unigram) or by merges (bpe), characters, or words between "
-        "spaces; not set: unigram for text, word for captions.",
+        "Tokenizer: kind of tokens. unigram: subwords by likelihood; bpe: subwords by merges; char: "
+        "characters; word: words between spaces; not set: unigram for text, word for captions.",
     )
     joint: bool = setting(True, "Joint vocabulary: source and target share one vocabulary.", TEXT)
-    lowercase: bool = setting(False, "Lowercasing: all text is lower-cased before tokenization.")
+    lowercase: bool = setting(False, "Lowercasing: converts all text to lower case before tokenization.")
     max_length: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
-        256, "Maximum example length, in tokens: longer training examples are dropped."
+        256, "Maximum length: tokens of a training example; longer examples are dropped."
     )
     max_ratio: Positive = setting(
         4.0,
         "Maximum length ratio: tokens of the longer side divided by tokens of the shorter side; "
-        "pairs above it are dropped from training.",
+        "training pairs above it are dropped.",
         TEXT,
     )
     max_bad: Share = setting(
-        0.01, "Malformed rows: maximum fraction of a table to skip; above it the table is refused.", TEXT
+        0.01,
+        "Malformed rows: maximum fraction of a table that is skipped; with more the table is refused.",
+        TEXT,
     )
     max_missing: Share = setting(
         0.05,
-        "Missing or damaged images: maximum fraction of a corpus to skip; above it the corpus is refused.",
+        "Missing or damaged images: maximum fraction of a corpus that is skipped; with more the corpus is "
+        "refused.",
         IMAGES,
     )
     follow_links: bool = setting(
-        False, "Symbolic links: images may be links to files outside the corpus folder.", IMAGES
+        False, "Symbolic links: allows images that are links to files outside the corpus folder.", IMAGES
     )
 
 
 class RNNEncoderConfig(Section):
     path = "model.encoder"
     rules = (consistency.reverse_needs_one_direction,)
-    kind: Literal["rnn"] = setting("rnn", "Encoder: recurrent, convolutional, Transformer, or for images.")
-    cell: Cell = setting(
-        "lstm", "Recurrent cell: tanh (rnn), GRU (Cho 2014) or LSTM (Hochreiter and Schmidhuber 1997)."
+    kind: Literal["rnn"] = setting(
+        "rnn",
+        "Encoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer; image: "
+        "network for images.",
     )
-    size: Size = setting(256, "State size: units per direction.")
-    layers: Layers = setting(1, "Layers: recurrent layers in the stack.")
-    bidirectional: bool = setting(True, "Directions: the source is read from both ends.")
-    reverse: bool = setting(False, "Reversal: the source is read from right to left (Sutskever 2014).")
+    cell: Cell = setting(
+        "lstm",
+        "Recurrent cell: kind of unit. rnn: tanh; gru: GRU (Cho 2014); lstm: LSTM (Hochreiter and "
+        "Schmidhuber 1997).",
+    )
+    size: Size = setting(256, "State size: units of each direction.")
+    layers: Layers = setting(1, "Layers: number of recurrent layers.")
+    bidirectional: bool = setting(
+        True, "Two directions: reads the source from left to right and from right to left."
+    )
+    reverse: bool = setting(False, "Reversal: reads the source from right to left only (Sutskever 2014).")
 
 
 class ConvEncoderConfig(Section):
@@ -137,14 +148,20 @@ class ConvEncoderConfig(Section):
 
     path = "model.encoder"
     rules = (consistency.kernel_is_odd,)
-    kind: Literal["conv"] = setting("conv", "Encoder: recurrent, convolutional, Transformer, or for images.")
-    size: Size = setting(256, "Channels: outputs of each convolution block.")
-    layers: Layers = setting(4, "Layers: convolution blocks in the stack.")
-    kernel: Kernel = setting(3, "Kernel width: positions of one convolution, odd.")
-    positions: Literal["learned", "sinusoidal", "none"] = setting(
-        "learned", "Position encoding: vectors added to the embeddings."
+    kind: Literal["conv"] = setting(
+        "conv",
+        "Encoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer; image: "
+        "network for images.",
     )
-    max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
+    size: Size = setting(256, "Channels: number of outputs of each convolution block.")
+    layers: Layers = setting(4, "Layers: number of convolution blocks.")
+    kernel: Kernel = setting(3, "Kernel width: positions that one convolution reads; an odd number.")
+    positions: Literal["learned", "sinusoidal", "none"] = setting(
+        "learned", "Position encoding: vectors that are added to the embeddings."
+    )
+    max_positions: Places = setting(
+        1024, "Position vectors: number of learned vectors; later positions share the last one.", LEARNED
+    )
 
 
 class TransformerConfig(Section):
@@ -152,35 +169,44 @@ class TransformerConfig(Section):
 
     rules = (consistency.kv_heads_divide_heads, consistency.heads_divide_size, consistency.rotary_turns_pairs)
     kind: Literal["transformer"] = setting(
-        "transformer", "Encoder: recurrent, convolutional, Transformer, or for images."
+        "transformer",
+        "Encoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer; image: "
+        "network for images.",
     )
-    size: Size = setting(256, "State size: units of each position, d_model of the paper.")
-    layers: Layers = setting(3, "Layers: Transformer layers in the stack.")
-    heads: Heads = setting(4, "Heads: attention heads of self-attention.")
+    size: Size = setting(256, "State size: units of each position (d_model in the paper).")
+    layers: Layers = setting(3, "Layers: number of Transformer layers.")
+    heads: Heads = setting(4, "Heads: number of self-attention heads.")
     kv_heads: Heads | None = setting(
         None,
-        "Key and value heads: grouped-query attention (Ainslie 2023), 1: multi-query (Shazeer 2019); "
-        "not set: as many as heads.",
+        "Key and value heads: number of heads of keys and values, which several query heads share "
+        "(grouped-query attention, Ainslie 2023; 1 is multi-query attention, Shazeer 2019); not set: as many "
+        "as heads.",
     )
     feedforward: Annotated[int, Field(ge=1, le=65_536)] = setting(
         1024, "Feed-forward size: hidden units of the position-wise network."
     )
     activation: Literal["relu", "gelu", "swiglu"] = setting(
-        "relu", "Activation: nonlinearity of the feed-forward network; swiglu: gated (Shazeer 2020)."
+        "relu", "Activation: nonlinearity of the feed-forward network; swiglu is gated (Shazeer 2020)."
     )
-    norm: Norm = setting("layer", "Normalisation: layer norm, or root mean square (Zhang and Sennrich 2019).")
+    norm: Norm = setting(
+        "layer", "Normalisation: kind of norm. layer: LayerNorm; rms: RMSNorm (Zhang and Sennrich 2019)."
+    )
     prenorm: bool = setting(
         False,
-        "Pre-norm: normalise the input of each sublayer and the end of the stack; "
-        "false: the sum after each residual (post-norm).",
+        "Pre-norm: normalises the input of each sublayer and the output of the last layer; false: normalises "
+        "the sum after each residual connection (post-norm).",
     )
     positions: Positions = setting(
         "sinusoidal",
-        "Position encoding: vectors added to embeddings; rotary: rotated queries and keys (Su 2021).",
+        "Position encoding: vectors that are added to the embeddings; rotary: rotates queries and keys "
+        "instead (Su 2021).",
     )
-    max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
+    max_positions: Places = setting(
+        1024, "Position vectors: number of learned vectors; later positions share the last one.", LEARNED
+    )
     bias: bool = setting(
-        True, "Biases: linear maps, attention to the source included, and layer norms have a bias."
+        True,
+        "Biases: adds a bias to linear maps, those of attention to the source included, and to layer norms.",
     )
 
 
@@ -189,7 +215,7 @@ class TransformerEncoderConfig(TransformerConfig):
 
 
 class ImageEncoderConfig(Section):
-    """Xu 2015: a convolutional backbone turns an image into a grid of positions; of a clip, every frame."""
+    """Xu 2015: a convolutional backbone turns an image, or each frame of a clip, into a grid of positions."""
 
     path = "model.encoder"
     rules = (
@@ -203,77 +229,89 @@ class ImageEncoderConfig(Section):
         consistency.temporal_model_fits_the_size,
     )
     kind: Literal["image"] = setting(
-        "image", "Encoder: recurrent, convolutional, Transformer, or for images."
+        "image",
+        "Encoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer; image: "
+        "network for images.",
     )
     backbone: str = setting(
         "resnet",
-        "Backbone: resnet (built from blocks and channels), resnet18, 34, 50, 101 or 152 (He 2016), "
-        "timm:NAME, or package.module:function.",
+        "Backbone: network that reads the image: resnet (its size is blocks and channels), resnet18, "
+        "resnet34, resnet50, resnet101 or resnet152 (He 2016), timm:NAME, or package.module:function of your "
+        "own.",
     )
     weights: str | None = setting(
         None,
-        "Pretrained weights: file for the backbone, safetensors or a checkpoint of weights alone; "
-        "not set: random weights.",
+        "Pretrained weights: file with the backbone's weights, safetensors or a PyTorch checkpoint that "
+        "holds only weights; not set: random weights.",
         TRAINING_ONLY,
     )
     blocks: Annotated[tuple[Layers, ...], Field(strict=False)] = setting(
-        (1, 1, 1), "Residual blocks: number in each stage.", When("backbone", "resnet")
+        (1, 1, 1), "Residual blocks: number of blocks in each stage.", When("backbone", "resnet")
     )
     channels: Size = setting(
         32,
-        "Channels: outputs of the first stage; each next stage has twice as many.",
+        "Channels: number of outputs of the first stage; each next stage has twice as many.",
         When("backbone", "resnet"),
     )
     stages: Annotated[int, Field(ge=1, le=STAGES)] = setting(
         STAGES,
         "Stages: number of backbone stages; after 1, 2, 3 or 4 stages a position covers 4, 8, 16 or 32 "
-        "pixels.",
+        "pixels a side.",
         RESNET,
     )
     norm: Literal["group", "batch"] = setting(
         "group",
-        "Normalisation: group norm, or batch norm with the fixed statistics of the pretrained weights.",
+        "Normalisation: kind of norm. group: group norm; batch: batch norm with the fixed statistics of the "
+        "pretrained weights.",
         RESNET,
     )
     self_attention: Annotated[int, Field(ge=1, le=STAGES)] | None = setting(
-        None, "Self-attention layer: added after this stage of the backbone (Zhang 2019); not set: none."
+        None,
+        "Self-attention layer: number of the backbone stage after which it is added (Zhang 2019); not set: "
+        "none.",
     )
     frozen: bool = setting(
-        False, "Frozen backbone: never trained; its features are computed once and cached.", TRAINING_ONLY
+        False, "Frozen backbone: is never trained; its features are computed once and cached.", TRAINING_ONLY
     )
     image_size: Annotated[int, Field(ge=16, le=1024)] = setting(
-        96, "Image size: images are resized to a square of this side, in pixels."
+        96, "Image size: side of the square to which images are resized, in pixels."
     )
     resize: Literal["stretch", "crop", "pad"] = setting(
         "stretch",
-        "Resizing: stretch both sides, crop the longer side to its middle, or pad the shorter side with "
-        "grey.",
+        "Resizing: way to make an image square. stretch: scales both sides; crop: cuts the longer side down "
+        "to its middle; pad: fills up the shorter side with grey.",
     )
     mean: Numbers = setting(
-        (0.485, 0.456, 0.406), "Pixel mean: subtracted from red, green and blue, which range from 0 to 1."
+        (0.485, 0.456, 0.406), "Pixel mean: is subtracted from red, green and blue, which range from 0 to 1."
     )
     std: PositiveNumbers = setting(
         (0.229, 0.224, 0.225),
-        "Pixel standard deviation: red, green and blue are divided by it after the mean is subtracted.",
+        "Pixel standard deviation: divides red, green and blue after the mean is subtracted.",
     )
     size: Size = setting(256, "State size: units of each position.")
     positions: Literal["none", "sinusoidal", "learned"] = setting(
-        "none", "Position encoding: vectors for rows and columns, added to the states."
+        "none", "Position encoding: vectors of rows and columns that are added to the states."
     )
     max_frames: Annotated[int, Field(ge=1, le=256)] = setting(
-        1, "Frames: maximum number of frames sampled from a clip, evenly spaced; 1: still images."
+        1, "Frames: maximum number of evenly spaced frames that are read from a clip; 1: still images."
     )
     temporal: Literal["mean", "rnn", "transformer"] = setting(
         "rnn",
-        "Temporal model of clips, at each grid cell: mean of the frames, bidirectional LSTM, or "
-        "self-attention.",
+        "Temporal model: joins the frames of a clip at each grid cell. mean: their mean; rnn: bidirectional "
+        "LSTM; transformer: self-attention.",
         CLIPS,
     )
     temporal_layers: Layers = setting(
-        1, "Temporal layers: layers of the temporal model.", CLIPS, When("temporal", "rnn", "transformer")
+        1,
+        "Temporal layers: number of layers of the temporal model.",
+        CLIPS,
+        When("temporal", "rnn", "transformer"),
     )
     temporal_heads: Heads = setting(
-        4, "Temporal heads: attention heads of the temporal model.", CLIPS, When("temporal", "transformer")
+        4,
+        "Temporal heads: number of attention heads of the temporal model.",
+        CLIPS,
+        When("temporal", "transformer"),
     )
 
     @property
@@ -282,7 +320,7 @@ class ImageEncoderConfig(Section):
 
     @property
     def residual(self) -> bool:
-        """Whether the backbone is one of ours."""
+        """Whether the backbone is a residual network of this package, not one of timm or of the user."""
         return self.backbone in BACKBONES
 
     @property
@@ -292,7 +330,7 @@ class ImageEncoderConfig(Section):
 
     @property
     def depth(self) -> int:
-        """Stages of a residual network."""
+        """Number of stages of a residual network."""
         return len(self.blocks) if self.backbone == "resnet" else self.stages
 
 
@@ -304,49 +342,59 @@ class RNNDecoderConfig(Section):
         consistency.context_to_a_layer_needs_two,
         consistency.input_feeding_needs_a_readout,
     )
-    kind: Literal["rnn"] = setting("rnn", "Decoder: recurrent, convolutional or Transformer.")
+    kind: Literal["rnn"] = setting(
+        "rnn", "Decoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer."
+    )
     cell: Cell = setting(
-        "lstm", "Recurrent cell: tanh (rnn), GRU (Cho 2014) or LSTM (Hochreiter and Schmidhuber 1997)."
+        "lstm",
+        "Recurrent cell: kind of unit. rnn: tanh; gru: GRU (Cho 2014); lstm: LSTM (Hochreiter and "
+        "Schmidhuber 1997).",
     )
     size: Size = setting(512, "State size: units of each layer.")
-    layers: Layers = setting(1, "Layers: recurrent layers in the stack.")
+    layers: Layers = setting(1, "Layers: number of recurrent layers.")
     context_source: Literal["attention", "summary", "none"] = setting(
-        "attention", "Context: attention at each step, a fixed summary of the source, or none."
+        "attention",
+        "Context: what the decoder reads of the source. attention: attention at each step; summary: one "
+        "fixed vector at each step; none: only the initial state.",
     )
     query_state: Literal["current", "previous"] = setting(
-        "current", "Query: the decoder state s_i (current, Luong) or s_{i-1} (previous, Bahdanau).", ATTENTION
+        "current",
+        "Query: decoder state that attends at step i. current: s_i (Luong); previous: s_{i-1} (Bahdanau).",
+        ATTENTION,
     )
     context_to: Annotated[tuple[Place, ...], Field(strict=False)] = setting(
-        ("readout",), "Context destination: cell input, next layer of the stack, readout, or several of them."
+        ("readout",),
+        "Context destination: where the context goes. input: cell input; layer: next layer of the stack; "
+        "readout: readout. Several are possible.",
     )
     gate: Literal["none", "scalar", "context"] = setting(
         "none",
-        "Context gate: scalar: one gate value per step (Xu 2015, section 4.2.1); "
-        "context: one gate value per unit (Tu 2017, source gate).",
+        "Context gate: scales the context. none: no gate; scalar: one factor a step (Xu 2015, section "
+        "4.2.1); context: one factor a unit (Tu 2017, source gate).",
     )
     input_feeding: bool = setting(
-        False, "Input feeding: the readout joins the next input (Luong 2015, section 3.3)."
+        False, "Input feeding: appends the readout to the input of the next step (Luong 2015, section 3.3)."
     )
     readout: Literal["linear", "tanh", "maxout"] = setting(
         "tanh",
-        "Readout: hidden layer before the output layer: W x, tanh(W x + b), "
-        "or the maximum of pairs of units.",
+        "Readout: hidden layer before the output layer. linear: W x; tanh: tanh(W x + b); maxout: maximum of "
+        "pairs of units.",
     )
     readout_size: Size | None = setting(
         None,
-        "Readout size: hidden units; not set: the decoder's size, or no hidden layer if "
-        "the readout is linear.",
+        "Readout size: hidden units; not set: the decoder's size, or no hidden layer if the readout is "
+        "linear.",
     )
-    readout_embedding: bool = setting(False, "Readout input: also the last token's embedding.")
+    readout_embedding: bool = setting(False, "Readout input: adds the embedding of the last token to it.")
     bridge: Literal["last", "linear", "mean", "zero"] = setting(
         "linear",
-        "Bridge: initial decoder state: last: the encoder's last state; linear: tanh(W x + b) of that state; "
-        "mean: tanh(W x + b) of the mean of the values; zero: zeros.",
+        "Bridge: computes the initial decoder state. last: the encoder's last state; linear: tanh(W x + b) "
+        "of that state; mean: tanh(W x + b) of the mean of the values; zero: zeros.",
     )
 
 
 class ParallelDecoderConfig(Section):
-    """What the decoders without recurrence have in common."""
+    """What the convolutional and the Transformer decoder have in common: no recurrence."""
 
     path = "model.decoder"
 
@@ -356,26 +404,36 @@ class ParallelDecoderConfig(Section):
 
 
 class ConvDecoderConfig(ParallelDecoderConfig):
-    """Gehring 2017: causal blocks, each with an attention of its own. Queries have the embedding's size."""
+    """Gehring 2017: causal convolution blocks, each with its own attention.
 
-    kind: Literal["conv"] = setting("conv", "Decoder: recurrent, convolutional or Transformer.")
-    size: Size = setting(256, "Channels: outputs of each convolution block.")
-    layers: Layers = setting(4, "Layers: convolution blocks in the stack.")
+    Queries have the embedding's size.
+    """
+
+    kind: Literal["conv"] = setting(
+        "conv", "Decoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer."
+    )
+    size: Size = setting(256, "Channels: number of outputs of each convolution block.")
+    layers: Layers = setting(4, "Layers: number of convolution blocks.")
     kernel: Kernel = setting(
-        3, "Kernel width: positions of one convolution, the current one and those before it."
+        3, "Kernel width: positions that one convolution reads, the current one and those before it."
     )
     positions: Literal["learned", "sinusoidal", "none"] = setting(
-        "learned", "Position encoding: vectors added to the embeddings."
+        "learned", "Position encoding: vectors that are added to the embeddings."
     )
-    max_positions: Places = setting(1024, "Position vectors: later positions share the last one.", LEARNED)
+    max_positions: Places = setting(
+        1024, "Position vectors: number of learned vectors; later positions share the last one.", LEARNED
+    )
 
 
 class TransformerDecoderConfig(ParallelDecoderConfig, TransformerConfig):
-    kind: Literal["transformer"] = setting("transformer", "Decoder: recurrent, convolutional or Transformer.")
+    kind: Literal["transformer"] = setting(
+        "transformer",
+        "Decoder: kind of network. rnn: recurrent; conv: convolutional; transformer: Transformer.",
+    )
 
 
 def _kind(section: object) -> object:
-    """The kind of encoder or decoder that a section describes; recurrent if it names none."""
+    """The kind of encoder or decoder that a section describes; "rnn" if it names none."""
     return section.get("kind", "rnn") if isinstance(section, dict) else getattr(section, "kind", None)
 
 
@@ -395,7 +453,7 @@ DecoderConfig = Annotated[
 
 
 class AttentionConfig(Section):
-    """score x normaliser x values, and what surrounds them."""
+    """Attention to the source: the score, the normaliser, keys and values, heads and windows."""
 
     path = "model.attention"
     rules = (
@@ -408,45 +466,62 @@ class AttentionConfig(Section):
         consistency.heads_map_the_values,
     )
     score: ScoreName = setting(
-        "additive", f"Score: function that compares a query s with a key h (biases left out): {FORMULAS}."
+        "additive", f"Score: function that compares a query s with a key h, here without biases. {FORMULAS}."
     )
     size: Size | None = setting(
         None,
-        f"Attention size: hidden units of {' and '.join(WITH_HIDDEN_UNITS)} scores, or size of mapped keys "
+        f"Attention size: hidden units of {' and '.join(WITH_HIDDEN_UNITS)} scores, or size of mapped keys, "
         "of all heads together; not set: the decoder's size.",
     )
     query_map: Map = setting(
-        "linear", "Query map: q(s) of the keyed score is s, W s or tanh(W s + b).", When("score", "keyed")
+        "linear",
+        "Query map: q(s) of the keyed score. identity: s; linear: W s; nonlinear: tanh(W s + b).",
+        When("score", "keyed"),
     )
     key_map: Map = setting(
-        "linear", "Key map: k(h) of the keyed score is h, W h or tanh(W h + b).", When("score", "keyed")
+        "linear",
+        "Key map: k(h) of the keyed score. identity: h; linear: W h; nonlinear: tanh(W h + b).",
+        When("score", "keyed"),
     )
     max_positions: Places = setting(
         256,
-        "Scored positions: source positions of location scores; later positions get weight 0.",
+        "Scored positions: number of source positions that have a location score; later ones get weight 0.",
         When("score", "location", "concat-location"),
     )
     query_input: Literal["state", "embedding", "both"] = setting(
-        "state", "Query input: the decoder state, the last token's embedding, or both."
+        "state",
+        "Query input: vector that is compared with keys. state: decoder state; embedding: embedding of the "
+        "last token; both: the two together.",
     )
-    keys: Part = setting("states", "Keys: encoder states, source embeddings, or their sum.")
-    values: Part = setting("states", "Values: encoder states, source embeddings, or their sum.")
-    value_map: Map = setting("identity", "Value map: v(h) is h, W h or tanh(W h + b).")
-    heads: Heads = setting(1, "Heads: parallel attentions, each with its own maps (Vaswani 2017).")
+    keys: Part = setting(
+        "states",
+        "Keys: vectors that the score compares. states: encoder states; embeddings: source embeddings; "
+        "sum: their sum.",
+    )
+    values: Part = setting(
+        "states",
+        "Values: vectors whose weighted sum is the context. states: encoder states; embeddings: source "
+        "embeddings; sum: their sum.",
+    )
+    value_map: Map = setting(
+        "identity", "Value map: v(h) of each value h. identity: h; linear: W h; nonlinear: tanh(W h + b)."
+    )
+    heads: Heads = setting(1, "Heads: number of parallel attentions, each with its own maps (Vaswani 2017).")
     kv_heads: Heads | None = setting(
         None,
-        "Key and value heads: grouped-query attention (Ainslie 2023), 1: multi-query (Shazeer 2019); "
-        "not set: as many as heads.",
+        "Key and value heads: number of heads of keys and values, which several query heads share "
+        "(grouped-query attention, Ainslie 2023; 1 is multi-query attention, Shazeer 2019); not set: as many "
+        "as heads.",
     )
     history: Literal["none", "coverage", "fertility", "location-aware"] = setting(
         "none",
-        "History: score term from earlier attention weights: none: no term; coverage: their sum (Tu 2016); "
-        "fertility: their sum divided by a predicted fertility (Tu 2016); "
+        "History: term of the score that depends on earlier attention weights. none: no term; coverage: "
+        "their sum (Tu 2016); fertility: their sum divided by a predicted fertility (Tu 2016); "
         "location-aware: convolution of the previous step's weights (Chorowski 2015).",
     )
     max_fertility: Positive = setting(
         2.0,
-        "Maximum fertility: number of target words that one source word may produce.",
+        "Maximum fertility: highest number of target words that may be predicted for one source word.",
         When("history", "fertility"),
     )
     filters: Size = setting(
@@ -455,36 +530,43 @@ class AttentionConfig(Section):
         When("history", "location-aware"),
     )
     kernel: Kernel = setting(
-        7, "Filter width: positions of one filter, odd.", When("history", "location-aware")
+        7, "Filter width: positions that one filter reads; an odd number.", When("history", "location-aware")
     )
     normaliser: Literal[
         "softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"
     ] = setting("softmax", "Normaliser: function that turns scores into attention weights.")
-    temperature: Positive = setting(1.0, "Temperature: scores are divided by it before the normaliser.")
-    k: Places = setting(1, "Positions read at each step.", When("normaliser", "hard-topk", "hard-sample"))
+    temperature: Positive = setting(1.0, "Temperature: divides the scores before the normaliser.")
+    k: Places = setting(
+        1,
+        "Positions: number of source positions that are read at each step.",
+        When("normaliser", "hard-topk", "hard-sample"),
+    )
     expectation_prob: Share = setting(
         0.5,
-        "Expectation probability: probability that a training sentence uses the expected context instead of "
-        "a sample.",
+        "Expectation probability: how often a training sentence uses the expected context instead of a "
+        "sample.",
         When("normaliser", "hard-sample"),
     )
     at_inference: Literal["argmax", "expected", "sample"] = setting(
         "argmax",
-        "Hard attention at inference: the most probable position, the expected context, or a sample.",
+        "Hard attention at inference: context after training. argmax: most probable position; expected: "
+        "expected context; sample: sampled position.",
         When("normaliser", "hard-sample"),
     )
     window: Literal["none", "local-m", "local-p"] = setting(
         "none",
-        "Window: restricts attention to positions near the number of the decoding step (local-m) or near a "
-        "predicted position (local-p), Luong 2015, section 3.2.",
+        "Window: restricts attention to nearby positions (Luong 2015, section 3.2). none: no window; "
+        "local-m: positions near the number of the decoding step; local-p: positions near a predicted one.",
     )
     half_width: Places = setting(
-        10, "Half width of the window: positions to either side.", When("window", "local-m", "local-p")
+        10,
+        "Half width of the window: number of positions to either side.",
+        When("window", "local-m", "local-p"),
     )
 
     @property
     def compares(self) -> bool:
-        """Whether anything reads a key: location scores read the query alone."""
+        """Whether the score or the history reads keys. Location scores read only the query."""
         return SCORES[self.score].uses_keys or self.history == "fertility"
 
 
@@ -501,25 +583,27 @@ class ModelConfig(Section):
         consistency.last_bridge_fits,
         consistency.linear_readout_is_not_tied,
     )
-    embedding: Size = setting(256, "Embedding size: units of a token's vector.")
+    embedding: Size = setting(256, "Embedding size: units of the vector of a token.")
     tied: Literal["none", "output", "all"] = setting(
         "output",
-        "Tied embeddings: output: target embedding and output layer share one matrix; "
-        "all: the source embedding too.",
+        "Tied embeddings: which layers share one matrix. none: none; output: target embedding and output "
+        "layer; all: source embedding, target embedding and output layer.",
     )
     dropout: Share = setting(
-        0.3, "Dropout: probability on embeddings, between layers and on readouts.", TRAINING_ONLY
+        0.3,
+        "Dropout: probability of dropping a unit of embeddings, between layers and of readouts.",
+        TRAINING_ONLY,
     )
     init: Literal["glorot", "uniform", "bahdanau15"] = setting(
         "glorot",
-        "Initialisation: glorot: variance by fan-in and fan-out (Glorot and Bengio 2010); "
-        "uniform: within init_range of 0; bahdanau15: normal, standard deviation 0.01 "
-        "(Bahdanau 2015, appendix B.1).",
+        "Initialisation: distribution of the initial weights. glorot: variance by fan-in and fan-out (Glorot "
+        "and Bengio 2010); uniform: between -init_range and init_range; bahdanau15: normal, standard "
+        "deviation 0.01 (Bahdanau 2015, appendix B.1).",
         TRAINING_ONLY,
     )
     init_range: Positive = setting(
         0.1,
-        "Initial range: initial weights are uniform between -init_range and init_range.",
+        "Initial range: largest absolute value of an initial weight.",
         IgnoredUnless("init", "uniform"),
         TRAINING_ONLY,
     )
@@ -539,15 +623,16 @@ class ReinforceConfig(Section):
     path = "train.reinforce"
     weight: NotNegative = setting(
         0.1,
-        "REINFORCE weight: factor on the REINFORCE gradient; 1: unbiased; below 1: lower variance, biased.",
+        "REINFORCE weight: factor on the REINFORCE gradient; 1 is unbiased; less is biased and has lower "
+        "variance.",
     )
     entropy_weight: NotNegative = setting(
         0.002,
-        "Entropy bonus: weight of the entropy of the attention distribution; a higher weight spreads it out.",
+        "Entropy bonus: factor on the entropy of the attention weights; a higher factor spreads them out.",
     )
     baseline_decay: Share = setting(
         0.9,
-        "Baseline decay: decay of the moving average of rewards, which is subtracted from each reward; "
+        "Baseline decay: factor of the moving average of rewards, which is subtracted from each reward; "
         "0: no baseline.",
     )
 
@@ -558,14 +643,17 @@ class SelfCriticalConfig(Section):
     path = "train.self_critical"
     rules = (consistency.mean_of_others_needs_two_samples,)
     start_step: Count | None = setting(
-        None, "Self-critical training: step at which rewards by CIDEr-D begin (Rennie 2017); not set: never."
+        None,
+        "Self-critical training: step at which rewards by CIDEr-D replace the loss (Rennie 2017); not set: "
+        "never.",
     )
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = setting(
-        5, "Samples: captions sampled for each image.", IgnoredUnless("start_step")
+        5, "Samples: number of captions that are sampled for each image.", IgnoredUnless("start_step")
     )
     baseline: Literal["greedy", "samples"] = setting(
         "samples",
-        "Baseline: reward of the greedy caption, or mean reward of the other samples (Luo 2020).",
+        "Baseline: reward that is subtracted. greedy: that of the greedy caption; samples: mean of the other "
+        "samples (Luo 2020).",
         IgnoredUnless("start_step"),
     )
 
@@ -577,41 +665,52 @@ PLATEAU = IgnoredUnless("schedule", "plateau")
 class TrainConfig(Section):
     path = "train"
     # Length
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(1, "Random seed: the same seed, the same training.")
-    max_steps: Count = setting(10000, "Training length: optimizer updates.", MAY_CHANGE_ON_RESUME)
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(
+        1, "Random seed: the same seed gives the same training."
+    )
+    max_steps: Count = setting(10000, "Training length: number of optimizer updates.", MAY_CHANGE_ON_RESUME)
     max_minutes: Positive | None = setting(
         None, "Maximum training time: minutes, validation included; not set: no limit.", MAY_CHANGE_ON_RESUME
     )
     # Batches
     batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = setting(
-        4096, "Batch size: tokens of the longer side, padding included."
+        4096, "Batch size: maximum number of tokens of the longer side, padding included."
     )
     accumulate: Annotated[int, Field(ge=1, le=1000)] = setting(
-        1, "Gradient accumulation: batches per update."
+        1, "Gradient accumulation: number of batches per update."
     )
     # Optimizer
     optimizer: Literal["adam", "adamw", "sgd"] = setting(
-        "adam", "Optimizer; adamw: decoupled weight decay (Loshchilov and Hutter 2019)."
+        "adam",
+        "Optimizer: method of the updates; adamw has decoupled weight decay (Loshchilov and Hutter 2019).",
     )
-    lr: Positive = setting(1e-3, "Learning rate: maximum, reached at the end of the warm-up.")
-    beta1: Share = setting(0.9, "Adam's beta 1: decay of the mean gradient.", ADAM)
-    beta2: Share = setting(0.98, "Adam's beta 2: decay of the mean squared gradient.", ADAM)
-    eps: Positive = setting(1e-8, "Adam's epsilon: added to the root of the mean squared gradient.", ADAM)
-    momentum: Share = setting(0.0, "Momentum of SGD; 0: none.", IgnoredUnless("optimizer", "sgd"))
+    lr: Positive = setting(1e-3, "Learning rate: its maximum, at the end of the warm-up.")
+    beta1: Share = setting(0.9, "Adam's beta 1: decay rate of the mean gradient.", ADAM)
+    beta2: Share = setting(0.98, "Adam's beta 2: decay rate of the mean squared gradient.", ADAM)
+    eps: Positive = setting(1e-8, "Adam's epsilon: is added to the root of the mean squared gradient.", ADAM)
+    momentum: Share = setting(
+        0.0,
+        "Momentum: share of the last update that SGD repeats; 0: none.",
+        IgnoredUnless("optimizer", "sgd"),
+    )
     weight_decay: NotNegative = setting(
-        0.0, "Weight decay: factor for matrices, not for biases and norms; 0: none."
+        0.0, "Weight decay: factor on matrices; biases and norms have none; 0: none."
     )
     clip_norm: NotNegative = setting(1.0, "Gradient clipping: maximum norm of the gradient; 0: no clipping.")
     # Learning rate
     schedule: Literal["constant", "cosine", "inverse-sqrt", "plateau"] = setting(
-        "cosine", "Learning rate schedule; cosine ends at max_steps or max_minutes, whichever comes first."
+        "cosine",
+        "Learning rate schedule: how the rate changes after the warm-up; cosine falls to 0 at max_steps or "
+        "max_minutes, whichever comes first.",
     )
-    warmup: CountOrZero = setting(200, "Warm-up: steps in which the learning rate rises from 0 to lr.")
+    warmup: CountOrZero = setting(
+        200, "Warm-up: number of steps in which the learning rate rises from 0 to lr."
+    )
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = setting(
         0.5, "Plateau factor: multiplies the learning rate at each decay.", PLATEAU
     )
     plateau_patience: Count = setting(
-        2, "Plateau patience: validations without improvement before a decay.", PLATEAU
+        2, "Plateau patience: number of validations without improvement before a decay.", PLATEAU
     )
     # Loss and weights
     label_smoothing: Share = setting(
@@ -624,53 +723,55 @@ class TrainConfig(Section):
     )
     ema: Share = setting(
         0.0,
-        "Moving average of the weights: its decay; the averaged weights are validated and saved; 0: none.",
+        "Moving average of the weights: decay rate; the averaged weights are validated and saved; 0: none.",
     )
     average: Annotated[int, Field(ge=1, le=1000)] = setting(
         1,
-        "Checkpoint averaging: number of last validations whose weights (moving averages with ema) are "
-        "averaged, validated and saved; 1: none.",
+        "Checkpoint averaging: number of last validations whose weights are averaged; the mean is validated "
+        "and saved; with ema it is a mean of moving averages; 1: none.",
     )
     # Validation
     validate_every: Count = setting(
-        500, "Validation interval: steps between validations.", MAY_CHANGE_ON_RESUME
+        500, "Validation interval: number of steps between validations.", MAY_CHANGE_ON_RESUME
     )
     validate_sentences: Count = setting(
-        1000, "Validation sample: sentences decoded for the score.", MAY_CHANGE_ON_RESUME
+        1000, "Validation sample: number of sentences that are decoded for the metric.", MAY_CHANGE_ON_RESUME
     )
     metric: Literal["bleu", "loss", "cider"] = setting(
-        "bleu", "Validation metric: chooses the best weights; cider needs captions."
+        "bleu",
+        "Validation metric: score by which the best weights are chosen. bleu: BLEU of the validation sample; "
+        "loss: cross-entropy of all validation data, lower is better; cider: CIDEr-D of captions.",
     )
     patience: CountOrZero = setting(
         0,
-        "Early stopping: validations without improvement before training ends; 0: never.",
+        "Early stopping: number of validations without improvement before training ends; 0: never.",
         MAY_CHANGE_ON_RESUME,
     )
     # Images
     captions_per_image: Count | None = setting(
         None,
-        "Captions: number of captions per image and epoch; the next epoch uses others; not set: all.",
+        "Captions: number of captions of an image in each epoch; the next epoch uses others; not set: all.",
         IMAGES,
     )
-    max_crop: Share = setting(0.0, "Random crop: maximum fraction to cut off each side of an image.", IMAGES)
+    max_crop: Share = setting(
+        0.0, "Random crop: maximum fraction of each side of an image that is cut off.", IMAGES
+    )
     flip: bool = setting(
-        False,
-        "Random flip: half of the images are mirrored; leave off if captions say left or right.",
-        IMAGES,
+        False, "Random flip: mirrors half of the images; leave it off if captions say left or right.", IMAGES
     )
     color_jitter: Share = setting(
         0.0, "Color jitter: maximum relative change of brightness, contrast and saturation.", IMAGES
     )
     unfreeze_step: CountOrZero = setting(
-        0, "Unfreezing: step from which the backbone is trained too.", IMAGES, TRAINED_BACKBONE
+        0, "Unfreezing: step from which the backbone is trained, too.", IMAGES, TRAINED_BACKBONE
     )
     backbone_lr_factor: Positive = setting(
-        1.0, "Backbone learning rate: factor on lr.", IMAGES, TRAINED_BACKBONE
+        1.0, "Backbone learning rate: factor on lr for the backbone.", IMAGES, TRAINED_BACKBONE
     )
     # Rewards
     reinforce: ReinforceConfig = setting(
         ReinforceConfig(),
-        "REINFORCE for sampled hard attention.",
+        "REINFORCE: gradients of sampled hard attention.",
         IgnoredUnless(
             "model.decoder.context_source",
             "attention",
@@ -679,12 +780,17 @@ class TrainConfig(Section):
         ),
         IgnoredUnless("model.attention.normaliser", "hard-sample"),
     )
-    self_critical: SelfCriticalConfig = setting(SelfCriticalConfig(), "Self-critical training.", IMAGES)
+    self_critical: SelfCriticalConfig = setting(
+        SelfCriticalConfig(), "Self-critical training: rewards of sampled captions.", IMAGES
+    )
     # Machine
-    log_every: Count = setting(50, "Log interval: steps between lines of the log.", MAY_CHANGE_ON_RESUME)
+    log_every: Count = setting(
+        50, "Log interval: number of steps between lines of the log.", MAY_CHANGE_ON_RESUME
+    )
     precision: Precision = setting(
         "auto",
-        "Number format; auto: bf16 where the device multiplies it natively, else fp32.",
+        "Number format: type of the numbers in the forward pass; auto: bf16 if the device computes it "
+        "natively, otherwise fp32.",
         MAY_CHANGE_ON_RESUME,
     )
 
@@ -693,19 +799,22 @@ class SearchConfig(Section):
     path = "search"
     rules = (consistency.some_length_is_allowed,)
     beam: Annotated[int, Field(ge=1, le=MOST_BEAM)] = setting(
-        5, "Beam size: number of hypotheses that the search keeps; 1: greedy."
+        5, "Beam size: number of hypotheses that the search keeps; 1: greedy search."
     )
     length_penalty: Annotated[float, Field(ge=0, le=MOST_PENALTY)] = setting(
-        1.0, "Length penalty: the score is log p / length ** length_penalty, the end token counted."
+        1.0,
+        "Length penalty: exponent of the length in the score log p / length ** length_penalty; the end token "
+        "counts.",
     )
     min_length: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
-        0, "Minimum output length: tokens before the end token."
+        0, "Minimum output length: number of tokens before the end token."
     )
     max_length: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = setting(
-        None, "Maximum output length: tokens; not set: 2 * source tokens + 10 for text, 50 for an image."
+        None,
+        "Maximum output length: number of tokens; not set: 2 * source tokens + 10 for text, 50 for an image.",
     )
     no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
-        0, "Repetition: no sequence of n tokens occurs twice in an output; 0: no limit."
+        0, "Repetition: number of tokens in a sequence that may not occur twice in an output; 0: no limit."
     )
 
 

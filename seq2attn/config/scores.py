@@ -1,6 +1,6 @@
 """The scores of attention: their names, and what the settings must know about each.
 
-A new score is a name and a row here; `seq2attn.attention.scores` computes it.
+A new score is a name and a row here. `seq2attn.attention.scores` computes it.
 """
 
 from typing import Literal, NamedTuple
@@ -21,18 +21,19 @@ ScoreName = Literal[
 
 
 class ScoreTraits(NamedTuple):
-    formula: str  # of a query s and a key h, biases left out
-    hidden_units: bool = False  # their number is model.attention.size
+    formula: str  # formula of the score of a query s and a key h, without biases
+    hidden_units: bool = False  # has hidden units, model.attention.size of them
     equal_sizes: bool = False  # queries and keys must have one size
     uses_keys: bool = True
+    product: bool = False  # a dot product of a map of the query and a map of the key
 
 
 SCORES: dict[ScoreName, ScoreTraits] = {
     "additive": ScoreTraits("v . tanh(W s + U h)", hidden_units=True),
-    "dot": ScoreTraits("s . h", equal_sizes=True),
-    "scaled-dot": ScoreTraits("s . h / sqrt(size)", equal_sizes=True),
-    "general": ScoreTraits("s . W h"),
-    "keyed": ScoreTraits("q(s) . k(h), with query_map and key_map"),  # the maps decide the rest
+    "dot": ScoreTraits("s . h", equal_sizes=True, product=True),
+    "scaled-dot": ScoreTraits("s . h / sqrt(size)", equal_sizes=True, product=True),
+    "general": ScoreTraits("s . W h", product=True),
+    "keyed": ScoreTraits("q(s) . k(h), with query_map and key_map", product=True),
     "concat": ScoreTraits("v . tanh(W [s; h])", hidden_units=True),
     "concat-linear": ScoreTraits("w . [s; h]"),
     "sigmoid": ScoreTraits("sigmoid(w . [s; h])"),

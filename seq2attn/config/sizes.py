@@ -1,4 +1,4 @@
-"""Sizes that follow from several settings of a model: of states, queries, keys and values."""
+"""Sizes that follow from several settings of a model: those of states, queries, keys and values."""
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -9,16 +9,19 @@ if TYPE_CHECKING:
 
 
 class AttentionSizes(NamedTuple):
-    """The sizes of an attention, in the order of its arguments."""
+    """The sizes with which an attention is built, in the order of its arguments."""
 
     query: int
-    keys: int  # of the memory
+    keys: int  # keys of the memory
     values: int
-    hidden: int  # units of a score, or of mapped keys, all heads together
+    hidden: int  # hidden units of the score, or size of mapped keys, of all heads together
 
 
 class SharedSettings(NamedTuple):
-    """What an encoder or a decoder is built with beside its own section. Neither sees the other's section."""
+    """The settings with which an encoder or a decoder is built, beside its own section.
+
+    Neither sees the section of the other.
+    """
 
     embedding: int  # size of a token's vector
     dropout: float
@@ -30,6 +33,7 @@ class SharedSettings(NamedTuple):
 
 
 def shared_settings(model: "ModelConfig") -> SharedSettings:
+    """The settings of a model that its encoder and its decoder share."""
     return SharedSettings(
         model.embedding,
         model.dropout,
@@ -42,12 +46,13 @@ def shared_settings(model: "ModelConfig") -> SharedSettings:
 
 
 def attention_sizes(model: "ModelConfig") -> AttentionSizes:
+    """The sizes of the attention to the source."""
     keys, values = memory_size(model, "keys"), memory_size(model, "values")
     return AttentionSizes(query_size(model), keys, values, attention_size(model))
 
 
 def encoder_width(model: "ModelConfig") -> int:
-    """Size of one encoder state; a convolutional encoder ends in the embedding's size (Gehring 2017)."""
+    """The size of one encoder state. A convolutional encoder has the embedding's size (Gehring 2017)."""
     encoder = model.encoder
     match encoder.kind:
         case "conv":
@@ -59,23 +64,27 @@ def encoder_width(model: "ModelConfig") -> int:
 
 
 def decoder_size(model: "ModelConfig") -> int:
-    """Size of decoder states as queries; a convolutional decoder maps them to the embedding's size."""
+    """The size of a decoder state as a query.
+
+    A convolutional decoder maps its states to the embedding's size.
+    """
     return model.embedding if model.decoder.kind == "conv" else model.decoder.size
 
 
 def memory_parts(model: "ModelConfig") -> tuple["Part", "Part"]:
-    """What keys and values are: states, embeddings or their sum."""
+    """What keys and values are, in this order: states, embeddings or their sum."""
     attends = model.decoder.context_source == "attention"
     return (model.attention.keys, model.attention.values) if attends else ("states", "states")
 
 
 def memory_size(model: "ModelConfig", part: Literal["keys", "values"]) -> int:
-    """Size of the encoder's keys or values, before the attention maps them."""
+    """The size of the encoder's keys or values before the attention maps them."""
     embeddings = memory_parts(model)[part == "values"] == "embeddings"
     return model.embedding if embeddings else encoder_width(model)
 
 
 def query_size(model: "ModelConfig") -> int:
+    """The size of a query: of the decoder state, the last token's embedding, or both together."""
     state, embedding = decoder_size(model), model.embedding
     return {"state": state, "embedding": embedding, "both": state + embedding}[model.attention.query_input]
 
@@ -93,5 +102,5 @@ def uses_attention_size(model: "ModelConfig") -> bool:
 
 
 def projects(model: "ModelConfig") -> bool:
-    """Whether attention maps queries, keys, values and output: with several heads, and in a Transformer."""
+    """Whether attention maps queries, keys, values and outputs: with several heads, and in a Transformer."""
     return model.attention.heads > 1 or model.decoder.kind == "transformer"

@@ -1,4 +1,4 @@
-"""Settings as they are typed, `section.key=value`: split, read as TOML, put into a tree of settings."""
+"""Settings as a user types them, `section.key=value`: split, read as TOML, put into a tree of settings."""
 
 import tomllib
 import typing
@@ -10,7 +10,7 @@ from seq2attn.errors import UsageError
 
 
 def split(setting: str, where: str = "settings", example: str = "train.lr=0.001") -> tuple[str, str]:
-    """The key and the text of the value. Raises UsageError without them."""
+    """The key and the text of the value. Raises UsageError if there is no "=" or no key."""
     key, equals, value = (part.strip() for part in setting.partition("="))
     if not equals or not key:
         raise UsageError(f"{where} {setting}: write KEY=VALUE, as in {example}")
@@ -18,37 +18,41 @@ def split(setting: str, where: str = "settings", example: str = "train.lr=0.001"
 
 
 def refuse_incomplete(settings: Iterable[str], where: str = "settings") -> None:
-    """Raise UsageError where a setting has no key or no value."""
+    """Raise UsageError if a setting has no key or no value."""
     for setting in settings:
         split(setting, where)
 
 
 def assign_all(tree: dict[str, Any], settings: Iterable[str], where: str = "settings") -> None:
-    """Put settings into a tree in order, kinds first: a section of a new kind loses what it held."""
+    """Put settings into a tree in order, those of a kind first.
+
+    A section that gets another kind loses its settings. Raises UsageError.
+    """
     for setting in sorted(settings, key=lambda setting: not split(setting, where)[0].endswith(".kind")):
         assign(tree, setting, where)
 
 
 def assign(tree: dict[str, Any], setting: str, where: str = "settings") -> None:
+    """Put one setting into a tree. Raises UsageError."""
     key, text = split(setting, where)
     value = read(text)
     if isinstance(value, str) and _is_list(key):
-        value = [word.strip() for word in value.split(",")]  # bare words: model.decoder.context_to=input
+        value = [word.strip() for word in value.split(",")]  # words without quotes
     *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise UsageError(f"{where} {setting}: {parent} is a value, not a section")
     if last == "kind" and tree.get("kind", "rnn") != value:
-        tree.clear()  # another kind has other settings: it starts from its own
+        tree.clear()  # another kind has other settings and starts from its own defaults
     tree[last] = value
 
 
 def read(text: str) -> object:
-    """A value as TOML writes it, or the bare text: model.encoder.cell=gru."""
+    """The value as TOML or, if it is not TOML, the text itself, as in model.encoder.cell=gru."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
-    except (ValueError, RecursionError):  # thousands of digits, or of brackets, are no number and no list
+    except (ValueError, RecursionError):  # not TOML, thousands of digits, or thousands of brackets
         return text
 
 
@@ -57,12 +61,13 @@ def _is_list(key: str) -> bool:
 
 
 def leaves_of(setting: str, where: str = "settings") -> Iterator[str]:
-    """The settings that a typed one sets: several where its value is a table."""
+    """The names of the settings that a typed setting sets: several if its value is a table."""
     key, text = split(setting, where)
     yield from leaves(key, read(text))
 
 
 def leaves(key: str, value: object) -> Iterator[str]:
+    """The names of the settings in a value: several if it is a table."""
     if not isinstance(value, dict):
         yield key
     else:

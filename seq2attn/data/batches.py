@@ -1,5 +1,6 @@
-"""The division of pairs into batches, and the padded tensors of a batch. It knows lengths and ids, but
-neither their origin nor any model.
+"""The division of pairs into batches, and the padded tensors of a batch.
+
+This module knows lengths and ids, and neither their origin nor a model.
 """
 
 import abc
@@ -16,13 +17,14 @@ from torch import Tensor
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 
 POOL = 1_000_000  # pairs that are sorted together
-_PAIRS_PER_ARRAY = 10_000  # for the fingerprint
+_PAIRS_PER_ARRAY = 10_000  # pairs in one array, for the fingerprint
 Ids = Sequence[int] | NDArray[np.integer]
 
 
 class Batch(NamedTuple):
-    """Ids int64, padded with PAD; masks bool (True = real). B pairs; S is the longest source with EOS, T the
-    longest target with BOS or EOS.
+    """The tensors of one batch. Ids are int64, padded with PAD. Masks are bool (True = real).
+
+    B is the number of pairs, S the longest source with EOS, T the longest target with BOS or EOS.
     """
 
     source: Tensor  # (B, S): tokens, EOS; or pixels or features of I images, as the encoder takes them
@@ -35,14 +37,14 @@ class Batch(NamedTuple):
 
 
 class Pairs(abc.ABC):
-    """Sources and targets of a split, to train on or to evaluate with, and their batches."""
+    """Sources and targets of a split, to train on or to evaluate, and their batches."""
 
     ahead = False  # whether a batch takes long to make, so that training should prefetch it
 
     @property
     @abc.abstractmethod
     def source_lengths(self) -> NDArray[np.integer]:
-        """(N,) tokens, without EOS; zeros where sources have none."""
+        """(N,) tokens, without EOS; zeros if sources have none."""
 
     @property
     @abc.abstractmethod
@@ -52,7 +54,7 @@ class Pairs(abc.ABC):
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all content in its order."""
-        digest = hashlib.sha256()  # about a gigabyte a second, where the processor has it
+        digest = hashlib.sha256()  # about a gigabyte a second on a processor with SHA instructions
         for part in self.content():
             digest.update(part.data if isinstance(part, np.ndarray) else part)
         return digest.hexdigest()[:32]
@@ -63,7 +65,7 @@ class Pairs(abc.ABC):
 
     @abc.abstractmethod
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """The rows of each batch of one epoch, in order; a pure function of its arguments."""
+        """The rows of each batch of one epoch, in order. It is a pure function of its arguments."""
 
     @abc.abstractmethod
     def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
@@ -100,12 +102,11 @@ def plan(
     epoch: int,
     counts: NDArray[np.integer] | None = None,
 ) -> list[NDArray[np.int64]]:
-    """The rows of each batch of one epoch: similar lengths together, batches in random order; a pure function
-    of its arguments.
+    """The rows of each batch of one epoch: similar lengths together, batches in random order.
 
-    Lengths (N,) are in tokens without BOS and EOS. The number of rows times (the longest of either side + 1)
-    is at most `batch_tokens`; a longer pair is a batch of its own. A row that stands for several pairs counts
-    `counts` (N,) times.
+    This is a pure function of its arguments. Lengths (N,) are in tokens without BOS and EOS. The number of
+    rows times (the longest of either side + 1) is at most `batch_tokens`. A longer pair is a batch of its
+    own. A row that stands for several pairs counts `counts` (N,) times.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(source_lengths))

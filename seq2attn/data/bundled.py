@@ -10,7 +10,7 @@ NAMES = TEXT + IMAGES
 
 
 def bundled_folder(name: str) -> Path:
-    """The folder of the bundled corpus `name`, one of NAMES. Raises UserError where the files are missing."""
+    """The folder of the bundled corpus `name`, one of NAMES. Raises UserError if the files are missing."""
     for folder in (PACKAGE / "samples" / "bundled" / name, PACKAGE.parent / "data" / name):
         if any(folder.glob("train.*")):
             return folder

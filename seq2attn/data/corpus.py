@@ -1,6 +1,6 @@
-"""The nouns of raw text: a row, a corpus that yields its rows one by one, and the names of splits.
+"""The types of raw text: a row, a corpus that yields its rows one by one, and the names of splits.
 
-It knows no file format and no tokenizer.
+This module knows no file format and no tokenizer.
 """
 
 import re
@@ -51,8 +51,9 @@ class Corpus:
 
 
 def split_name(name: str) -> str | None:
-    """The split that a file, a cell or a split of the hub with this name belongs to: train, valid, or test*
-    under its own name. None for other names.
+    """The split to which a file, a cell or a split of the hub with this name belongs.
+
+    It is train, valid, or test* under its own name; None for other names.
     """
     lower = name.lower()
     if lower.startswith("test"):
@@ -63,7 +64,7 @@ def split_name(name: str) -> str | None:
 
 
 def is_split(name: object) -> bool:
-    """Whether a split may have this name, which becomes the name of a folder inside the prepared one."""
+    """Whether a split may have this name. It becomes the name of a folder in the prepared folder."""
     if not isinstance(name, str) or not name.isprintable() or name != name.strip():
         return False
     if not name or name[0] == "." or ".." in name or set("/\\:\ufffd") & set(name):

@@ -106,7 +106,7 @@ def _of_datasets(
 
 
 def _known_splits(datasets_by_split: dict[Any, Any], where: str) -> dict[str, list[Any]]:
-    """The datasets of train, valid and test*. Raises UserError where there are none."""
+    """The datasets of train, valid and test*. Raises UserError if there are none."""
     splits: dict[str, list[Any]] = {}
     for name, dataset in datasets_by_split.items():
         if str(name).lower().startswith("test") and not is_split(str(name)):

@@ -1,5 +1,6 @@
-"""What the preparation of text and of images has in common: the request, the division into splits, the
-tokenizer, and the facts about a split that go into the report.
+"""What the preparation of text and of images has in common.
+
+That is the request, the division into splits, the tokenizer, and the facts about a split in the report.
 """
 
 from collections import Counter
@@ -38,7 +39,7 @@ class Preparation:
     stage: Callable[[str], Progress]  # the progress callback of a stage with this name
 
     def limits(self, split: str) -> DataConfig | None:
-        """The options that drop pairs: in training alone."""
+        """The options that drop pairs. They act only in training."""
         return self.options if split == "train" else None
 
 
@@ -54,10 +55,12 @@ class AnyCorpus(Protocol):
 def divide(
     corpus: AnyCorpus, spools: dict[str, Spool[T]], request: Preparation, unit: str, together: str
 ) -> dict[str, Spool[T]]:
-    """Train first, then valid and the tests; `request.valid` and `request.test` rows are held out of train.
+    """Train first, then valid and the test splits.
 
-    `unit` names a row for people, and `together` the rows that stay in one split. Raises UsageError where the
-    corpus has a split that is to be held out, UserError where there is nothing to train on.
+    `request.valid` and `request.test` rows are held out of train.
+
+    `unit` names a row for people, and `together` the rows that stay in one split. Raises UsageError if the
+    corpus has a split that is to be held out, UserError if there is nothing to train on.
     """
     spools = dict(spools)
     undivided = spools.pop(UNDIVIDED, None)
@@ -93,7 +96,7 @@ def divide(
 
 
 def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) -> Tokenizer:
-    """A tokenizer with `vocab_size` tokens or, with `shrink`, fewer where the texts do not hold so many."""
+    """A tokenizer with `vocab_size` tokens or, with `shrink`, with fewer if the texts do not hold so many."""
     options = request.options
 
     def of_size(size: int) -> Tokenizer:

@@ -45,13 +45,14 @@ def prepare(
     shrink: bool = False,
     stage: Callable[[str], Progress] = lambda name: silent,
 ) -> dict[str, Any]:
-    """Make the prepared folder `out` from a corpus and return its report. `out` is complete or untouched.
+    """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
     `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
-    1,000, if it has no split but train). Training pairs that are empty on a side, too long or too unequal are
-    dropped and counted; the other splits keep every pair. With `shrink`, a text that does not hold
-    `options.vocab_size` subwords gets half of those that it holds, and the report says so; without, it is
-    refused. `force` replaces a prepared folder. `stage` gives the progress callback of a stage from its name.
+    1,000, if its only split is train). Training pairs that are empty on a side, too long or of too different
+    lengths are dropped and counted. The other splits keep every pair. If a text does not hold
+    `options.vocab_size` subwords, it is refused or, with `shrink`, gets half of those that it holds, and the
+    report says so. `force` replaces a prepared folder. `stage` returns the progress callback of a stage from
+    its name.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")

@@ -18,12 +18,12 @@ from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.version import __version__
 
-FORMAT = 3  # of images; text is written as 1, which every version reads
+FORMAT = 3  # of images; text is written in format 1, which every version reads
 REPORT = "prepared.json"
 
 
 def _check_report(report: object) -> dict[str, Any]:
-    """The report of a prepared folder. Raises ValueError or TypeError for other content."""
+    """The report of a prepared folder. Raises ValueError or TypeError if it is invalid."""
     if not isinstance(report, dict):
         raise TypeError("not an object")
     kinds = {"format": int, "seq2attn": str, "languages": list, "splits": dict, "options": dict}
@@ -51,8 +51,9 @@ def _check_report(report: object) -> dict[str, Any]:
 
 
 class Prepared:
-    """A folder that `prepare` made. Raises UserError where it is missing, unfinished, damaged or of another
-    version.
+    """A folder that `prepare` has written.
+
+    Raises UserError if it is missing, unfinished, damaged or of another version.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -88,7 +89,7 @@ class Prepared:
 
     @cached_property
     def source_tokenizer(self) -> Tokenizer:
-        """Raises UserError where sources are images, which have none."""
+        """The tokenizer of the source. Raises UserError if sources are images, which have none."""
         self._require_text()
         return Tokenizer.load(self.path / ("tokenizer.model" if self.joint else "source.model"))
 
@@ -98,18 +99,18 @@ class Prepared:
 
     @property
     def source_size(self) -> int:
-        """Tokens of the source's vocabulary; 0 where sources are images."""
+        """The number of tokens of the source's vocabulary; 0 if sources are images."""
         return 0 if self.images else self.source_tokenizer.size
 
     @property
     def tokenizers(self) -> tuple[str, ...]:
-        """The files of its tokenizers."""
+        """The files of the folder's tokenizers."""
         if self.joint:
             return ("tokenizer.model",)
         return ("target.model",) if self.images else ("source.model", "target.model")
 
     def split(self, name: str) -> TextSplit:
-        """A split of text. Raises UserError where the folder holds images, or has no such split."""
+        """A split of text. Raises UserError if the folder holds images, or has no such split."""
         self._require_text()
         split = TextSplit(self._folder(name))
         count = self.report["splits"][name].get("kept")
@@ -119,16 +120,16 @@ class Prepared:
         return split.within(self.source_tokenizer.size, self.target_tokenizer.size)
 
     def captioned_split(self, name: str) -> CaptionedSplit:
-        """A split of captioned images. Raises UserError where the folder holds text, or has no such split."""
+        """A split of captioned images. Raises UserError if the folder holds text, or has no such split."""
         if not self.images:
             way_out = "prepare a corpus of images, or use a model that reads text"
-            raise UserError(f"{self.path}: holds text, where captioned images are wanted: {way_out}")
+            raise UserError(f"{self.path}: holds text, not captioned images: {way_out}")
         return CaptionedSplit(self._folder(name), self.target_tokenizer.size)
 
     def _require_text(self) -> None:
         if self.images:
             way_out = "prepare a corpus of text, or use a model that reads images"
-            raise UserError(f"{self.path}: holds captioned images, where text is wanted: {way_out}")
+            raise UserError(f"{self.path}: holds captioned images, not text: {way_out}")
 
     def _folder(self, name: str) -> Path:
         if name not in self.splits:

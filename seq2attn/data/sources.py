@@ -38,11 +38,11 @@ def open_corpus(
     max_bad: float = SHARE,
     follow_links: bool = False,
 ) -> AnyCorpus:
-    """The corpus of that name or path; `source` and `target` name its sides.
+    """The corpus with that name or path. `source` and `target` name its sides.
 
-    The share `max_bad` of the rows of a table of text may be bad. With `follow_links`, links may lead out of
-    a folder of images or tables. Raises UserError when it does not exist or is no corpus, UsageError when the
-    user must say what to read.
+    At most the share `max_bad` of the rows of a table of text may be bad. With `follow_links`, links may lead
+    out of a folder of images or tables. Raises UserError if it does not exist or is no corpus, and UsageError
+    if the user must say what to read.
     """
     if printable(name) != name:
         raise UserError(f"{printable(name)}: a path that is not UTF-8; rename it")
@@ -68,8 +68,8 @@ def _open(name: str, options: ReadingOptions) -> AnyCorpus:
             raise UserError(f"{path}: neither a file nor a folder; a corpus is read more than once")
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    known = f"the bundled corpora are called {', '.join(bundled.NAMES)}"
-    hint = f"{known}, a dataset of the Hugging Face hub {HUB}OWNER/NAME"
+    known = f"name a bundled corpus ({', '.join(bundled.NAMES)})"
+    hint = f"{known}, or a dataset of the Hugging Face hub as {HUB}OWNER/NAME"
     raise UserError(f"{name}: no such file or folder; {hint}")
 
 

@@ -1,5 +1,6 @@
-"""The pairs that are held out for validation and test, so that no source sentence is in two splits. It knows
-sentences by a 64-bit key only.
+"""The choice of pairs to hold out for validation and test, so that no source sentence is in two splits.
+
+This module knows only a 64-bit key of each sentence.
 """
 
 import hashlib
@@ -13,17 +14,17 @@ NEVER = 0  # key of a pair that must stay in training
 
 
 def key(sentence: str) -> int:
-    """One key for sentences that differ only in case, white space or Unicode form; never NEVER."""
+    """One key for all sentences that differ only in case, white space or Unicode form. It is never NEVER."""
     plain = " ".join(unicodedata.normalize("NFC", sentence).casefold().split())
     digest = hashlib.blake2b(plain.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1
 
 
 def assign_splits(keys: NDArray[np.uint64], valid: int, test: int, seed: int) -> NDArray[np.uint8]:
-    """TRAIN, VALID or TEST for each pair (N,): `valid` and `test` pairs are sampled by `seed`, all pairs of
-    one key into the same split.
+    """TRAIN, VALID or TEST for each pair (N,).
 
-    A split gets fewer where groups of equal sentences do not add up to its number, or no pair is left.
+    `valid` and `test` pairs are sampled by `seed`. All pairs of one key are in the same split. A split gets
+    fewer pairs if groups of equal sentences do not add up to its number, or if no pair is left.
     """
     groups, members, counts = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(groups))

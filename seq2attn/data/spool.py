@@ -1,5 +1,7 @@
-"""Rows of a corpus before they are encoded: one Arrow file a split, written as a stream, so that no corpus
-has to fit in memory. It knows no text and no image.
+"""Rows of a corpus before they are encoded: an Arrow file for each split.
+
+The files are written as a stream, so that no corpus has to fit in memory. This module knows no text and no
+image.
 """
 
 import array
@@ -21,7 +23,7 @@ T = TypeVar("T")
 
 
 class Entry(NamedTuple, Generic[T]):
-    """One row on its way into a spool."""
+    """One row that is to be written to a spool."""
 
     split: str | None
     cells: tuple[Any, ...]  # of the Arrow file, in the order of its schema
@@ -40,7 +42,7 @@ class Format(NamedTuple):
 
 @dataclass(frozen=True)
 class Spool(Generic[T]):
-    """One split: its Arrow file, a key for each row, and what stays in memory of each row (or of none)."""
+    """One split: its Arrow file, a key for each row, and a record in memory for each row (or none)."""
 
     path: Path
     keys: NDArray[np.uint64]
@@ -110,7 +112,7 @@ class _Writer(Generic[T]):
 
 
 def write_spools(entries: Iterable[Entry[T]], folder: Path, form: Format) -> dict[str, Spool[T]]:
-    """Every entry into the spool of its split; those without a split into UNDIVIDED."""
+    """Write every entry to the spool of its split; those without a split to UNDIVIDED."""
     writers: dict[str, _Writer[T]] = {}
     for entry in entries:
         split = entry.split or UNDIVIDED
@@ -123,9 +125,9 @@ def write_spools(entries: Iterable[Entry[T]], folder: Path, form: Format) -> dic
 def hold_out(
     spool: Spool[T], folder: Path, valid: int, test: int, seed: int, unit: str
 ) -> dict[str, Spool[T]]:
-    """A split divided into train, valid and test (those that get a row); the order stays.
+    """Divide a split into train, valid and test (those that get a row). The order of rows stays.
 
-    `unit` names a row for people: "pair". Raises UserError where nothing is left to train on.
+    `unit` names a row for people, such as "pair". Raises UserError if nothing is left to train on.
     """
     sides = splits.assign_splits(spool.keys, valid, test, seed)
     if valid + test and not (sides[spool.keys != splits.NEVER] == splits.TRAIN).any():

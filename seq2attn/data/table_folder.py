@@ -68,7 +68,7 @@ def open_tables(path: Path, options: ReadingOptions, holds_images: bool = False)
 
 
 def open_images(where: Path, root: Path, tables: Tables, options: ReadingOptions) -> ImageCorpus | None:
-    """Tables of images below `root`; None where they are of text, and where the first row does not say."""
+    """Tables of images below `root`; None if they are of text, or if the first row does not tell."""
     try:
         source, target = options.source, options.target
         return image_tables.open_tables(str(where), root, tables, source, target, options.follow_links)

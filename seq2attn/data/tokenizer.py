@@ -1,9 +1,8 @@
-"""Text to subword ids and exactly back: the SentencePiece model of one side, in one file. It knows no corpus
-and no model.
+"""Text to subword ids and exactly back, with the SentencePiece model of one side, in one file.
 
-SentencePiece only segments. Text is brought to NFC (and lower case, as an option) here, and white space is
-kept; decoding joins the subwords without SentencePiece, so that `decode(encode(text))` is `text` in NFC
-wherever every character is known.
+SentencePiece only segments. This module brings text to NFC (and, as an option, to lower case), and keeps
+white space. It joins subwords to text without SentencePiece, so that `decode(encode(text))` is `text` in NFC
+if every character is known. It knows no corpus and no model.
 """
 
 import io
@@ -29,10 +28,10 @@ SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")
 SPACE = "▁"  # how SentencePiece writes a space
 STAND_IN = "\ufdd0"  # a noncharacter carries a written "▁" through SentencePiece
 UNKNOWN = "⁇"  # the text of an unknown token
-SAMPLE = 400_000  # texts to train on, at most
-SAMPLE_CHARACTERS = 1000  # of one of these texts, at most: SentencePiece skips longer ones
+SAMPLE = 400_000  # texts on which to train, at most
+SAMPLE_CHARACTERS = 1000  # characters of one of these texts, at most; SentencePiece skips longer ones
 KINDS = ("unigram", "bpe", "char", "word")
-_LARGEST = 1 << 28  # bytes of a file
+_LARGEST = 1 << 28  # bytes of a file, at most
 _TRAILER = b'{"seq2attn_tokenizer":'
 
 
@@ -46,8 +45,9 @@ class VocabularyTooLarge(UserError):
 
 
 class Tokenizer:
-    """Text <-> ids of one vocabulary: the specials PAD, UNK, BOS and EOS, then subwords of a kind among
-    KINDS.
+    """Text to ids of one vocabulary, and back.
+
+    The vocabulary holds the special tokens PAD, UNK, BOS and EOS, and then subwords of one of KINDS.
     """
 
     def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
@@ -56,7 +56,7 @@ class Tokenizer:
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
-        # an unknown word swallows the space before it
+        # An unknown word takes up the space before it.
         unknown = SPACE + UNKNOWN if kind == "word" else UNKNOWN
         subwords = [self._processor.id_to_piece(i) for i in range(len(SPECIALS), self.size)]
         self.vocabulary = [*SPECIALS, *subwords]  # as SentencePiece writes them, by id
@@ -81,10 +81,10 @@ class Tokenizer:
     ) -> Self:
         """A tokenizer for `texts` (for at most SAMPLE of them, sampled by `seed`).
 
-        `vocab_size` counts the specials; it is exact for unigram and bpe, an upper bound for char and word.
-        Every character of the texts gets a subword unless that makes the vocabulary impossible; then the
-        rarest 0.05 % of the running text go without. Raises VocabularyTooLarge when the texts do not hold
-        `vocab_size` subwords, UserError with the smallest size when they need more.
+        `vocab_size` counts the special tokens. It is exact for unigram and bpe, and an upper bound for char
+        and word. Every character of the texts gets a subword, unless that makes the vocabulary impossible;
+        then the rarest 0.05 % of the running text get none. Raises VocabularyTooLarge if the texts do not
+        hold `vocab_size` subwords, and UserError with the smallest possible size if they need more.
         """
         sample = list(_training_texts(texts, lowercase, seed))
         if not sample:
@@ -104,7 +104,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The tokenizer that `save` wrote. Raises UserError when the file is missing, changed or damaged."""
+        """The tokenizer that `save` wrote. Raises UserError if the file is missing, changed or damaged."""
         try:
             if Path(path).stat().st_size > _LARGEST:
                 way_out = "make it again with `seq2attn prepare`"
@@ -133,7 +133,7 @@ class Tokenizer:
             raise UserError(f"{path}: not a tokenizer of seq2attn, or damaged; {way_out}") from None
 
     def save(self, path: Path) -> None:
-        """Write the file whole, or not at all. Raises UserError when it cannot be written."""
+        """Write the file, completely or not at all. Raises UserError if it cannot be written."""
         path = Path(path)
         facts = json.dumps(
             {
@@ -151,7 +151,7 @@ class Tokenizer:
         files.write(path, self._model + trailer)
 
     def encode(self, text: str) -> list[int]:
-        """Ids without BOS and EOS. The name of a special in the text is plain text."""
+        """Ids without BOS and EOS. The name of a special token in the text is plain text."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
@@ -170,19 +170,20 @@ class Tokenizer:
             return []
         words = text.replace(SPACE, STAND_IN).split(" ")
         ids = (self._words.get(SPACE + word, UNK if word else PAD) for word in words)
-        return [i for i in ids if i != PAD]  # a second space that the vocabulary does not have
+        return [i for i in ids if i != PAD]  # PAD is a second space, which the vocabulary does not have
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the tokens; PAD, BOS and EOS are dropped, UNK becomes UNKNOWN."""
         return "".join([self._surfaces[i] for i in ids]).removeprefix(" ").replace(STAND_IN, SPACE)
 
     def subwords(self, ids: Sequence[int]) -> list[str]:
-        """The subwords for people: "▁" for a space, the specials by name."""
+        """The subwords as text for people: "▁" for a space, special tokens by name."""
         return [self._subwords[i] for i in ids]
 
     def word_index(self, ids: Sequence[int]) -> list[int]:
-        """For each id the index in `decode(ids).split()` of the word that its first character other than
-        white space is in; -1 where it has none.
+        """For each id the index in `decode(ids).split()` of its word; -1 if it has none.
+
+        That is the word of its first character other than white space.
         """
         numbers = []
         words, inside = 0, False
@@ -201,8 +202,9 @@ class Tokenizer:
 
 
 def normalise(text: str, lowercase: bool = False) -> str:
-    """NFC, and lower case with `lowercase`; an unpaired surrogate, which JSON escapes can hold, becomes
-    U+FFFD.
+    """The text in NFC, and in lower case with `lowercase`.
+
+    An unpaired surrogate, which JSON escapes can express, becomes U+FFFD.
     """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -223,8 +225,9 @@ _SPECIAL = re.compile("<(pad|unk|s|/s)>")
 
 
 def _training_texts(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
-    """The texts to train on, without specials and without the characters that SentencePiece reserves: it
-    skips texts that have them.
+    """The texts to train on, without special tokens and without characters that SentencePiece reserves.
+
+    SentencePiece would skip texts that have them.
     """
     for text in _sample(texts, seed):
         text = normalise(text[:SAMPLE_CHARACTERS], lowercase).replace(SPACE, STAND_IN)
@@ -272,13 +275,13 @@ def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: 
                 eos_id=EOS,
                 max_sentence_length=8 * SAMPLE_CHARACTERS,
                 hard_vocab_limit=kind in ("unigram", "bpe"),
-                num_threads=4,  # fixed, for the sums and so the subwords depend on it
+                num_threads=4,  # fixed, because sums and so subwords depend on it
                 minloglevel=3,
             )
         except Exception as error:  # noqa: BLE001 (raised again below, in the caller's thread)
             failures.append(error)
 
-    # In a thread, for otherwise Ctrl-C would wait until the training is over.
+    # In a thread, because otherwise Ctrl-C would wait for the end of the training.
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     while thread.is_alive():

@@ -1,7 +1,7 @@
-"""Work done by several forked processes, each with its share. It knows nothing of the work.
+"""Work of several forked processes, each with its share. This module knows nothing of the work.
 
-Whatever stops the caller, at whatever moment, ends all of them. A process writes its results to files; only
-an exception comes back.
+Whatever stops the caller ends all of them. A process writes its results to files; only an exception is sent
+back.
 """
 
 import multiprocessing
@@ -23,9 +23,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal
 
 
 def run_in_processes(work: Callable[[int], object], count: int) -> None:
-    """Call work(0), ..., work(count - 1), each in a process of its own.
+    """Call work(0), ..., work(count - 1), each in its own process.
 
-    An exception of one is raised here. Raises UserError when a process is ended from outside.
+    An exception of one is raised here. Raises UserError if a process is ended from outside.
     """
     context = multiprocessing.get_context("fork")
     children: list[tuple[BaseProcess, Connection]] = []
@@ -55,8 +55,9 @@ def run_in_processes(work: Callable[[int], object], count: int) -> None:
 
 
 def exit_without(caller: int) -> None:
-    """End this process if `caller`, the process number of the caller, is gone. To be called now and then by
-    the work; the caller itself goes on.
+    """End this process if `caller`, the process number of the caller, is gone.
+
+    The work should call it now and then. In the caller itself it does nothing.
     """
     if caller not in (os.getpid(), os.getppid()):
         os._exit(1)

@@ -1,5 +1,5 @@
 """How good outputs and attention are.
 
-Metrics know no model: `text`, `captions`, `cider`, `rouge`, `alignment`, `pointing`, and their significance.
-What runs a model stands beside them: `translation`, `captioning`, `forced_decoding` and `rewards`.
+The metrics know no model: `text`, `captions`, `cider`, `rouge`, `alignment`, `pointing`, and their
+significance. The modules that run a model are `translation`, `captioning`, `forced_decoding` and `rewards`.
 """

@@ -1,8 +1,8 @@
-"""How well word alignments agree with gold ones: alignment error rate, precision and recall (Och and Ney
-2003), and the Pharaoh format.
+"""The agreement of word alignments with gold alignments, and the Pharaoh format.
 
-A line is `i-j i-j ...`, source word and target word. Gold lines mark what is only possible as `i?j` or `ipj`.
-Knows no model.
+The scores are alignment error rate, precision and recall (Och and Ney 2003). A line is `i-j i-j ...`: source
+word and target word. Gold lines mark links that are only possible as `i?j` or `ipj`. This module knows no
+model.
 """
 
 import re
@@ -17,8 +17,9 @@ _LONGEST = 40  # characters of a word that an error repeats
 
 
 class Links(NamedTuple):
-    """The links (source word, target word) of one sentence pair, counted from 0; every sure link is possible
-    too.
+    """The links (source word, target word) of one sentence pair, counted from 0.
+
+    Every sure link is possible, too.
     """
 
     sure: frozenset[Link]
@@ -26,11 +27,11 @@ class Links(NamedTuple):
 
 
 class AlignmentScore(NamedTuple):
-    """Shares from 0 to 1: error rate (lower is better), precision against the possible links, recall of the
-    sure ones; and how many links each is made of.
+    """Shares from 0 to 1, and how many links each is computed from.
 
-    A share of nothing is None: precision where no link was made, recall where none is sure, the error rate
-    where both are so.
+    They are the error rate (lower is better), the precision against the possible links, and the recall of the
+    sure links. A share of nothing is None: the precision if there is no link, the recall if no link is sure,
+    the error rate if both are so.
     """
 
     error_rate: float | None
@@ -50,8 +51,9 @@ def percent(share: float | None) -> str:
 
 
 def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
-    """The links of one Pharaoh line whose words are counted from `first`, 0 or 1. Raises UserError that
-    begins with `where`.
+    """The links of one Pharaoh line whose words are counted from `first`, 0 or 1.
+
+    Raises UserError that begins with `where`.
     """
     sure, possible = set(), set()
     for word in line.split():
@@ -75,7 +77,7 @@ def parse_lines(lines: Iterable[str], first: int = 0, where: str = "alignment") 
 
 def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> AlignmentScore:
     """The alignment error rate of `predicted` links over the whole corpus: 1 - (|A and S| + |A and P|) / (|A|
-    + |S|). Raises UserError when the lines differ in number.
+    + |S|). Raises UserError if the lines differ in number.
     """
     if len(predicted) != len(gold):
         raise UserError(

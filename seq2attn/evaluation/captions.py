@@ -1,8 +1,7 @@
-"""Scores of captions against several references an image: BLEU-1 to 4, CIDEr-D and ROUGE-L over
-coco-caption's words, each with a signature.
+"""Scores of captions against several references: BLEU-1 to 4, CIDEr-D and ROUGE-L, with signatures.
 
-References are grouped by image, and an image may have any number of them. Text goes in raw. Knows no
-model, no file and no run.
+They count the words of coco-caption. References are grouped by image, and an image may have any number of
+them. Texts are raw. This module knows no model, no file and no run.
 """
 
 from collections.abc import Sequence
@@ -26,13 +25,12 @@ Words = tuple[str, ...]
 
 
 def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
-    """All of METRICS, in this order; `references[i]` are those of the image that `hypotheses[i]` describes,
-    and may vary in number.
+    """All of METRICS, in this order. `references[i]` are those of the image that `hypotheses[i]` describes.
 
-    BLEU (no smoothing, closest reference length) and ROUGE-L in points, 0 to 100; CIDEr-D in its usual units,
-    0 to 10, with document frequencies from `references`.
-    BLEU-n is 0 where no n-gram is right. Raises UserError where images and hypotheses differ in number, or
-    an image has no reference.
+    Their number may vary. BLEU (no smoothing, closest reference length) and ROUGE-L are in points, 0 to 100.
+    CIDEr-D is in its usual units, 0 to 10, with document frequencies from `references`. BLEU-n is 0 if no
+    n-gram is right. Raises UserError if images and hypotheses differ in number, or if an image has no
+    reference.
     """
     check(hypotheses, references)
     ours, theirs = tokenised(hypotheses, references)
@@ -56,7 +54,10 @@ def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> li
 
 
 def without_weight(references: Sequence[Sequence[str]]) -> str | None:
-    """Why CIDEr-D says nothing of these images, or None: it counts words by how few images have them."""
+    """Why CIDEr-D is not informative for these images, or None.
+
+    It weights words by how few images have them.
+    """
     if not CiderD(references).weightless:
         return None
     few = "there is one image alone" if len(references) == 1 else "every word is said of every image"
@@ -64,7 +65,7 @@ def without_weight(references: Sequence[Sequence[str]]) -> str | None:
 
 
 def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Raises UserError unless there is an image, and each has a hypothesis and a reference."""
+    """Raise UserError unless there is an image, and each has a hypothesis and a reference."""
     if len(hypotheses) != len(references):
         raise UserError(
             f"{len(hypotheses):,} captions to score, but references of {len(references):,} images: "
@@ -100,11 +101,11 @@ def streams(references: Sequence[Sequence[Words]]) -> Any:
 
 
 def parallel(references: Sequence[Sequence[str]]) -> Any:
-    """References grouped by image as sacreBLEU's parallel sets, with None (which its types do not know)
-    where an image has fewer than another.
+    """References grouped by image as sacreBLEU's parallel sets.
 
-    All of sacreBLEU's metrics pass over None: BLEU and chrF as if the image's own references stood there
-    again, TER with their own mean length.
+    If an image has fewer references than another, it has None in the others, which sacreBLEU's types do not
+    know. All of its metrics skip None: BLEU and chrF as if the image's own references were repeated, TER with
+    their own mean length.
     """
     most = max(map(len, references), default=0)
     return [
@@ -114,7 +115,7 @@ def parallel(references: Sequence[Sequence[str]]) -> Any:
 
 
 def signature(name: str, references: Sequence[Sequence[str]]) -> str:
-    """What one of METRICS depends on, in sacreBLEU's manner; `nrefs` is a range where it varies."""
+    """The parameters of one of METRICS, in sacreBLEU's form. `nrefs` is a range if the number varies."""
     fewest, most = (extreme(len(of_image) for of_image in references) for extreme in (min, max))
     start = f"nrefs:{fewest if fewest == most else f'{fewest}-{most}'}|case:lc"
     if name.startswith("BLEU"):

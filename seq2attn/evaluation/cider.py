@@ -1,10 +1,8 @@
-"""CIDEr-D (Vedantam, Zitnick and Parikh 2015, arXiv 1411.5726): how far a caption agrees with what people
-said of its image, rare words counting most.
+"""CIDEr-D: how far a caption agrees with what people said of its image; rare words count most.
 
-Weights of the references are worked out once; a candidate may then be scored against the references of any
-image, many at a time, which makes it fit to
-be a reward too. As coco-caption: no stemming, sigma 6, n-grams of 1 to 4 words, and the factor 10. Knows no
-model.
+It follows Vedantam, Zitnick and Parikh 2015 (arXiv 1411.5726) and coco-caption: no stemming, sigma 6, n-grams
+of 1 to 4 words, and the factor 10. The weights of the references are computed once. Candidates can then be
+scored against the references of any image, many at a time, as a reward needs it. This module knows no model.
 """
 
 from collections.abc import Hashable, Sequence
@@ -26,9 +24,7 @@ _WORD_BITS = 32  # n-gram = (number of its first n - 1 words, number of its last
 
 
 class _Grams(NamedTuple):
-    """The different n-grams of each of many captions, of one n, ordered by caption and by n-gram; G of them
-    all together.
-    """
+    """The different n-grams of many captions, for one n, ordered by caption and by n-gram; G in all."""
 
     caption_G: Ints
     gram_G: Ints
@@ -52,7 +48,7 @@ class CiderD:
 
     Document frequencies are those of these images and stay fixed whatever is scored. Scores are in
     CIDEr-D's usual units: 0 to 10, good captions near 1.
-    Raises UserError where an image has no reference, or where there is no image.
+    Raises UserError if an image has no reference, or where there is no image.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
@@ -171,8 +167,9 @@ def _cosines(
     count_C: Ints,
     norm_C: Floats,
 ) -> Floats:
-    """Cosine of the clipped weights of candidate and reference, for each row (B,); 0 where either has no
-    weight at all.
+    """The cosine of the clipped weights of candidate and reference, for each row (B,).
+
+    It is 0 if either has no weight at all.
     """
     at_K = np.flatnonzero(known_G)
     repeats_K = count_C[grams.caption_G[at_K]]

@@ -1,7 +1,7 @@
-"""How likely a model finds reference outputs: each is forced on it, given its source.
+"""The likelihood of reference outputs under a model: each is forced on it, given its source.
 
-A text of many tokens takes memory by the tokens times the vocabulary, and in a Transformer by their square:
-what has more tokens than an output can have is not forced.
+The memory for a text grows with its tokens times the vocabulary, and in a Transformer with the square of its
+tokens. So a text with more tokens than an output can have is not forced.
 """
 
 import math
@@ -56,8 +56,9 @@ def force(
     seed: int = 1,
     take: Callable[[Block, Sequence[Any]], None] = lambda block, outputs: None,
 ) -> Likelihood:
-    """The likelihood of all references under a Translator or Captioner; outputs that are not `is_scored` are
-    left out, and counted. `take` gets the outputs of each block.
+    """The likelihood of all references under a Translator or Captioner.
+
+    Outputs that are not `is_scored` are left out and counted. `take` gets the outputs of each block.
     """
     log_probability, tokens, scored, count = 0.0, 0, 0, 0
     for block in blocks:

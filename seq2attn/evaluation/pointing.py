@@ -1,8 +1,7 @@
-"""Whether attention looks at what it says: the pointing game of caption words that name a thing whose box is
-known (after Zhang et al. 2016, arXiv 1608.00507).
+"""The pointing game: whether attention at a caption word lies in the box of the thing that the word names.
 
-The largest weight over the grid is to lie in the thing's box, as the model's square view shows it. Knows no
-model and no image, only sizes.
+It follows Zhang et al. 2016 (arXiv 1608.00507). The cell with the largest weight should lie in the box, as
+the model's square view shows it. This module knows no model and no image, only sizes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +20,8 @@ Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Counts(NamedTuple):
-    """What was found in one caption: of `words` with boxes, how many are pointed at, and how many a random
-    cell would hit; boxes that no cell can hit.
+    """The counts of one caption: its words with boxes, how many of these point at their box, how many a
+    random cell would hit, and boxes that no cell can hit.
     """
 
     hits: float
@@ -32,8 +31,9 @@ class Counts(NamedTuple):
 
 
 class Pointing(NamedTuple):
-    """Shares from 0 to 1 over `words`, None where there is none: of largest weights in the word's box, and of
-    what a cell drawn evenly would reach.
+    """Shares from 0 to 1 over `words`; None if there are none.
+
+    The accuracy is the share of words whose largest weight is in their box; chance is that of a random cell.
     """
 
     accuracy: float | None
@@ -111,7 +111,7 @@ def pointing(
 
 
 def total(counts: Iterable[Counts]) -> Pointing:
-    """The shares over all captions, every word counting alike."""
+    """The shares over all captions. Every word counts the same."""
     captions = list(counts)
     words, left_out = sum(each.words for each in captions), sum(each.left_out for each in captions)
     if not words:

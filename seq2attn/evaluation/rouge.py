@@ -9,7 +9,7 @@ BETA = 1.2  # how much more recall counts than precision
 
 def rouge_l(candidate: Sequence[Hashable], references: Sequence[Sequence[Hashable]]) -> float:
     """F-measure in points (0 to 100) of the best precision and the best recall over the references, which may
-    be two of them; 0 where no word is shared.
+    be two of them; 0 if no word is shared.
     """
     common = [(longest_common(candidate, reference), len(reference)) for reference in references]
     precision = max((length / len(candidate) for length, _ in common if length), default=0.0)

@@ -72,7 +72,7 @@ def bleu(
 ) -> Score:
     """Corpus BLEU (Papineni et al. 2002) of raw text.
 
-    `references` holds one or several whole sets, each with a line for every hypothesis. Raises UserError when
+    `references` holds one or several whole sets, each with a line for every hypothesis. Raises UserError if
     the numbers of lines differ or are zero.
     """
     return _score("BLEU", hypotheses, references, target_language, lowercase)

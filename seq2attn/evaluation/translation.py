@@ -1,6 +1,4 @@
-"""The outputs of a translator on a test set, how likely it finds the references, and the word alignments of
-its attention.
-"""
+"""A translator on a test set: its outputs, the likelihood of the references, and its word alignments."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
@@ -15,7 +13,7 @@ from seq2attn.search.mbr import Utility
 if TYPE_CHECKING:
     from seq2attn.inference import Translation, Translator
 
-BLOCK = 512  # sentences between two signs of progress
+BLOCK = 512  # sentences between two reports of progress
 
 
 class Search(TypedDict, total=False):
@@ -66,13 +64,12 @@ def force(
     seed: int = 1,
     progress: Progress = silent,
 ) -> Forced:
-    """Force every reference of each source on the model, in one pass: how likely all are and, with `align`,
-    the links of each pair of the first set, from every white-space word of the target to the source word with
-    the largest weight.
+    """Force every reference of each source on the model, in one pass.
 
-    References that are blank, whose source is blank, or that have more tokens than an output can have are
-    left out and counted: no model was trained on such a pair. A reference that the tokenizer does not know in
-    full is scored with its unknown tokens, as in training.
+    Returns the likelihood of all references and, with `align`, the links of each pair of the first set. A
+    link joins a white-space word of the target to the source word with the largest weight. References are
+    left out and counted if they are blank, if their source is blank, or if they have more tokens than an
+    output can have: no model was trained on such a pair. Unknown tokens of a reference count as in training.
     """
     links: list[set[Link]] = []
     total = len(sources) * len(references)

@@ -1,4 +1,7 @@
-"""The folder of an exported run, which is complete or not there. It knows no engine's format."""
+"""The folder of an exported run, which is complete or does not exist.
+
+This module does not know the format of the engine.
+"""
 
 import os
 import re

@@ -1,14 +1,12 @@
-"""Which models CTranslate2 supports, checked before any work starts. It reads only settings, and needs no
-CTranslate2.
+"""Which models CTranslate2 supports, checked before any work starts.
+
+This module reads only settings, and needs no CTranslate2.
 """
 
 from collections.abc import Iterator
 
-from seq2attn.config import Config
+from seq2attn.config import SCORES, Config
 from seq2attn.errors import UserError
-
-# dot products of a linear map of the query and a linear map of the key
-PRODUCTS = ("dot", "scaled-dot", "general", "keyed")
 
 
 def refuse(settings: Config, where: str) -> None:
@@ -26,12 +24,12 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
                 kind,
                 "CTranslate2 runs Transformers; train one (preset transformer), or translate here",
             )
-    scores = f"{', '.join(PRODUCTS[:-1])} or {PRODUCTS[-1]}"
-    if a.score not in PRODUCTS:
+    if not SCORES[a.score].product:
+        *others, last = (name for name, traits in SCORES.items() if traits.product)
         yield (
             "model.attention.score",
             a.score,
-            f"CTranslate2 has only dot-product scores; train with {scores}",
+            f"CTranslate2 has only dot-product scores; train with {', '.join(others)} or {last}",
         )
     for name, way in (("query_map", a.query_map), ("key_map", a.key_map)):
         if a.score == "keyed" and way == "nonlinear":

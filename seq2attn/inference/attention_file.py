@@ -1,8 +1,7 @@
-"""The file of `seq2attn translate --attention FILE`: written as translations come, and read back. Both
-formats stand here.
+"""The file of `seq2attn translate --attention FILE`: written as translations come, and read back.
 
-The ending chooses the format to write: `.npz` (arrays) or `.jsonl` (one JSON object a line). For each
-translation both hold, with T target and S source words (or subwords), L layers and H heads:
+Both formats stand here. The ending chooses the format to write: `.npz` (arrays) or `.jsonl` (one JSON object
+a line). For each translation both hold, with T target and S source words (or subwords), L layers and H heads:
 
     attention               (T, S)           between words, the mean over layers and heads
     source_words            S words
@@ -41,11 +40,11 @@ from seq2attn.inference.results import Translation
 from seq2attn.inference.zip_writer import ZipWriter
 
 END = "</s>"  # the end token beside subwords
-MAX_WEIGHTS = 1 << 22  # of one line's mean: 2,000 words on both sides
-MAX_HEAD_WEIGHTS = 1 << 24  # of one line's heads
-MAX_TOTAL_WEIGHTS = 1 << 24  # of all lines that are held at once
+MAX_WEIGHTS = 1 << 22  # weights of one line's mean: 2,000 words on both sides
+MAX_HEAD_WEIGHTS = 1 << 24  # weights of all heads of one line
+MAX_TOTAL_WEIGHTS = 1 << 24  # weights of all lines that are in memory at once
 MAX_LINES = 10**12
-MAX_WORDS = 1 << 18  # on one side
+MAX_WORDS = 1 << 18  # words on one side
 # a word has the sum of the weights of its subwords, and some attention has weights that do not sum to 1
 LARGEST = 1e6
 TABLES = {  # kind of unit -> keys of its weights, source, target
@@ -71,7 +70,7 @@ class AttentionWriter:
     ) -> None:
         if self._archive is not None:
             self._archive.close()
-            # failed before the first translation: no file, rather than an empty archive
+            # It failed before the first translation, so there is no file, rather than an empty archive.
             if kind is not None and not self._archive.count:
                 self._file.seek(0)
                 self._file.truncate()

@@ -1,4 +1,4 @@
-"""Attention as arrays by layer and head: the mean, all of them, or the selected ones."""
+"""Attention as arrays by layer and head: the mean, all heads, or one of them."""
 
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
@@ -24,8 +24,9 @@ def as_arrays(weights_TLHS: Tensor, attention: AttentionOption) -> tuple[Weights
 
 
 def select(weights: NDArray[Any], layer: int | None = None, head: int | None = None) -> NDArray[Any]:
-    """Weights (L, H, T, S) -> (T, S): of one layer and one head, numbered from 1; None is the mean over
-    all.
+    """The weights (T, S) of one layer and one head, numbered from 1, from weights (L, H, T, S).
+
+    None is the mean over all. Raises UsageError if there is no such layer or head.
     """
     for axis, name, number in ((0, "layer", layer), (1, "head", head)):
         count = weights.shape[axis]
@@ -39,8 +40,9 @@ def select(weights: NDArray[Any], layer: int | None = None, head: int | None = N
 
 
 def select_attention(output: Output, layer: int | None = None, head: int | None = None) -> Output:
-    """A translation or caption whose `attention` and `subword_attention` are those of one layer and one
-    head (see `select`). It needs attention="all".
+    """A translation or caption whose `attention` and `subword_attention` are those of one layer and one head.
+
+    It needs attention="all". Numbers and errors: see `select`.
     """
     if output.subword_attention_heads is None or output.attention_heads is None:
         raise UsageError('attention: ask for "all" to select a layer or a head', setting="attention")

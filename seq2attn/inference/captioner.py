@@ -1,6 +1,6 @@
 """Captioning: images or clips to captions, in the order of the images, with the attention of each word.
 
-It prints nothing. The result of an image depends neither on the other images nor on the batch size.
+This module prints nothing. The result of an image depends neither on the other images nor on the batch size.
 """
 
 import os
@@ -47,8 +47,9 @@ File = str | os.PathLike[str] | bytes
 
 
 class Captioner(Predictor[Pixels, Caption]):
-    """Models and a tokenizer, ready to caption images: loaded from runs, or made around a model in
-    training.
+    """Models and a tokenizer, ready to caption images.
+
+    They are loaded from runs, or built around a model in training.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class Captioner(Predictor[Pixels, Caption]):
         others: Sequence[tuple[Seq2Seq, ImageTransform]] = (),
         processes: bool = False,
     ) -> None:
-        """An ensemble of the model and `others`, each with its own transform of an image, on the device of
-        the model. `precision` and `processes`: see `Translator`.
+        """An ensemble of the model and `others`, each with its own transform of an image.
+
+        All run on the device of the model. `precision` and `processes`: see `Translator`.
         """
         assert config.model.encoder.kind == "image"
         self.transforms = (ImageTransform.of(config.model.encoder), *(transform for _, transform in others))
@@ -86,10 +88,10 @@ class Captioner(Predictor[Pixels, Caption]):
         processes: bool = False,
         allow_code: bool = False,
     ) -> Self:
-        """A run, or several joined by commas: an ensemble with the search settings of the first. Errors: see
-        `Translator.load`.
+        """The captioner of a run, or of several joined by commas.
 
-        `allow_code` lets a run import and call the function that its `model.encoder.backbone` names.
+        An ensemble has the search settings of the first run. `allow_code` lets a run import and call the
+        function that its `model.encoder.backbone` names. Errors: see `Translator.load`.
         """
         code = backbones.allow_code() if allow_code else nullcontext()
         with at_work("cpu" if device == "cpu" else "cuda"), code:
@@ -138,11 +140,11 @@ class Captioner(Predictor[Pixels, Caption]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Caption]]:
-        """The `n_best` captions of each image, best first. An image is a path, the bytes of a file, or the
-        result of `load_pixels`.
+        """The `n_best` captions of each image, best first.
 
-        Options: see `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError,
-        which names the file, if it is no image.
+        An image is a path, the bytes of a file, or the result of `load_pixels`. Options: see
+        `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names the
+        file, if it is no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
@@ -193,7 +195,10 @@ class Captioner(Predictor[Pixels, Caption]):
         seed: int = 1,
         first: int = 0,
     ) -> list[Caption]:
-        """Forced decoding: each image with the caption that is given, its score and its attention."""
+        """Forced decoding: the score and the attention of the given caption of each image.
+
+        Options: see `Translator.translate`. Raises UsageError if images and captions differ in number.
+        """
         if len(images) != len(captions):
             raise UsageError(
                 f"there are {len(images)} images and {len(captions)} captions: each image needs its own"
@@ -209,7 +214,10 @@ class Captioner(Predictor[Pixels, Caption]):
         ]
 
     def self_attention(self, image: File | Sequence[Pixels], caption: str | None = None) -> SelfAttention:
-        """As `Translator.self_attention`: between the cells of an image's map, or the frames of a clip."""
+        """Self-attention between the cells of an image's feature map, or between the frames of a clip.
+
+        With a caption, also that of the decoder which reads it. See `Translator.self_attention`.
+        """
         source = self._sources([image])[0][0]
         target_ids = None if caption is None else self.target_tokenizer.encode(caption)
         return self_attention(self, source, len(source) if self.clips else None, target_ids, [])
@@ -226,7 +234,10 @@ class Captioner(Predictor[Pixels, Caption]):
         return self.decode_pixels(content, where or name)
 
     def decode_pixels(self, content: Sequence[bytes], where: str) -> list[Pixels]:
-        """The same of the content of a file, or of the files of a clip's frames."""
+        """The pixels for each member, from the content of a file, or of the files of a clip's frames.
+
+        Raises UserError, which names `where`, if it is no image.
+        """
         pixels = {transform: transform.pixels(content, where) for transform in set(self.transforms)}
         return [pixels[transform] for transform in self.transforms]
 
@@ -299,7 +310,10 @@ class Captioner(Predictor[Pixels, Caption]):
         return torch.cat([source, frames], 1), F.pad(mask, (0, padding))
 
     def _encode(self, member: int, sources: Sequence[Pixels]) -> Memory:
-        """An image that occurs several times, with different captions, is encoded once."""
+        """The memory of a member.
+
+        An image that occurs several times, with different captions, is encoded once.
+        """
         distinct: dict[int, int] = {}
         index = [distinct.setdefault(id(source), len(distinct)) for source in sources]
         if len(distinct) == len(index):
@@ -357,7 +371,7 @@ class Captioner(Predictor[Pixels, Caption]):
         )
 
     def _by_frame(self, weights: Weights, frames: int) -> Weights:
-        """Of a clip (..., T, S): the sum over the cells of each frame, without the frames of longer clips."""
+        """The weights (..., T, S) of a clip, summed over the cells of each frame, without padding frames."""
         if not self.clips:
             return weights
         by_frame: Weights = weights.reshape(*weights.shape[:-1], -1, self.cells).sum(-1)[..., :frames]

@@ -13,8 +13,8 @@ MAX_CHARACTERS = 2**20  # of one text; the rest is not read
 def truncate_text(text: str) -> str:
     """The text, or its beginning up to a space if it has more than MAX_CHARACTERS.
 
-    No subword reaches over a space, so the beginning is tokenised as within the whole. A text without a
-    space is cut so late that only subwords far behind any that is read can differ.
+    No subword reaches over a space, so the beginning is tokenised as in the whole text. A text without a
+    space is cut far behind the last subword that is read.
     """
     if len(text) <= MAX_CHARACTERS:
         return text
@@ -25,8 +25,10 @@ def truncate_text(text: str) -> str:
 def encode_texts(
     tokenizer: Tokenizer, texts: Sequence[str], limit: int | None = None, lengths: list[int] | None = None
 ) -> list[list[int]]:
-    """The ids of each text, at most `limit`. Long texts are encoded one after the other, so that memory stays
-    bounded. Appends the number of ids of each text, before the limit, to `lengths`.
+    """The ids of each text, at most `limit` ids.
+
+    Long texts are encoded one after another, so that memory stays bounded. The number of ids of each text,
+    before the limit, is appended to `lengths`.
     """
     results: list[list[int]] = []
     start = size = 0
@@ -42,15 +44,13 @@ def encode_texts(
 
 
 def pad(ids: Sequence[Sequence[int]], padding: int) -> Tensor:
-    """int64 (B, T): rows of ids, padded to the longest."""
+    """int64 (B, T): rows of ids, padded to the longest row."""
     longest = max(map(len, ids))
     rows = [[*row, *[padding] * (longest - len(row))] for row in ids]
     return torch.tensor(rows, dtype=torch.long).view(len(ids), longest)
 
 
 def pad_sources(ids: Sequence[Sequence[int]], multiple: int) -> Tensor:
-    """int64 (B, S): sources with their EOS, padded to a multiple of `multiple`: see
-    `scheduling.batches.STEP`.
-    """
+    """int64 (B, S): sources with EOS, padded to a multiple of `multiple` (see `scheduling.batches.STEP`)."""
     source_BS = pad([[*source, EOS] for source in ids], PAD)
     return torch.nn.functional.pad(source_BS, (0, -source_BS.shape[1] % multiple), value=PAD)

@@ -1,7 +1,6 @@
-"""One model or several as one step of a search: the mean of the members' probabilities and of their
-attention.
+"""One model or several as one step of a search: the mean of their probabilities and of their attention.
 
-It knows models by the interface of their decoders. Shape suffixes as in `search.step`.
+This module knows models by the interface of their decoders. Shape suffixes are those of `search.step`.
 """
 
 import math
@@ -16,7 +15,7 @@ from seq2attn.models.memory import Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import PerSentence
 
-LOGITS = 2**24  # numbers of one block of logits in `score_targets`: 64 MiB
+LOGITS = 2**24  # numbers in one block of logits of `score_targets`: 64 MiB
 
 
 class EnsembleState(NamedTuple):
@@ -27,8 +26,10 @@ class EnsembleState(NamedTuple):
 
 
 class Ensemble:
-    """Members share the target vocabulary. Attention is the mean over those with the source positions of
-    the first: by layer and head if they have equally many, else over all layers and heads.
+    """Models that share the target vocabulary.
+
+    Attention is the mean over the members with the source positions of the first. It is by layer and head if
+    they have equally many, otherwise over all layers and heads.
     """
 
     def __init__(self, models: Sequence[Seq2Seq], same_positions: Sequence[bool]) -> None:
@@ -37,7 +38,7 @@ class Ensemble:
         self.same_positions = same_positions
 
     def initial_state(self, memories: Sequence[Memory], width: int) -> EnsembleState:
-        """For `width` rows a sentence."""
+        """The state for `width` rows of each sentence."""
         members = [(model.decoder, m) for model, m in zip(self.models, memories, strict=True)]
         sources = tuple(decoder.project_memory(m) for decoder, m in members)
         return EnsembleState(
@@ -48,7 +49,10 @@ class Ensemble:
     def step(
         self, token_R: Tensor, state: EnsembleState, attention: AttentionOption
     ) -> tuple[Tensor, EnsembleState, Tensor | None]:
-        """A `search.step.Step`, but for `attention`. Weights (R, L, H, S); the mean has L = H = 1."""
+        """A `search.step.Step` with one more argument, `attention`.
+
+        Weights are (R, L, H, S); the mean has L = H = 1.
+        """
         logits, states, weights = [], [], []
         members = zip(self.models, state.decoders, state.sources.parts, strict=True)
         for model, decoder_state, source in members:
@@ -62,7 +66,8 @@ class Ensemble:
     def score_targets(
         self, memories: Sequence[Memory], inputs_BT: Tensor, targets_BT: Tensor, attention: AttentionOption
     ) -> tuple[Tensor, Tensor | None]:
-        """By teacher forcing: log p of each target token (B, T), and weights (B, T, L, H, S), on the CPU.
+        """Teacher forcing: log p of each target token (B, T), and weights (B, T, L, H, S), on the CPU.
+
         Logits are computed in blocks, so that memory stays bounded.
         """
         log_probs, weights = [], []

@@ -1,8 +1,8 @@
-"""What a frozen backbone makes of the images of a split: made once, kept in a file, and mapped into memory
-by every training that has use for it.
+"""The features that a frozen backbone computes for the images of a split.
 
-A file is named by all that its content hangs on: the backbone and its weights, how images are brought
-before it, and the images.
+They are computed once, saved in a file, and mapped into memory by every training that needs them. The name of
+the file depends on all that its content depends on: the backbone, its weights, the transform of the images,
+and the images.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.errors import UserError
 from seq2attn.models.encoders.image import ImageEncoder
 
-AT_ONCE = 16  # images, or frames of one clip
-# out of what the disk refuses
+AT_ONCE = 16  # images, or frames of one clip, that are computed at once
+# the way out if the disk refuses
 _WAY = "make room, or remove the file, or set XDG_CACHE_HOME to another folder"
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -37,10 +37,10 @@ def features(
     folder: Path,
     progress: Progress,
 ) -> NDArray[np.float16]:
-    """(images, C, h, w), or of clips (images, F, C, h, w) with NaN where a clip has fewer frames;
-    read-only, from `folder`, where it is made if it is not there.
+    """(images, C, h, w), or (images, F, C, h, w) of clips, read-only, from a file in `folder`.
 
-    Raises UserError where the disk refuses.
+    A clip with fewer than F frames has NaN in the last ones. The file is created if it is missing. Raises
+    UserError if it cannot be written.
     """
     path = folder / f"{_key(split, encoder, settings)}.npy"
     try:
@@ -48,7 +48,7 @@ def features(
             folder.mkdir(parents=True, exist_ok=True)
             files.sweep(folder)
             _make(path, split, encoder, ImageTransform.of(settings), progress)
-        # what is damaged in any way is a ValueError, and never a pickle
+        # Any damage is a ValueError, and no pickle is loaded.
         features: NDArray[np.float16] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -88,13 +88,15 @@ def _key(split: CaptionedSplit, encoder: ImageEncoder, settings: ImageEncoderCon
 
 @torch.inference_mode()
 def _answer(encoder: ImageEncoder, side: int) -> bytes:
-    """What somebody else's backbone makes of a pattern, to a hundredth: its code may be another tomorrow with
-    the same weights.
+    """What a backbone that is not ours computes for a test pattern, to a hundredth.
+
+    Its code may change while the weights stay the same.
     """
     pixels = (torch.arange(3 * side * side) * 97 % 256).to(torch.uint8).view(1, 3, side, side)
     device = next(encoder.parameters()).device
     features = encoder.features(pixels.to(device)).flatten().double().cpu().nan_to_num()
-    # few: none of them should be so near to the next hundredth that another device turns it
+    # Only a few numbers, so that none is so near to the next hundredth that another device rounds it
+    # differently.
     some = features[:: max(1, len(features) // 64)]
     return (100 * some / features.abs().max().clamp(min=1e-30)).round().to(torch.int64).numpy().tobytes()
 
@@ -105,7 +107,7 @@ def _make(
 ) -> None:
     views, images = CaptionedImages(split, view), len(split.names)
     device = next(encoder.parameters()).device
-    # written, not mapped: where the disk is full, a mapped file ends the program
+    # Written, not mapped: on a full disk a mapped file would end the program.
     with files.replace_file(path, way=_WAY) as file:
         for start in range(0, images, AT_ONCE):
             progress(f"features of {split.path.name}", start, images)

@@ -26,8 +26,10 @@ def score_targets(
     first: int,
     batch_tokens: int | None,
 ) -> list[Hypothesis]:
-    """A hypothesis of the target ids of each input. `sources` are those of each member, `positions` the
-    source positions of each input. Raises UserError if the model returns NaN.
+    """A hypothesis of the target ids of each input.
+
+    `sources` are those of each member, `positions` the source positions of each input. Raises UserError if
+    the model returns NaN.
     """
     check_option(attention)
     batch_tokens = predictor.batch_tokens if batch_tokens is None else batch_tokens

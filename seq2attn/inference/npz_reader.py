@@ -1,8 +1,7 @@
-"""Reads the arrays of an untrusted npz file one by one. Compression, size and type are checked before
-memory is allocated.
+"""Reads the arrays of an untrusted npz file one by one.
 
-numpy's own reader allocates what a header asks for and unpacks whatever is there. Here nothing is executed,
-and no Python object is read.
+Compression, size and type are checked before memory is allocated. numpy's own reader allocates what a header
+declares and unpacks everything. Here nothing is executed, and no Python object is read.
 """
 
 import math
@@ -17,8 +16,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BYTES = 1 << 26  # of one array
-MOST_DIRECTORY = 48 << 20  # bytes of the archive's directory
+MOST_BYTES = 1 << 26  # bytes of one array, at most
+MOST_DIRECTORY = 48 << 20  # bytes of the archive's directory, at most
 ENDING = ".npy"
 _MAGIC = b"PK"
 _END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"  # signatures of the end record, and of zip64's
@@ -26,7 +25,7 @@ _END, _WIDE_END = b"PK\x05\x06", b"PK\x06\x06"  # signatures of the end record, 
 
 class NpzReader:
     def __init__(self, file: zipfile.ZipFile) -> None:
-        """Raises ValueError where two arrays have one name."""
+        """Raises ValueError if two arrays have the same name."""
         self._file = file
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in file.infolist():
@@ -40,8 +39,10 @@ class NpzReader:
         return self._infos.keys()
 
     def array(self, name: str) -> NDArray[Any]:
-        """An array of numbers or text. Raises ValueError, and the errors of zipfile, for a damaged array, one
-        that is too large and one of another type.
+        """An array of numbers or text.
+
+        Raises ValueError, and the errors of zipfile, for an array that is damaged, too large or of another
+        type.
         """
         info = self._infos[name]
         if info.flag_bits & 1:
@@ -58,9 +59,7 @@ class NpzReader:
 
 
 def is_archive(path: Path) -> bool:
-    """True if the file begins like a zip archive, whatever its name, or is an .npz that does not look like
-    text.
-    """
+    """Whether the file begins like a zip archive, or is an .npz that does not look like text."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
@@ -71,7 +70,9 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[NpzReader]:
-    """Raises ValueError, and the errors of zipfile, for a file that is no archive of arrays."""
+    """The reader of an npz file. Raises ValueError, and the errors of zipfile, if it is no archive of
+    arrays.
+    """
     if not path.is_file():
         raise ValueError("no file")
     with path.open("rb") as file:
@@ -98,7 +99,7 @@ def _directory(file: IO[bytes]) -> int:
 
 
 def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether the order is Fortran's, and type, from the header of an array."""
+    """The shape, whether the order is Fortran's, and the type, from the header of an array."""
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -106,7 +107,7 @@ def _header(entry: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtyp
     try:
         version = np.lib.format.read_magic(entry)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about headers written by Python 2
+            warnings.simplefilter("ignore")  # warnings about headers written by Python 2
             shape, fortran_order, dtype = readers[version](entry)
     except (
         ValueError,

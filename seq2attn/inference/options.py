@@ -1,6 +1,6 @@
-"""The options of a search in one value, and the refusal of options that make no sense.
+"""The options of a search as one value, and the refusal of options that make no sense.
 
-It knows no model, and is sent between processes.
+This module knows no model. The options are sent between processes.
 """
 
 import math
@@ -41,7 +41,7 @@ class Options(NamedTuple):
     top_p: float
     no_repeat_ngram: int
     utility: Utility | None
-    sample_count: int  # samples of each source; 0: beam search
+    sample_count: int  # samples of each source; 0 means beam search
     attention: AttentionOption
 
     @property

@@ -1,7 +1,7 @@
-"""What translation and captioning share: options, batches for all cores, and a search over one model or
-several.
+"""What translation and captioning share: options, batches for all cores, and the search.
 
-It knows models by their encoder and decoder interface, and neither what a source is nor how it is read.
+The search is over one model or several. This module knows models by their encoder and decoder interface, and
+neither what a source is nor how it is read.
 """
 
 import abc
@@ -37,12 +37,12 @@ BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # padded source positions of one ba
 BANNED = (PAD, UNK, BOS)
 STREAMS = 2**20  # random streams of attention that samples: see `models.memory.Memory`
 SAMPLES = 32  # default number of samples of a source for a utility
-WIDTH = 2  # rows a source; a wider search has fewer sources in a batch
-WIDE = 256  # rows a source; in a wider search each source is a batch of its own
-NARROW = 16  # rows a source; no search up to this width needs more memory than is allowed
-MAX_NUMBERS = 2**29  # that a wider search may keep of one batch (2 GiB); on a GPU, a quarter of its memory
+WIDTH = 2  # rows of each source; a wider search has fewer sources in a batch
+WIDE = 256  # rows of each source; in a wider search each source is a batch of its own
+NARROW = 16  # rows of each source; no search up to this width needs more memory than is allowed
+MAX_NUMBERS = 2**29  # numbers of one batch that a wider search may keep (2 GiB); on a GPU 1/4 of its memory
 MAX_PREFIX = 1024  # tokens of a prefix, if the longest output is shorter
-MIN_FORK_WORK = 2**12  # source positions times rows a source: with less it does not pay to start processes
+MIN_FORK_WORK = 2**12  # source positions times rows; with less work it does not pay to start processes
 NO_NUMBERS = (
     "the model's probabilities are not numbers: its weights are damaged, or too large for this precision "
     "(try fp32)"
@@ -60,7 +60,7 @@ def _max_numbers(device: torch.device) -> int:
 
 
 class Job(NamedTuple):
-    """A batch of inputs to search for, with all that the search needs."""
+    """A batch of inputs, with all that its search needs."""
 
     inputs: list[Any]
     sources: list[list[Any]]  # by member, then by input
@@ -72,8 +72,9 @@ class Job(NamedTuple):
 
 
 class Predictor(abc.ABC, Generic[Source, Result]):
-    """Models and a target tokenizer, ready to search. Every call leaves the models in the mode they were
-    in.
+    """Models and a target tokenizer, ready to search.
+
+    Every call leaves the models in the mode (training or evaluation) in which they were.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         self.target_tokenizer = target_tokenizer
         parameter = next(models[0].decoder.parameters())
         self.device = parameter.device
-        is_half = parameter.dtype != torch.float32  # computes in its own format, without autocast
+        is_half = parameter.dtype != torch.float32  # such a model computes without autocast
         self.format = find_format(
             "fp32" if is_half or precision == "auto" else cast(Precision, precision), self.device
         )
@@ -107,7 +108,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
     @abc.abstractmethod
     def _padding_source(self, sources: Sequence[Source]) -> Source:
-        """A source that fills up a batch of `sources`, cheap to read."""
+        """A source that fills up a batch of `sources` and takes little time to read."""
 
     @abc.abstractmethod
     def _result(
@@ -158,8 +159,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
     @contextmanager
     def inference_mode(self) -> Iterator[None]:
-        """No dropout, no gradients, and the number format of this predictor. Restores the mode of every
-        module. Raises UserError as `at_work` does.
+        """No dropout, no gradients, and the number format of this predictor.
+
+        Restores the mode of every module. Raises UserError as `at_work` does.
         """
         before = [(module, module.training) for model in self.models for module in model.modules()]
         for model in self.models:
@@ -214,7 +216,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def _encode_prefixes(
         self, prefixes: Sequence[str] | None, limits: Sequence[int]
     ) -> tuple[list[list[int]] | None, list[int]]:
-        """The ids of each prefix, and how many more it had than an output can hold."""
+        """The ids of each prefix, and how many ids it has beyond the longest output."""
         if prefixes is None:
             return None, []
         ids = encode_texts(self.target_tokenizer, prefixes)
@@ -237,15 +239,16 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         first: int,
         batch_tokens: int | None,
     ) -> Iterator[tuple[int, list[Result]]]:
-        """The results of the inputs `rows`, in any order. `sources` by member, then by input; the rest by
-        input.
+        """The results of the inputs `rows`, in any order.
+
+        `sources` by member, then by input; the rest by input.
         """
         batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
         refuse_number("batch_tokens", batch_tokens, 1, None)
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
         cores = thread_count(self.device) if self._processes is None else self._processes.count
         batch_tokens = max(1, batch_tokens * WIDTH // max(WIDTH, options.width))
-        # The longest come first, so that no core waits for a long one at the end.
+        # The longest batches come first, so that no core waits for a long one at the end.
         plan = batches(rows, positions, batch_tokens, cores)[::-1]
         if options.width > WIDE:
             plan = [[i] for batch in plan for i in batch]
@@ -269,9 +272,10 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             raise UserError(NO_NUMBERS) from None
 
     def _refuse_wide(self, sizes: dict[int, tuple[int, int]], options: Options) -> None:
-        """Raise UsageError if a wide search could keep gigabytes: for every row of every step its
-        attention, and in a Transformer its keys and values. `sizes`: by input, source positions and maximum
-        output length.
+        """Raise UsageError if a wide search could need gigabytes.
+
+        For every row of every step it keeps the attention and, in a Transformer, keys and values. `sizes`
+        holds the source positions and the maximum output length of each input.
         """
         if options.width <= NARROW or not sizes:
             return
@@ -307,7 +311,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def _search(self, job: Job) -> list[list[Result]]:
         options = job.options
         group = GROUP if options.width <= WIDE else 1
-        missing = -len(job.inputs) % group  # sources, to a whole group
+        missing = -len(job.inputs) % group  # sources that are missing to a whole group
         sources = [[*side, *[self._padding_source(side)] * missing] for side in job.sources]
         prefixes = None if job.prefixes is None else pad([*job.prefixes, *[[]] * missing], -1)
         limits = Limits(
@@ -354,7 +358,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         ]
 
     def _rank(self, hypotheses: list[Hypothesis], options: Options) -> list[Hypothesis]:
-        """The hypotheses as they are; with a utility, the n best by their expected utility."""
+        """The hypotheses as they are or, with a utility, the n best by their expected utility."""
         if options.utility is None:
             return hypotheses
         texts = [self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]

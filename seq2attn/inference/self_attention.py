@@ -1,6 +1,4 @@
-"""Self-attention of one input, by layer and head: a second, slow pass of encoder and decoder, for those who
-look.
-"""
+"""Self-attention of one input, by layer and head. It needs a second, slow pass of encoder and decoder."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -17,7 +15,10 @@ Source = TypeVar("Source")
 
 
 class SelfAttention(NamedTuple):
-    """Row i of a matrix is what position i attends to. None: that side was not asked for, or has none."""
+    """The self-attention of both sides. Row i of a matrix holds the weights with which position i attends.
+
+    A side is None if it was not requested, or has no self-attention.
+    """
 
     encoder: Weights | None  # (L, H, S, S)
     decoder: Weights | None  # (L, H, T, T)
@@ -32,10 +33,11 @@ def self_attention(
     target: Sequence[int] | None,
     labels: list[str],
 ) -> SelfAttention:
-    """Of the first model. `size`: the source positions that are not padding; None: all. `target`: the ids
-    that the decoder reads.
+    """The self-attention of the first model.
 
-    Raises UsageError, which names the setting, if the encoder (or with a target, the decoder) has none.
+    `size` is the number of source positions without padding; None: all. `target` holds the ids that the
+    decoder reads; None: no decoder. `labels` are the subwords of the source. Raises UsageError, which names
+    the setting, if the encoder (or, with a target, the decoder) has no self-attention.
     """
     model, settings = predictor.models[0], predictor.config.model
     decoder = None

@@ -1,6 +1,6 @@
 """Translation: texts to ids, a search, and hypotheses back to texts, in the order of the texts.
 
-It prints nothing. The result of a text depends neither on the other texts nor on the batch size.
+This module prints nothing. The result of a text depends neither on the other texts nor on the batch size.
 """
 
 import os
@@ -28,8 +28,8 @@ from seq2attn.runs.loading import load_runs, load_tokenizer
 from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
-MAX_SOURCE = 1024  # tokens of one source; the rest is not read, so that memory and time stay bounded
-MAX_WORDS = 16 * MAX_SOURCE  # of one source; the rest has no attention
+MAX_SOURCE = 1024  # tokens of one source; the rest is not read, so that memory and time are bounded
+MAX_WORDS = 16 * MAX_SOURCE  # words of one source; the rest has no attention
 
 
 class Member(NamedTuple):
@@ -40,7 +40,10 @@ class Member(NamedTuple):
 
 
 class Translator(Predictor[list[int], Translation]):
-    """Models and tokenizers, ready to translate: loaded from runs, or made around a model in training."""
+    """Models and tokenizers, ready to translate.
+
+    They are loaded from runs, or built around a model in training.
+    """
 
     def __init__(
         self,
@@ -54,16 +57,17 @@ class Translator(Predictor[list[int], Translation]):
         others: Sequence[Member] = (),
         processes: bool = False,
     ) -> None:
-        """An ensemble of the model and `others`, on the device of the model. `auto` precision is fp32 here:
-        only fp32 gives the same bits in every batch.
+        """An ensemble of the model and `others`, on the device of the model.
 
-        With `processes`, large calls on a CPU use forked processes instead of threads, on Linux: faster,
-        with the same results to the last bit. The processes have the models as they are at the first such
-        call, and run until `close`, or until the translator is deleted. Leave it out if other threads
-        compute. A `utility` must then be one that can be pickled, as those of `evaluation.text` can.
+        `auto` precision is fp32 here: only fp32 gives the same bits in every batch.
+
+        With `processes`, large calls on a CPU of a Linux system use forked processes instead of threads. They
+        are faster, and results are the same to the last bit. The processes have the models as they are at the
+        first such call, and run until `close`, or until the translator is deleted. Leave it out if other
+        threads compute. A `utility` must then be one that can be pickled, as those of `evaluation.text` can.
         """
         self.source_tokenizer = source_tokenizer
-        # statistics of the lengths that the first run was trained on, if it has them
+        # Statistics of the source lengths in the training of the first run, if it has them.
         self.source_lengths: Mapping[str, float] | None = None
         self.members = (Member(model, source_tokenizer), *others)
         super().__init__(
@@ -84,13 +88,15 @@ class Translator(Predictor[list[int], Translation]):
         settings: Iterable[str] = (),
         processes: bool = False,
     ) -> Self:
-        """A run, or several joined by commas: an ensemble with the languages and search settings of the
-        first. `processes`: see the class.
+        """The translator of a run, or of several joined by commas.
 
+        An ensemble has the languages and search settings of the first run. `processes`: see `__init__`.
         `settings`, as "model.attention.at_inference=sample", are changed in every run before its model is
-        built. Raises UserError if a run is missing, incomplete, damaged, from a newer version, or has
-        another target vocabulary; UsageError for a setting that is wrong, that only training uses, that has
-        no effect on any of the runs, or that changes the shape of a parameter.
+        built.
+
+        Raises UserError if a run is missing, incomplete, damaged, from a newer version, or has another target
+        vocabulary. Raises UsageError for a setting that is wrong, that only training uses, that has no effect
+        on any of the runs, or that changes the shape of a parameter.
         """
         with at_work("cpu" if device == "cpu" else "cuda"):
             loaded = load_runs(run, device, precision, settings, images=False)
@@ -198,10 +204,10 @@ class Translator(Predictor[list[int], Translation]):
         seed: int = 1,
         first: int = 0,
     ) -> list[Translation]:
-        """Forced decoding: each text with the target that is given, its score and its attention. Targets
-        are used whole, sources up to MAX_SOURCE tokens.
+        """Forced decoding: the score and the attention of the given target of each text.
 
-        `attention`, `seed` and `first`: see `translate`.
+        Targets are used whole, sources up to MAX_SOURCE tokens. `attention`, `seed` and `first`: see
+        `translate`. Raises UsageError if texts and targets differ in number.
         """
         if len(texts) != len(targets):
             raise UsageError(
@@ -223,8 +229,9 @@ class Translator(Predictor[list[int], Translation]):
         ]
 
     def self_attention(self, text: str, target: str | None = None) -> SelfAttention:
-        """The self-attention of the encoder and, with a target, of the decoder that reads it. Of an
-        ensemble, that of the first model. Raises UsageError if the model has none.
+        """The self-attention of the encoder and, with a target, of the decoder that reads it.
+
+        For an ensemble it is that of the first model. Raises UsageError if the model has none.
         """
         ids = encode_texts(self.source_tokenizer, [text], MAX_SOURCE)[0]
         target_ids = None if target is None else self.target_tokenizer.encode(target)

@@ -1,7 +1,7 @@
-"""From subwords to words: the white-space word of the raw text that each subword belongs to, and attention
-between words.
+"""From subwords to words: the word to which each subword belongs, and attention between words.
 
-It knows tokenizers by their output, and no model.
+Words of the raw text are separated by white space. This module knows tokenizers by their output, and no
+model.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +13,10 @@ from seq2attn.inference.results import Weights
 
 
 def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
-    """For each id of `tokenizer.encode(text)`, or of its beginning, the index of its word in
-    `text.split()`; -1 for white space.
+    """The index in `text.split()` of the word of each id; -1 for white space.
 
-    A subword that reaches over several words belongs to the first. Unlike the decoded text, this is right
-    even if unknown characters are white space.
+    `ids` are `tokenizer.encode(text)`, or its beginning. A subword that reaches over several words belongs to
+    the first. Unlike the decoded text, this is right even if unknown characters are white space.
     """
     # the tokenizer puts a space at the beginning
     normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
@@ -58,8 +57,9 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
 
 
 def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int]) -> list[int]:
-    """Words of `unknown` ids that share the characters from start to stop: one character each, the rest to
-    the last.
+    """The words of `unknown` ids that share the characters from start to stop.
+
+    Each id has one character, and the last one the rest.
     """
     return [first(start + i, stop if i == unknown - 1 else start + i + 1) for i in range(unknown)]
 
@@ -67,11 +67,10 @@ def _spread(start: int, stop: int, unknown: int, first: Callable[[int, int], int
 def between_words(
     subwords_TS: Weights, target: Sequence[int], source: Sequence[int], target_words: int, source_words: int
 ) -> Weights:
-    """Attention between words (..., target_words, source_words) from attention between subwords (..., T,
-    S).
+    """Attention between words (..., target_words, source_words) from attention between subwords (..., T, S).
 
-    `target` and `source` are the word of each subword (-1: none); words from target_words and source_words
-    on are left out. A source word gets the sum over its subwords, a target word the mean; nothing is
+    `target` and `source` hold the word of each subword (-1: none). Words from target_words and source_words
+    on are left out. A source word gets the sum over its subwords, a target word the mean. The result is not
     normalised again.
     """
     to_source = _membership(source, source_words)

@@ -1,11 +1,13 @@
-"""Images of attention: files by matplotlib, a page for the browser, blocks for the terminal. Knows weights
-and words, no model."""
+"""Drawings of attention: image files by matplotlib, HTML pages, and block characters for the terminal.
+
+This package knows weights and words, and no model.
+"""
 
 import logging
 
-# without a writable cache it says so in three lines on stderr, and draws all the same
+# Without a writable cache folder, matplotlib prints three lines on stderr and draws all the same.
 if logging.getLogger("matplotlib").level == logging.NOTSET:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-IMAGES = (".png", ".svg", ".pdf")  # endings that `heatmap` writes
-PAGES = (".html", ".htm")  # and `page`
+IMAGES = (".png", ".svg", ".pdf")  # endings of image files
+PAGES = (".html", ".htm")  # endings of pages

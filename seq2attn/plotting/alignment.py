@@ -1,7 +1,6 @@
-"""What a drawing shows: words on two sides, the weights between them, and the source words that were hardly
-read.
+"""Attention to draw: words on two sides, the weights between them, and words that were hardly read.
 
-It knows no model and no file.
+This module knows no model and no file.
 """
 
 import unicodedata
@@ -35,16 +34,16 @@ def is_word(text: str) -> bool:
 
 
 def word_columns(alignment: Alignment) -> list[int]:
-    """The columns of source words: not of punctuation or the end token."""
+    """The columns of source words, without those of punctuation and of the end token."""
     columns = len(alignment.source_words) - alignment.ends
     return [column for column in range(columns) if is_word(alignment.source_words[column])]
 
 
 def hardly_read(alignment: Alignment) -> list[int]:
-    """The columns of source words whose weights sum to less than HARDLY: a translation may have left them
-    out.
+    """The columns of source words whose weights sum to less than HARDLY.
 
-    The row of the end token does not count. For subwords and self-attention the list is empty.
+    A translation may have left them out. The row of the end token does not count. For subwords and
+    self-attention the list is empty.
     """
     rows = len(alignment.target_words) - alignment.ends
     if alignment.subwords or alignment.self_attention or rows < 1:
@@ -54,9 +53,10 @@ def hardly_read(alignment: Alignment) -> list[int]:
 
 
 def count_line(alignment: Alignment, name_words: bool = True) -> str:
-    """How many source words were hardly read, in one line that may name the first ones; empty if none.
+    """One line that counts the source words that were hardly read; empty if there are none.
 
-    The line names the layer or head of the alignment, for others may have read those words.
+    With `name_words` it names the first of these words. It names the layer or head of the alignment, because
+    other heads may have read those words.
     """
     columns = hardly_read(alignment)
     if not columns:
@@ -73,7 +73,7 @@ def count_line(alignment: Alignment, name_words: bool = True) -> str:
 
 
 def mean(alignments: Sequence[Alignment]) -> Alignment:
-    """The mean over several heads of one pair."""
+    """The mean over several heads of one pair, without a title."""
     first = alignments[0]
     if len(alignments) == 1:
         return first

@@ -1,5 +1,7 @@
-"""A matplotlib figure as a file: our own settings, PNG, SVG or PDF by the ending, whole or not there. Knows
-nothing of what is drawn.
+"""Writes a matplotlib figure to a PNG, SVG or PDF file with our own matplotlib settings.
+
+The ending of the path chooses the format. The file is complete, or does not exist. This module does not know
+what is drawn.
 """
 
 import io
@@ -17,8 +19,9 @@ from seq2attn.plotting import IMAGES
 
 
 def check_ending(path: Path, what: str) -> None:
-    """Raises UsageError, before anything is drawn, where `path` has none of the endings that `write` knows;
-    `what` says what was to be written.
+    """Raise UsageError if the ending of `path` is none of IMAGES. It is called before anything is drawn.
+
+    `what` names the drawing in the error.
     """
     ending = path.suffix.lower()
     if ending not in IMAGES:
@@ -28,12 +31,13 @@ def check_ending(path: Path, what: str) -> None:
 
 
 def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> None:
-    """Save `figure` to `path`, whole or not at all; the same figure gives the same bytes. `how` goes to
-    matplotlib's savefig.
+    """Save `figure` to `path`, completely or not at all. The same figure gives the same bytes.
+
+    `how` goes to matplotlib's savefig. Raises UserError if the file cannot be written.
     """
     ending = path.suffix.lower()
     no_date: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending, {})
-    content = io.BytesIO()  # so that whatever the disk refuses is said in one way
+    content = io.BytesIO()  # so that `files.write` reports all errors of the disk
     with settings(families):
         figure.savefig(content, format=ending.removeprefix("."), metadata=no_date, **how)
     files.write(path, content.getvalue())
@@ -41,10 +45,12 @@ def write(figure: Figure, path: Path, families: Sequence[str], **how: Any) -> No
 
 @contextmanager
 def settings(families: Sequence[str]) -> Iterator[None]:
-    """Our own settings alone, whatever a user's matplotlibrc says; letters stay letters where a program may
-    search or edit them."""
+    """Use only our own matplotlib settings in the body, whatever a user's matplotlibrc says.
+
+    Text of an SVG or PDF stays text, so that a program can search and edit it.
+    """
     ours: dict[Any, Any] = {
-        # the last for readers of an SVG who have none of the others
+        # The last one is for readers of an SVG who have none of the others.
         "font.family": [*families, "sans-serif"],
         "font.sans-serif": list(families),
         "svg.hashsalt": "seq2attn",

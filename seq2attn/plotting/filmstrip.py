@@ -1,7 +1,7 @@
-"""A clip as a film strip in a file: its frames side by side, and below them a row for each word, whose depth
-of colour is the word's weight on each frame.
+"""A clip as a film strip in a file: its frames side by side and, below them, a row of cells for each word.
 
-The ending of the path chooses PNG, SVG or PDF. It knows pixels, words and weights, and no model.
+The darker a cell is, the higher is the word's weight on that frame. The ending of the path chooses PNG, SVG
+or PDF. This module knows pixels, words and weights, and no model.
 """
 
 import math
@@ -18,7 +18,7 @@ from seq2attn.plotting.fonts import Fonts, covering
 from seq2attn.plotting.heatmap import COLOURS
 from seq2attn.plotting.panels import FOOT, GAP, LABEL, MARGIN, TITLE
 
-# dots
+# All lengths are in dots.
 _STRIP = 2100  # width of all frames together
 _MAX_FRAME, _MIN_FRAME = 300, 84  # width of a frame's slot
 _ROW = 50  # height of a word's row
@@ -27,10 +27,11 @@ _ROW = 50  # height of a word's row
 def save(
     frames_FYXC: np.ndarray, words: Sequence[str], weights_TF: np.ndarray, path: Path, *, title: str = ""
 ) -> Fonts:
-    """Write the film strip of a clip (F, Y, X, 3), uint8, to `path`; `weights_TF` has a row for each word.
+    """Write the film strip of a clip to the file `path`.
 
-    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another ending
-    or shape, and for weights that are not finite.
+    `frames_FYXC` holds its frames (F, Y, X, 3), uint8. `weights_TF` has a row for each word and a column for
+    each frame. Returns the fonts of the drawing and the characters that no font has. Raises UsageError for
+    another file ending or shape, and for weights that are not finite.
     """
     check_ending(path, "a film strip")
     fonts = covering(["…", *words, title])
@@ -53,8 +54,9 @@ def draw(
     *,
     title: str = "",
 ) -> Figure:
-    """The film strip as a matplotlib figure; every character of the labels is in one of the font
-    `families`.
+    """The film strip as a matplotlib figure. Arguments: see `save`.
+
+    Every character of `labels` and `title` must be in one of the font `families`.
     """
     panels.check_pixels(frames_FYXC, 4)
     count = len(frames_FYXC)
@@ -66,7 +68,7 @@ def draw(
     highest = spotlight.scale_max(weights_TF)
     top = MARGIN + (TITLE if title else 0) + LABEL - 8
     with settings(families):
-        figure, axes = panels.canvas(100, 100)  # grows when the widest word is known
+        figure, axes = panels.canvas(100, 100)  # resized below, when the width of the words is known
         words = panels.fitted_texts(
             axes, [(0, label) for label in labels], 0, 700, panels.WORD_FONT, ha="right"
         )

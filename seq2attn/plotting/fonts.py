@@ -28,11 +28,11 @@ _PREFERRED = (
     "WenQuanYi",
     "Segoe UI",
 )
-# matplotlib's own, with other characters at these codes, or a box for each
+# Fonts of matplotlib that have other characters at these code points, or that draw every character as a box.
 _NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")
-# turn the direction of what follows; fonts have them, and draw nothing
+# These characters change the direction of the text after them. Fonts have them, and draw nothing.
 _STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # written as what they are, in every font
+_NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # categories of characters that are always written as code points
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class Fonts:
     missing: frozenset[str]
 
     def legible(self, text: str) -> str:
-        """`text` with replacements for characters that these fonts cannot draw: the name of a symbol, or code
-        points U+XXXX. Invisible characters are left out.
+        """`text` with replacements for the characters that these fonts cannot draw.
+
+        A replacement is the name of a symbol, or the code points as U+XXXX. Invisible characters are left
+        out.
         """
         runs = [
             (drawable, "".join(run))
@@ -82,7 +84,7 @@ def covering(texts: Iterable[str]) -> Fonts:
 
 
 def _best(characters: set[str]) -> str:
-    """The family that draws most of the characters; of equal ones the first."""
+    """The family that draws most of the characters; of several equally good ones the first."""
     best, most = FIRST, -1
     for family in _installed():
         count = len(_drawable(family, characters))
@@ -95,7 +97,8 @@ def _best(characters: set[str]) -> str:
 
 @functools.cache
 def _look_again() -> bool:
-    """Add fonts installed since matplotlib wrote its list, once per process, and write the list again.
+    """Add fonts that were installed since matplotlib wrote its list, and write it again, once per process.
+
     Returns whether there are any.
     """
     before = list(font_manager.fontManager.ttflist)
@@ -103,7 +106,7 @@ def _look_again() -> bool:
     for path in sorted(set(font_manager.findSystemFonts()) - known):
         try:
             font_manager.fontManager.addfont(path)
-        # damaged, or of a kind that FreeType does not read
+        # The font is damaged, or of a kind that FreeType does not read.
         except (OSError, RuntimeError, ValueError, KeyError):
             continue
     if len(font_manager.fontManager.ttflist) == len(before):
@@ -114,13 +117,13 @@ def _look_again() -> bool:
         beside = font_list.with_name(f".{font_list.name}.{os.getpid()}")
         font_manager.json_dump(font_manager.fontManager, beside)
         beside.replace(font_list)
-    except OSError:  # where no list can be font_list, the next process looks again
+    except OSError:  # the list cannot be written, so the next process looks again
         pass
     return True
 
 
 def is_emoji(character: str) -> bool:
-    """A symbol that fonts have in colour: the blocks of emoji, and skin tones."""
+    """Whether a character is a symbol that fonts have in colour: an emoji or a skin tone."""
     return unicodedata.category(character) in ("So", "Sk", "Cn") and 0x1F000 <= ord(character) <= 0x1FAFF
 
 
@@ -131,7 +134,10 @@ def _installed() -> Sequence[str]:
 
 @functools.cache
 def _families(faces: int) -> Sequence[str]:
-    """The families of matplotlib's list; its length is the key of the cache, for the list only grows."""
+    """The font families of matplotlib's list.
+
+    `faces`, the length of that list, is the key of the cache: the list only grows.
+    """
     names = {
         entry.name
         for entry in font_manager.fontManager.ttflist
@@ -170,14 +176,17 @@ def _font(family: str) -> tuple[frozenset[int], FT2Font | None]:
 
 
 def _has_outline(font: FT2Font, character: str) -> bool:
-    """A font of coloured emoji may know a character as an image alone."""
+    """Whether the font can draw the character as an outline.
+
+    A font of coloured emoji may have only an image of it.
+    """
     font.load_char(ord(character))
     vertices, _ = font.get_path()
     return len(vertices) > 0
 
 
 def _invisible(character: str) -> bool:
-    """Whether a character only changes how others are drawn: joiners, directions, variation selectors."""
+    """Whether a character only changes how others are drawn, such as a joiner or a variation selector."""
     return unicodedata.category(character) == "Cf" or unicodedata.name(character, "").startswith(
         "VARIATION SELECTOR"
     )

@@ -1,8 +1,9 @@
-"""Attention as a heat map in a file: a row per target word, a column per source word; darker is higher.
+"""Attention as a heat map in a file: a row for each target word and a column for each source word.
 
-The ending of the path chooses PNG, SVG or PDF. The size follows the number of words, up to a limit, or is
-given. Words may be in any script. Several heads are drawn as small multiples with one colour scale. Source
-words with low total attention are marked. The module knows no model and no terminal.
+A darker cell has a higher weight. The ending of the path chooses PNG, SVG or PDF. The size follows from the
+number of words, up to a limit, unless the caller gives a size. Words may be in any script. Several heads are
+drawn as small multiples with one colour scale. Source words with low total attention are marked. This module
+knows no model and no terminal.
 """
 
 import math
@@ -28,21 +29,21 @@ from seq2attn.plotting.fonts import Fonts, covering
 
 COLOURS = LinearSegmentedColormap.from_list(
     "seq2attn", ["#f4f7fb", "#cfe1f2", "#8dbde0", "#3a87c2", "#12508f", "#08204a"]
-)  # lightness falls evenly: reads in grey too
+)  # The lightness falls evenly, so that the map is legible in grey, too.
 INK = "#1f2933"
 LONGEST_LABEL = 30  # characters; longer words end in an ellipsis
-_SHORTEST_LINE = 30  # characters of a title, however narrow the cells are
+_SHORTEST_LINE = 30  # characters of a line of the title at least, however narrow the cells are
 
-_SOFT = "#7b8794"  # the end token, and notes
-_MARK = "#c2410c"  # source words that were hardly read
-_CELL, _DENSE_CELL = 0.4, 0.25  # inches a side, of short sentences and of long ones
-_ROOMY = 9.0  # inches a side, for all cells together, before they draw closer
-_LARGEST = 22.0  # inches a side, for all cells together
-_SMALL_PANEL = 2.6  # inches a side, of one of several panels
+_SOFT = "#7b8794"  # colour of the end token and of notes
+_MARK = "#c2410c"  # colour of source words that were hardly read
+_CELL, _DENSE_CELL = 0.4, 0.25  # inches a side of a cell, of short and of long sentences
+_ROOMY = 9.0  # inches a side of all cells together, above which cells get smaller
+_LARGEST = 22.0  # inches a side of all cells together, at most
+_SMALL_PANEL = 2.6  # inches a side of one of several panels, at most
 _FONT = 11.0  # points
 _SMALLEST_FONT = 5.0
-_FONT_OF_CELL = _FONT / _CELL  # points of the font for an inch of a large cell, where a size is asked for
-_LEAST_FONT, _MOST_FONT = 3.0, 36.0  # points, there
+_FONT_OF_CELL = _FONT / _CELL  # points of the font for an inch of a cell, if the caller gives a size
+_LEAST_FONT, _MOST_FONT = 3.0, 36.0  # points, if the caller gives a size
 _LEAST_CELL = 0.01  # inches
 _GAP = 0.07  # inches between a label and the cells
 _SLANT = 50.0  # degrees
@@ -64,6 +65,8 @@ class _Sheet(NamedTuple):
 
 
 class _Measures(NamedTuple):
+    """Lengths of a drawing."""
+
     wide: float  # inches of a cell
     high: float
     font: float  # points
@@ -75,8 +78,8 @@ def save(
     """Draw `attention` (target words, source words), weights from 0 to 1, to the file `path`.
 
     Source words are on top from left to right, target words on the left from top to bottom, in the order of
-    the text. Returns the fonts used and the characters that no font has. Raises UsageError for another ending
-    or shape.
+    the text. Returns the fonts of the drawing and the characters that no font has. Raises UsageError for
+    another file ending or shape.
     """
     return save_alignments([Alignment(source_words, target_words, attention)], path)
 
@@ -91,7 +94,8 @@ def save_alignments(
 ) -> Fonts:
     """Draw one alignment, or several of the same words as small multiples with their titles, like `save`.
 
-    `size` is the total width and height in inches. Raises UsageError if it is too small for the words.
+    `size` is the total width and height in inches, `dpi` the dots an inch of a PNG. Raises UsageError if the
+    size is too small for the words.
     """
     check_ending(path, "a heat map")
     first, together = alignments[0], mean(alignments)
@@ -134,14 +138,17 @@ def save_alignments(
 def draw(
     attention: np.ndarray, source_labels: Sequence[str], target_labels: Sequence[str], families: Sequence[str]
 ) -> Figure:
-    """The heat map as a matplotlib figure; every character of the labels is in one of the font `families`.
-    The labels reach beyond the figure: save it tight."""
+    """The heat map as a matplotlib figure.
+
+    Every character of the labels must be in one of the font `families`. The labels reach beyond the figure,
+    so save it with a tight bounding box.
+    """
     sheet = _Sheet([np.asarray(attention, dtype=np.float64)], [""], source_labels, target_labels)
     return _draw(sheet, families, _natural(sheet))
 
 
 def _natural(sheet: _Sheet) -> _Measures:
-    """Size of cells and font for the number of words and panels."""
+    """The lengths that suit the number of words and panels."""
     rows, columns = max(len(sheet.targets), 1), max(len(sheet.sources), 1)
     across, down = _grid(sheet)
     roomy = _ROOMY if len(sheet.weights) == 1 else _SMALL_PANEL
@@ -165,7 +172,7 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
         if all(-0.01 <= rest <= 0.02 for rest in spare):
             break
         cell = [length + rest / count for length, rest, count in zip(cell, spare, counts, strict=True)]
-        if min(cell) < _LEAST_CELL:  # the labels alone take the room
+        if min(cell) < _LEAST_CELL:  # the labels leave no room for cells
             cell, shrunk = [max(length, 2 * _LEAST_CELL) for length in cell], shrunk * 0.7
     else:
         if min(spare) < -_PAD:
@@ -175,7 +182,7 @@ def _fitted(sheet: _Sheet, families: Sequence[str], size: tuple[float, float]) -
 
 
 def _grid(sheet: _Sheet) -> tuple[int, int]:
-    """Numbers of panels across and down: a row per layer if there are several layers of several heads."""
+    """The numbers of panels across and down. Several layers of several heads have a row for each layer."""
     count = len(sheet.weights)
     layers = [len(list(group)) for _, group in groupby(title.split(", ")[0] for title in sheet.titles)]
     across = next((wide for wide in (4, 5, 6, 3) if count % wide == 0), 4) if count > 4 else count
@@ -227,7 +234,7 @@ def _draw(sheet: _Sheet, families: Sequence[str], measures: _Measures) -> Figure
             _text(figure, left / width, 1 - above / height, title, size=font, va="bottom")
         if sheet.title:
             above = max(tops) + (1.7 * font / 72 if any(sheet.titles) else 0) + 2 * _GAP
-            # as large as a short line of it is wide, where the words are large
+            # Where the words are large, the font is as large as a short line of the title allows.
             large = 1.25 * min(font, max(_FONT, width * 72 / (0.55 * 1.25 * _SHORTEST_LINE)))
             title = textwrap.fill(sheet.title, max(_SHORTEST_LINE, int(width * 72 / (0.55 * large))))
             _text(figure, 0, 1 + above / height, title, size=large, va="bottom")
@@ -268,7 +275,7 @@ def _panel(
     axes.invert_yaxis()
     axes.set_axis_off()
     rows, columns = weights_TS.shape
-    if sheet.ends:  # apart from the words
+    if sheet.ends:  # set apart from the words
         apart = 3.0 if gaps else 1.0
         axes.vlines(columns - 1, 0, rows, color="white", linewidth=apart)
         axes.hlines(rows - 1, 0, columns, color="white", linewidth=apart)
@@ -289,14 +296,14 @@ def _panel(
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """First and last of those that follow one another."""
+    """The first and the last number of each run of consecutive numbers."""
     groups = groupby(enumerate(numbers), lambda entry: entry[1] - entry[0])
     runs = [[number for _, number in group] for _, group in groups]
     return [(run[0], run[-1]) for run in runs]
 
 
 def _rows(axes: Axes, sheet: _Sheet, measures: _Measures) -> None:
-    """The target words at the left."""
+    """Write the target words at the left."""
     for row in _labelled(len(sheet.targets), measures.high, measures.font):
         end = sheet.ends and row == len(sheet.targets) - 1
         at: dict[str, Any] = {
@@ -309,7 +316,7 @@ def _rows(axes: Axes, sheet: _Sheet, measures: _Measures) -> None:
 
 
 def _columns(axes: Axes, sheet: _Sheet, measures: _Measures) -> float:
-    """The source words on top, upright or leaning, and how many inches they take."""
+    """Write the source words on top, upright or slanted. Returns their height in inches."""
     wide, high, font = measures
     hardly = set(sheet.hardly)
     texts = []
@@ -343,7 +350,7 @@ def _legend(figure: Figure, left: float, high: float, wide: float, highest: floa
     length = min(high, 1.2)
     axes: Axes = figure.add_axes((left, 1 - length / high, 0.09 / wide, length / high))
     steps = np.linspace(0, highest, 128)[:, None]
-    # strips of their own show seams
+    # With a rectangle for each colour, seams would show.
     edges = np.linspace(0, highest, 129)
     axes.pcolormesh([0, 1], edges, steps, cmap=COLOURS, vmin=0, vmax=highest, rasterized=True)
     axes.set_xticks([])
@@ -355,7 +362,7 @@ def _legend(figure: Figure, left: float, high: float, wide: float, highest: floa
 
 
 def _labelled(count: int, cell: float, font: float) -> range:
-    """Which labels to write: all, or every nth where they would overlap."""
+    """The numbers of the labels to write: all of them, or every nth where they would overlap."""
     return range(0, count, max(1, math.ceil(0.95 * font / 72 / cell)))
 
 

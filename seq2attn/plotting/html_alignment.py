@@ -1,7 +1,8 @@
-"""Attention between words as one HTML page to explore: point at a word and see its weights on the other side.
+"""Attention between words as one HTML page to explore: point at a word to see its weights on the other side.
 
-Until then curves join what belongs together, and source words that were hardly read are underlined. Several
-heads have a small map each above the words, to choose from. It knows weights and words, and no model.
+While the reader points at no word, curves join words with high weights, and source words that were hardly
+read are underlined. Several heads have a small map each above the words, and the reader chooses one. This
+module knows weights and words, and no model.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,10 @@ def save(pairs: Sequence[Pair], path: Path, title: str = "Attention") -> None:
 
 
 def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
-    """The page as text. A pair without weights, an empty line of a file, is only named by its number."""
+    """The page as text. A pair without weights, from an empty line of a file, shows only its number.
+
+    Raises UsageError if a shape does not fit its words.
+    """
     sections: list[str] = []
     weights: list[object] = []
     for pair in pairs:
@@ -42,7 +46,7 @@ def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
 
 
 def _views(pair: Pair) -> list[Alignment]:
-    """One alignment, or the mean and then each of several."""
+    """The alignment of a pair; of several heads their mean and then each of them."""
     if isinstance(pair, Alignment):
         return [pair]
     return list(pair) if len(pair) == 1 else [mean(pair)._replace(title="mean"), *pair]
@@ -83,7 +87,7 @@ def _section(views: Sequence[Alignment], number: int) -> str:
 
 
 def _heads(views: Sequence[Alignment]) -> list[str]:
-    """A button with a small map for each, to choose from."""
+    """A button with a small map for each view."""
     if len(views) == 1:
         return []
     buttons = [

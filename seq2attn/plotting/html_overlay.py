@@ -1,7 +1,8 @@
-"""Attention of captions as one HTML page to explore: point at a word and its weights light up the image, or
-at the image and see which words attend there.
+"""Attention of captions as one HTML page to explore.
 
-A clip shows its frames in a row, with bars. It knows pixels, words and weights, and no model.
+The reader points at a word, and its weights light up the image, or at the image, and the words that attend
+there stand out. A clip shows its frames in a row, each with a bar. This module knows pixels, words and
+weights, and no model.
 """
 
 import base64
@@ -16,8 +17,8 @@ from PIL import Image
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_page, spotlight
 
-_MAX_SIDE, _MAX_FRAME_SIDE = 768, 240  # pixels of the longer side of an image, of a frame
-_CRISP = 160  # a smaller image shows its pixels as squares
+_MAX_SIDE, _MAX_FRAME_SIDE = 768, 240  # pixels of the longer side of an image and of a frame
+_CRISP = 160  # pixels; an image that is smaller shows its pixels as squares
 _HOW = (
     "Point at a word, or move with the arrow keys: the image is lit where the word attends. "
     "Point at the image: the words that attend there. A click pins a word until the next."
@@ -25,8 +26,10 @@ _HOW = (
 
 
 class CaptionAttention(NamedTuple):
-    """An image (Y, X, 3) with `weights` (words, rows * columns) over the cells of `grid`, or a clip (F, Y, X,
-    3) with weights (words, F) and no grid. Pixels are uint8.
+    """An image or a clip with the attention of its caption. Pixels are uint8.
+
+    An image is (Y, X, 3) and has `weights` (words, rows * columns) over the cells of `grid`. A clip is (F, Y,
+    X, 3) and has weights (words, F) and no grid.
     """
 
     pixels: np.ndarray
@@ -42,7 +45,7 @@ def save(images: Sequence[CaptionAttention], path: Path, title: str = "Attention
 
 
 def render(images: Sequence[CaptionAttention], title: str = "Attention") -> str:
-    """The page as text."""
+    """The page as text. Raises UsageError if a shape does not fit."""
     sections = [_section(image, number) for number, image in enumerate(images)]
     weights = [
         [

@@ -1,8 +1,8 @@
-"""A page for the browser that explores attention: one HTML file, complete in itself, with words to point at.
+"""One HTML page that explores attention, with words to point at.
 
-`web/` has the style and the scripts. The page works without a network, with the keyboard, in light and dark,
-and in any script that the browser can draw. It knows no weights: `html_alignment` and `html_overlay` bring
-theirs.
+`web/` holds the style and the scripts. The page is a single file. It works without a network, with the
+keyboard, in light and dark mode, and in any script that the browser can draw. This module knows no weights:
+`html_alignment` and `html_overlay` supply them.
 """
 
 import html
@@ -29,10 +29,10 @@ def page(
     images: bool = False,
     values: Mapping[str, object] | None = None,
 ) -> str:
-    """The page as text. `kind` names the style and the script in `web/`; `values` stand for {names} in the
-    script.
+    """The page as text.
 
-    `how` tells the reader what to do; `weights` are numbers in lists, which the script reads.
+    `kind` names the style and the script in `web/`. `values` replace {names} in the script. `how` tells the
+    reader what to do. `weights` are nested lists of numbers, which the script reads.
     """
     script = _web(f"{kind}.js")
     for name, value in (values or {}).items():
@@ -43,7 +43,7 @@ def page(
         how=how,
         style=_web("page.css") + _web(f"{kind}.css"),
         sections="\n".join(sections),
-        # numbers and brackets alone: nothing that could end the script element
+        # Numbers and brackets only, so nothing can end the script element.
         data=json.dumps(weights, separators=(",", ":"), allow_nan=False),
         script=_web("pointing.js") + script,
     )
@@ -55,8 +55,10 @@ def write(page: str, path: Path) -> None:
 
 
 def text(value: str) -> str:
-    """`value` as HTML text, with an escape for what must not stand in a page: control characters, characters
-    that turn the direction of all that follows, and non-characters.
+    """`value` as HTML text.
+
+    Characters that must not stand in a page are escaped: control characters, characters that change the
+    direction of the text after them, and non-characters.
     """
     return html.escape("".join(c.encode("unicode_escape").decode("ascii") if _harms(c) else c for c in value))
 
@@ -64,9 +66,7 @@ def text(value: str) -> str:
 def line(
     side: str, words: Sequence[str], ends: bool = False, hardly: Collection[int] = (), first: bool = True
 ) -> str:
-    """A line of words to point at, named by its `side`. The Tab key stops at the `first` line of a
-    section.
-    """
+    """A line of words to point at; `side` is its name. The Tab key stops at the `first` line of a section."""
     spans = " ".join(
         f'<span class="{_classes(index, len(words), ends, hardly)}" role="button" aria-pressed="false"'
         f' tabindex="{"-1" if index or not first else "0"}"{_HARDLY if index in hardly else ""}'
@@ -93,6 +93,6 @@ def _classes(index: int, count: int, ends: bool, hardly: Collection[int]) -> str
 
 
 def _direction(words: Sequence[str]) -> str:
-    """Of a line of words: that of its first letter with one, as in Unicode's bidirectional algorithm."""
+    """The direction of a line: that of its first letter with one, as in Unicode's bidirectional algorithm."""
     strong = (unicodedata.bidirectional(character) for word in words for character in word)
     return "rtl" if next((kind for kind in strong if kind in ("L", "R", "AL")), "L") != "L" else "ltr"

@@ -1,7 +1,7 @@
-"""What a captioner attends to, drawn over the image in a file: the image, then one panel for each word, with
-the word's weights as light on the image.
+"""What each word of a caption attends to, drawn in a file: the image, then a panel for each word.
 
-The ending of the path chooses PNG, SVG or PDF. It knows pixels, words and weights, and no model.
+In a panel, the word's weights are light on the image. The ending of the path chooses PNG, SVG or PDF. This
+module knows pixels, words and weights, and no model.
 """
 
 import math
@@ -20,10 +20,10 @@ from seq2attn.plotting.figures import check_ending, settings, write
 from seq2attn.plotting.fonts import Fonts, covering
 from seq2attn.plotting.panels import FOOT, GAP, LABEL, MARGIN, TITLE, TITLE_FONT, WORD_FONT
 
-_SLOT = 190  # least width of a panel with its word, in dots
-_ROWS_OF = (7, 6, 5)  # panels side by side, if they need more than one row
-_COMMON_FONT = 8.5  # points: all words shrink to this for one long word, which may shrink further
-# seen on a dark image and on a bright one
+_SLOT = 190  # dots; least width of a panel with its word
+_ROWS_OF = (7, 6, 5)  # possible numbers of panels side by side, if they need several rows
+_COMMON_FONT = 8.5  # points; one long word makes all words as small as this, and itself smaller
+# Colours that are visible on dark and on bright images.
 _OUTLINES = ("#ffb000", "#3ddbd9", "#ff6f91", "#8ce563", "#c49bff", "#ff8a3d", "#5cb3ff", "#f4f27a")
 _NOTE = "outlined: objects that the corpus marks"
 
@@ -38,14 +38,14 @@ def save(
     boxes: Sequence[tuple[int, float, float, float, float]] = (),
     title: str = "",
 ) -> Fonts:
-    """Write the overlay of the image (Y, X, 3), uint8, to `path`.
+    """Write the overlay of an image to the file `path`.
 
-    `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns), row by row from
-    the upper left; rows need not sum to 1. A box is (number of the word, left, top, right, bottom) in pixels:
-    it is outlined on the image and in the panel of its word.
+    `pixels` is the image (Y, X, 3), uint8. `weights_TS` has a row for each word and a column for each cell of
+    `grid` (rows, columns), row by row from the upper left. Rows need not sum to 1. A box is (number of the
+    word, left, top, right, bottom) in pixels. It is outlined on the image and in the panel of its word.
 
-    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another ending
-    or shape, and for weights that are not finite.
+    Returns the fonts of the drawing and the characters that no font has. Raises UsageError for another file
+    ending or shape, and for weights that are not finite.
     """
     check_ending(path, "an overlay")
     fonts = covering(["…", *words, title])
@@ -72,7 +72,10 @@ def draw(
     boxes: Sequence[tuple[int, float, float, float, float]] = (),
     title: str = "",
 ) -> Figure:
-    """The overlay as a matplotlib figure; every character of the labels is in one of the font `families`."""
+    """The overlay as a matplotlib figure.
+
+    Every character of the labels must be in one of the font `families`.
+    """
     panels.check_pixels(pixels, 3)
     rows, columns = grid
     weights_TS = panels.check_weights(
@@ -146,7 +149,9 @@ def _colours(boxes: Sequence[tuple[int, float, float, float, float]], words: int
 
 
 def _across(count: int) -> int:
-    """Panels side by side: all, if one row holds them, else the number that leaves the last row fullest."""
+    """The number of panels side by side: all of them if one row is enough, otherwise the number that fills
+    the last row best.
+    """
     return count if count <= _ROWS_OF[0] else min(_ROWS_OF, key=lambda across: -count % across)
 
 

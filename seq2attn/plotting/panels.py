@@ -1,7 +1,7 @@
-"""What overlays and film strips share: a matplotlib canvas whose coordinates are dots, images and texts on
-it, and the checks of pixels and weights.
+"""Parts that overlays and film strips share: a canvas, images and texts on it, and checks of arrays.
 
-An image is placed with one dot a pixel, so that matplotlib does not resample it.
+The coordinates of the matplotlib canvas are dots. An image is placed with one dot a pixel, so that matplotlib
+does not resample it.
 """
 
 import math
@@ -30,6 +30,7 @@ _SOFT = "#6b7785"
 
 
 def check_pixels(pixels: np.ndarray, dimensions: int) -> None:
+    """Raise UsageError unless the pixels are uint8 (Y, X, 3) or, with 4 `dimensions`, (F, Y, X, 3)."""
     if pixels.ndim != dimensions or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         shape = "(Y, X, 3)" if dimensions == 3 else "(F, Y, X, 3)"
         raise UsageError(
@@ -39,7 +40,11 @@ def check_pixels(pixels: np.ndarray, dimensions: int) -> None:
 
 
 def check_weights(weights: np.ndarray, rows: int, columns: int, what: str) -> np.ndarray:
-    """(words, positions) as float64; weights below 0 become 0."""
+    """The weights (words, positions) as float64; weights below 0 become 0.
+
+    `what` names the positions in the error. Raises UsageError for another shape and for weights that are not
+    finite.
+    """
     weights_TS = np.asarray(weights, dtype=np.float64)
     if rows == 0 and weights_TS.size == 0:
         weights_TS = np.zeros((0, columns))
@@ -54,8 +59,10 @@ def check_weights(weights: np.ndarray, rows: int, columns: int, what: str) -> np
 
 
 def resize_image(pixels: np.ndarray, longest: int = PANEL, least: int = _MIN_PANEL) -> np.ndarray:
-    """The image in the size of a panel: a small one with its pixels as squares of whole dots, a larger one
-    smoothly.
+    """The image (Y, X, 3) in the size of a panel, whose longer side has `longest` dots.
+
+    A small image is enlarged by a whole factor, to at least `least` dots, so that its pixels are visible
+    squares. Other images are resized smoothly.
     """
     high, wide = pixels.shape[:2]
     longer = max(high, wide)
@@ -67,7 +74,7 @@ def resize_image(pixels: np.ndarray, longest: int = PANEL, least: int = _MIN_PAN
 
 
 def canvas(width: int, height: int) -> tuple[Figure, Axes]:
-    """A figure whose data coordinates are its dots, counted from the upper left."""
+    """A figure of `width` x `height` dots, with axes in these dots, counted from the upper left."""
     figure = Figure(dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -105,8 +112,10 @@ def fitted_texts(
     size: float,
     ha: str = "center",
 ) -> list[Text]:
-    """Texts on one line, each at most `width` wide: in a smaller font if needed, and then cut with an
-    ellipsis."""
+    """Write texts on one line, each at most `width` dots wide.
+
+    A text that is too wide gets a smaller font and then an ellipsis.
+    """
     labels = [
         label if len(label) <= LONGEST_LABEL or ha == "left" else label[: LONGEST_LABEL - 1] + "…"
         for _, label in places
@@ -131,8 +140,9 @@ def small_text(axes: Axes, x: float, y: float, label: str, ha: str = "left") -> 
 
 
 def legend(axes: Axes, left: float, middle: float, highest: float, colour: Paint) -> float:
-    """A slim scale from weight 0 to the highest, which explains light or colour; returns the x where
-    it ends.
+    """Draw a slim scale from weight 0 to the highest weight, which explains light or colour.
+
+    Returns the x at which it ends.
     """
     x = left
     for label in ("weight  0", f"{highest:g}"):

@@ -7,17 +7,17 @@ from itertools import groupby
 
 # punctuation that may stand between the letters of one word
 _INSIDE = frozenset("'’ʼ-‐‑.:/@&_·‧・־׳״་#%*\\")
-_BETWEEN_DIGITS = frozenset(",:")  # between digits only
+_BETWEEN_DIGITS = frozenset(",:")  # punctuation that may stand between digits only
 _CLOSING = ".,;:!?…'\"’”»)]}>"
 _ADDRESS = re.compile(r"[^\w]*(?:\w[\w+.-]*://|www\.\w|[\w.+-]+@[\w-]+\.\w)")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
 
 
 def split_punctuation(word: str) -> list[str]:
-    """The parts of a white-space word: words, and punctuation around and inside them.
+    """The parts of a white-space word: words, and the punctuation around and inside them.
 
-    What belongs to a word stays: the apostrophe of "don't", the hyphen of "e-mail", the comma of "3,14", the
-    dots of "U.S.", and all of an address.
+    Punctuation that belongs to a word stays in it: the apostrophe of "don't", the hyphen of "e-mail", the
+    comma of "3,14", the dots of "U.S.", and all of an address.
     """
     if _ADDRESS.match(word):
         core = word.lstrip("([{<«“\"'¿¡").rstrip(_CLOSING)
@@ -64,7 +64,7 @@ def _belongs(clusters: Sequence[str], kinds: Sequence[str], place: int) -> bool:
 
 
 def _clusters(word: str) -> list[str]:
-    """Characters, each with the marks and invisible signs that go with it."""
+    """The characters, each with the combining marks and invisible characters that follow it."""
     clusters: list[str] = []
     for character in word:
         if clusters and (_attached(character) or all(map(_attached, clusters[-1]))):

@@ -1,7 +1,6 @@
-"""Attention as light on an image: the image is dim and grey, and has its colours, under a warm light, where a
-word attends.
+"""Attention as light on an image: the image is dim and grey, and bright and coloured where a word attends.
 
-All words of an image share one scale. It knows arrays, and no file or figure.
+All words of an image share one scale. This module knows arrays, and no file and no figure.
 """
 
 import math
@@ -11,17 +10,18 @@ from PIL import Image
 
 GAMMA = 0.45  # brightness is (weight / highest) to this power, so that faint attention shows beside a peak
 WARM = (255, 222, 140)  # colour of the light
-# share of that colour in white and in black pixels under full light: black brightens too, blue stays blue
+# share of that colour in white and in black pixels under full light, so that black gets brighter and blue
+# stays blue
 TINT = (0.14, 0.58)
 LIFT = 0.75  # exponent of the values of a lit image: it brightens shadows
 NIGHT = (0.26, 0.28, 0.33)  # factor of each channel in the dark
-_MIN_SCALE = 0.01  # least highest weight of a scale: weaker attention stays dark
+_MIN_SCALE = 0.01  # weight of full brightness at least, so that weaker attention stays dark
 _ROUND = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def scale_max(weights: np.ndarray) -> float:
-    """The weight of full brightness: the next round number above all `weights`; 1 if all are zero."""
+    """The weight of full brightness: the next round number above all `weights`, or 1 if all are zero."""
     most = float(np.max(weights, initial=0.0))
     if most <= 0:
         return 1.0
@@ -33,29 +33,29 @@ def scale_max(weights: np.ndarray) -> float:
 
 
 def brightness(weights: np.ndarray, highest: float) -> np.ndarray:
-    """From 0 to 1, for weights from 0 to `highest`."""
+    """The brightness, from 0 to 1, of weights from 0 to `highest`."""
     bright: np.ndarray = (np.clip(weights, 0, highest) / highest) ** GAMMA
     return bright
 
 
 def upsample(weights_HW: np.ndarray, size: tuple[int, int], highest: float) -> np.ndarray:
-    """Brightness (Y, X) of `size` for the weights of a grid's cells: cubic between the centres of the cells,
-    constant from the outer centres to the edge.
+    """The brightness (Y, X) of an image of `size` for the weights (H, W) of a grid.
 
-    It interpolates brightness: interpolated weights would give hard squares.
+    Between the centres of cells it is interpolated by a cubic; outside the outer centres it is constant. It
+    interpolates brightness, because interpolated weights would give hard squares.
     """
     rows, columns = weights_HW.shape
     cells = np.pad(brightness(weights_HW, highest).astype(np.float32), 2, mode="edge")
-    # the cells without padding: Pillow counts from the corner of a cell, not from its centre
+    # Cut off the padding. Pillow counts from the corner of a cell, not from its centre.
     box = (2.0, 2.0, columns + 2.0, rows + 2.0)
     smooth_YX: np.ndarray = np.asarray(
         Image.fromarray(cells).resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box)
     )
-    return np.asarray(np.clip(smooth_YX, cells.min(), cells.max()))  # a cubic overshoots its points
+    return np.asarray(np.clip(smooth_YX, cells.min(), cells.max()))  # a cubic exceeds the range of its points
 
 
 def relight(pixels_YXC: np.ndarray, light_YX: np.ndarray) -> np.ndarray:
-    """The image, uint8, under a light of that brightness, from 0 to 1."""
+    """The image (Y, X, 3), uint8, under a light of that brightness (Y, X), from 0 to 1."""
     image = pixels_YXC.astype(np.float32)
     grey = (image @ np.array(_LUMINANCE, dtype=np.float32))[..., None]
     dark = grey * np.array(NIGHT, dtype=np.float32)

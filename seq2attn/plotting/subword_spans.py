@@ -1,4 +1,4 @@
-"""Which characters of a text's words each of its subwords covers."""
+"""The characters of a text's words that each subword covers."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -13,10 +13,10 @@ _Atom = tuple[int, str | None]  # a subword and one of its characters; None for 
 def subword_spans(
     words: Sequence[str], subwords: Sequence[str], whole: bool
 ) -> list[tuple[int, int] | None] | None:
-    """For each subword the first and last character that it covers, counted over all words without spaces;
-    None for a subword that is only space. None instead of a list if the subwords do not fit the words.
+    """The first and the last character that each subword covers, counted over all words without spaces.
 
-    With `whole`, the subwords cover all words.
+    The entry of a subword that is only space is None. The result is None if the subwords do not fit the
+    words. With `whole`, the subwords must cover all words.
     """
     groups = _one_each(words, subwords) or _groups(subwords)
     positions = _match_words(groups, words) if len(groups) == len(words) else None
@@ -30,7 +30,7 @@ def subword_spans(
 
 
 def _match_words(groups: Sequence[list[_Atom]], words: Sequence[str]) -> dict[int, list[int]] | None:
-    """The positions of each subword if each group fits its word; a subword may reach over several."""
+    """The characters of each subword if each group fits its word. A subword may reach over several words."""
     positions: dict[int, list[int]] = {}
     start = 0
     for group, word in zip(groups, words, strict=True):
@@ -61,7 +61,10 @@ def _groups(subwords: Sequence[str]) -> list[list[_Atom]]:
 
 
 def _one_each(words: Sequence[str], subwords: Sequence[str]) -> list[list[_Atom]] | None:
-    """Groups if every word is one subword, known or not: an unknown one contains the space before it."""
+    """Groups of one subword for each word, if there are as many, known or not.
+
+    An unknown subword contains the space before it.
+    """
     with_text = [number for number, subword in enumerate(subwords) if subword.replace(SPACE, " ").strip()]
     if len(with_text) != len(words):
         return None
@@ -113,5 +116,5 @@ def _match(atoms: Sequence[_Atom], text: str, whole: bool) -> dict[int, list[int
 
 
 def _key(text: str) -> str:
-    """The form in which subwords and words are compared: a tokenizer may lower-case."""
+    """The form in which subwords and words are compared. A tokenizer may write lower case."""
     return text.lower().replace("ς", "σ")

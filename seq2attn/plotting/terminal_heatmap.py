@@ -26,9 +26,9 @@ from seq2attn.errors import UsageError
 
 SHADES = (" ", "░", "▒", "▓", "█")
 LEAST = (0.1, 0.3, 0.5, 0.7)  # weight that has each shade but the first
-BLUE, PLAIN = "\x1b[38;5;33m", "\x1b[0m"  # seen on a light and on a dark ground
+BLUE, PLAIN = "\x1b[38;5;33m", "\x1b[0m"  # visible on light and on dark backgrounds
 LONGEST_LABEL = 24  # columns
-_LEAST_LABEL = 4  # of a terminal too narrow for more
+_LEAST_LABEL = 4  # columns of a label at least, in a narrow terminal
 _BETWEEN = 3  # columns between two panels side by side
 _LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
@@ -49,12 +49,11 @@ def render(
     height: int | None = None,
     hardly: Sequence[int] = (),
 ) -> str:
-    """Lines of at most `width` columns that show `attention` (target words, source words), weights from 0 to
-    1; a long source continues in further panels.
+    """Lines of at most `width` columns that show `attention` (target words, source words).
 
-    With `colour`, the blocks are blue. If the drawing has more than `height` lines, letters with a key
-    replace the source words. The source words numbered `hardly` are in brackets. Raises UsageError for
-    another shape.
+    Weights are from 0 to 1. A long source continues in further panels. With `colour`, the blocks are blue. If
+    the drawing has more than `height` lines, letters and a key replace the source words. The source words
+    numbered `hardly` are in brackets. Raises UsageError for another shape.
     """
     weights_TS = _checked(attention, source_words, target_words)
     sources, targets = _labels(source_words, target_words, width, hardly)
@@ -72,8 +71,9 @@ def render_panels(
     colour: bool = False,
     hardly: Sequence[int] = (),
 ) -> str:
-    """Several drawings of the same words with their titles, side by side if they fit. Letters replace the
-    source words, and the key follows.
+    """Several drawings of the same words with their titles, side by side if they fit.
+
+    Letters replace the source words, and the key follows.
     """
     weights = [_checked(panel.weights, source_words, target_words) for panel in panels]
     sources, targets = _labels(source_words, target_words, width, hardly)
@@ -117,8 +117,9 @@ def legend(colour: bool = False, width: int | None = None) -> str:
 
 
 def columns(text: str) -> int:
-    """Width of `text` in terminal columns: 2 for a wide East Asian character or an emoji, 0 for a combining
-    mark.
+    """The width of `text` in terminal columns.
+
+    A wide East Asian character or an emoji has 2, a combining mark 0.
     """
     return sum(_columns(character) for character in text)
 
@@ -147,8 +148,8 @@ def _escape(character: str) -> str:
 
 
 def _harmless(character: str) -> bool:
-    """Joiners and variation selectors belong to words; marks that turn the direction of a whole line
-    do not.
+    """Whether a character may stand in a terminal: joiners and variation selectors may, because they belong
+    to words; marks that change the direction of a whole line may not.
     """
     return character.isprintable() or character in "\u200c\u200d"
 
@@ -161,7 +162,7 @@ def _checked(attention: np.ndarray, source_words: Sequence[str], target_words: S
             f"{len(source_words)} source words: "
             "it needs a row for each target word and a column for each source word"
         )
-    return np.nan_to_num(weights_TS, nan=0.0).clip(0.0, 1.0)  # any number is drawn
+    return np.nan_to_num(weights_TS, nan=0.0).clip(0.0, 1.0)  # a number out of range is drawn, too
 
 
 def _labels(
@@ -197,9 +198,12 @@ def _lettered(
     colour: bool,
     height: int | None,
 ) -> list[str]:
-    """Letters above the columns and the key below. With more than `height` lines, letters also below."""
+    """Letters above the columns and the key below.
+
+    A drawing of more than `height` lines has letters below, too.
+    """
     margin = max(map(columns, targets), default=0) + 1
-    # columns of a block and of the gap; without a gap every column is a cell, so that nothing merges
+    # Columns of a block and of the gap. Without a gap every column is a cell, so that cells stay distinct.
     sizes = ((2, 1), (1, 1), (1, 0))
     block, gap = next(
         ((block, gap) for block, gap in sizes if margin + (block + gap) * len(sources) - gap <= width),
@@ -223,7 +227,7 @@ def _lettered(
 
 
 def _parts(count: int, most: int) -> list[tuple[int, int]]:
-    """`count` words in as few parts of alike size as hold at most `most` each."""
+    """`count` words in as few parts as possible, of similar size, of at most `most` words each."""
     parts = math.ceil(count / most)
     return [(part * count // parts, (part + 1) * count // parts) for part in range(parts)]
 
@@ -263,7 +267,7 @@ def _letter(number: int) -> str:
 
 
 def _header(count: int, block: int, gap: int = 1) -> str:
-    """A letter above each cell; of two letters, where one column is all there is, the second."""
+    """A letter above each cell. A name of two letters shows only its second one if a cell has one column."""
     return (gap * " ").join(_letter(number)[-block:].ljust(block) for number in range(count)).rstrip()
 
 
@@ -272,7 +276,7 @@ def _key(sources: Sequence[str], width: int) -> list[str]:
 
 
 def _wrapped(entries: Sequence[str], width: int) -> list[str]:
-    """The entries in lines of at most `width` columns, two spaces between them; an entry is never parted."""
+    """The entries in lines of at most `width` columns, two spaces between them. No entry is broken."""
     lines: list[str] = []
     for entry in entries:
         if lines and columns(lines[-1]) + 2 + columns(entry) <= width:

@@ -17,8 +17,8 @@ import numpy as np
 from seq2attn.errors import UsageError
 from seq2attn.plotting import spotlight, terminal_heatmap
 
-LARGEST = 8  # rows and columns that are shown; the cells of a finer grid are merged
-_NOTHING = " ·"  # shows where the grid is
+LARGEST = 8  # rows and columns of a grid at most; the cells of a finer grid are merged
+_NOTHING = " ·"  # a cell with almost no weight; the dot shows the grid
 _BETWEEN = 3  # columns between two grids
 
 
@@ -29,11 +29,11 @@ def render(
     width: int = 100,
     colour: bool = False,
 ) -> str:
-    """Lines of at most `width` columns (one grid may need more). The last line gives the lowest weight of
-    each shade, which is the same for all words.
+    """Lines of at most `width` columns. One grid alone may need more.
 
-    `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns). Raises
-    UsageError for another shape.
+    `weights_TS` has a row for each word and a column for each cell of `grid` (rows, columns). The last line
+    gives the lowest weight of each shade, which is the same for all words. Raises UsageError for another
+    shape.
     """
     weights_TS = np.asarray(weights_TS, dtype=np.float64)
     rows, columns = grid
@@ -70,8 +70,9 @@ def render(
 
 
 def _merged(weights_THW: np.ndarray) -> np.ndarray:
-    """Grids of at most LARGEST rows and columns with the same total weight: each cell is divided among the
-    coarser cells by area.
+    """Grids of at most LARGEST rows and columns with the same total weight.
+
+    The weight of each cell is divided among the coarser cells by area.
     """
     factor = max(1.0, max(weights_THW.shape[1:]) / LARGEST)
     down, across = (_shares(size, max(1, round(size / factor))) for size in weights_THW.shape[1:])
@@ -79,9 +80,7 @@ def _merged(weights_THW: np.ndarray) -> np.ndarray:
 
 
 def _shares(fine: int, coarse: int) -> np.ndarray:
-    """(coarse, fine): the part of each of `fine` equal cells of a line that lies in each of `coarse` equal
-    ones.
-    """
+    """(coarse, fine): the part of each of `fine` cells of a line that lies in each of `coarse` cells."""
     ends_C, ends_F = np.arange(coarse + 1)[:, None] * fine / coarse, np.arange(fine + 1)[None]
     return np.asarray(
         np.clip(np.minimum(ends_C[1:], ends_F[:, 1:]) - np.maximum(ends_C[:-1], ends_F[:, :-1]), 0, None)

@@ -48,8 +48,9 @@ class Side(NamedTuple):
 
 
 def of_translation(translation: _Output) -> Alignment | None:
-    """Attention between the tokens of a translation; None if it has no attention between subwords, or they do
-    not fit its words.
+    """Attention between the tokens of a translation.
+
+    None if it has no attention between subwords, or if its subwords do not fit its words.
     """
     if translation.subword_attention is None:
         return None
@@ -70,11 +71,11 @@ def between(
     attention: np.ndarray,
     ends: bool | None = None,
 ) -> Alignment | None:
-    """Attention between tokens from `attention` (target subwords + 1, source subwords + 1), in which the end
-    tokens come last.
+    """Attention between tokens from `attention` (target subwords + 1, source subwords + 1).
 
-    With `ends`, the end tokens stand on both sides; None puts them there if a row has weight on the end of
-    the source. The result is None if subwords do not fit the words, or a side is empty.
+    The last row and the last column are those of the end tokens. `ends` says whether both sides of the result
+    have the end token; None: if a row has weight on the end of the source. The result is None if subwords do
+    not fit the words, or if a side is empty.
     """
     source, target = side(source_words, source_subwords), side(target_words, target_subwords, whole=True)
     if source is None or target is None:
@@ -100,8 +101,9 @@ class CaptionTokens(NamedTuple):
 
 
 def of_caption(words: Sequence[str], subwords: Sequence[str], attention: np.ndarray) -> CaptionTokens | None:
-    """The tokens of a caption with their attention, from `attention` (subwords + 1, positions), in which the
-    end token comes last; None if subwords do not fit the words.
+    """The tokens of a caption with their attention, from `attention` (subwords + 1, positions).
+
+    The last row is that of the end token. None if subwords do not fit the words.
     """
     target = side(words, subwords, whole=True)
     weights_PS = np.asarray(attention, dtype=np.float64)
@@ -109,7 +111,7 @@ def of_caption(words: Sequence[str], subwords: Sequence[str], attention: np.ndar
         return None
     of_words = []
     for number in range(len(words)):
-        # a word that was joined with the one before stands in that one
+        # A word that was joined to the word before it has that word's token.
         own = [token for token, word in enumerate(target.words) if word <= number] or [0]
         own = [token for token in own if target.words[token] == target.words[own[-1]]]
         of_words.append(next((token for token in own if is_word(target.tokens[token])), own[0]))
@@ -117,10 +119,13 @@ def of_caption(words: Sequence[str], subwords: Sequence[str], attention: np.ndar
 
 
 def rows(target: Side, weights_PS: np.ndarray) -> np.ndarray:
-    """For each token the mean over its subwords with letters; if there are none, over all that are more than
-    space."""
+    """Rows (tokens, S) from rows of subwords (subwords, S).
+
+    The row of a token is the mean over its subwords with letters or, if it has none, over its subwords that
+    are more than space.
+    """
     members = np.zeros((len(target.tokens), len(target.token_of)))
-    for token, group in groupby(enumerate(target.token_of), lambda entry: entry[1]):  # they ascend
+    for token, group in groupby(enumerate(target.token_of), lambda entry: entry[1]):  # tokens ascend
         own = [subword for subword, _ in group]
         best = max(target.ranks[subword] for subword in own)
         members[token, [subword for subword in own if target.ranks[subword] == best]] = 1
@@ -129,11 +134,11 @@ def rows(target: Side, weights_PS: np.ndarray) -> np.ndarray:
 
 
 def side(words: Sequence[str], subwords: Sequence[str], whole: bool = False) -> Side | None:
-    """The tokens of a text with white-space `words`, and the token of each subword ("▁" for a space); None if
-    subwords do not fit the words.
+    """The tokens of a text with white-space `words`, and the token of each subword ("▁" is a space).
 
-    A token never ends inside a subword. With `whole`, the subwords cover all words; otherwise the last words
-    may have no subwords, for a model reads a text up to a bound.
+    A token never ends inside a subword. With `whole`, the subwords must cover all words. Otherwise the last
+    words may have no subwords, because a model reads a text up to a limit. None if subwords do not fit the
+    words.
     """
     words = [normalise(word) for word in words]
     characters = [(character, number) for number, word in enumerate(words) for character in word]
@@ -161,7 +166,7 @@ def side(words: Sequence[str], subwords: Sequence[str], whole: bool = False) -> 
     return Side(tokens, begins, token_of[::-1], ranks[::-1])
 
 
-_Span = tuple[int, int]  # the first and the last of some characters
+_Span = tuple[int, int]  # numbers of the first and the last character
 
 
 def _token_spans(words: Sequence[str]) -> list[_Span]:
@@ -170,7 +175,7 @@ def _token_spans(words: Sequence[str]) -> list[_Span]:
 
 
 def _unbroken(spans: Sequence[_Span], subwords: Iterable[_Span]) -> list[_Span]:
-    """The spans, joined if one subword reaches over several."""
+    """The spans; spans over which one subword reaches are joined."""
     starts = {first for first, _ in spans}
     for first, last in subwords:
         starts.difference_update(range(first + 1, last + 1))
@@ -178,8 +183,10 @@ def _unbroken(spans: Sequence[_Span], subwords: Iterable[_Span]) -> list[_Span]:
 
 
 def _covered(spans: Sequence[_Span], subwords: Iterable[_Span]) -> list[_Span]:
-    """The spans; one without a subword, which would have no row, is joined with the span before it (the first
-    one with the next).
+    """The spans, each with a subword.
+
+    A span without one, which would have no row, is joined to the span before it, and the first span to the
+    next.
     """
     having = {place for first, last in subwords for place in range(first, last + 1)}
     bare = [having.isdisjoint(range(first, last + 1)) for first, last in spans]

@@ -1,6 +1,7 @@
-"""A run has one trainer: a lock in its directory, from before anything is touched until training has ended.
+"""A lock in the run directory, so that only one process trains a run.
 
-Reading a run, to translate or to score, needs no lock. This module knows no training loop.
+It is held from before anything is touched until training has ended. Reading a run, to translate or to score,
+needs no lock. This module knows no training loop.
 """
 
 import errno

@@ -95,7 +95,7 @@ def create(
 ) -> Run:
     """A new run directory with settings and tokenizers, and nothing trained yet.
 
-    Raises UserError where something is there already, unless it is a run and `force` replaces it.
+    Raises UserError if something is there already, unless it is a run and `force` replaces it.
     """
     refuse_existing(path, force)
     with writing(path):
@@ -135,7 +135,7 @@ def write_config(run: Run) -> None:
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise UserError where no new run may be created; touches nothing."""
+    """Raise UserError if no new run may be created; touches nothing."""
     if is_run(path):
         if not force:
             raise UserError(
@@ -323,7 +323,7 @@ def read_text(file: Path) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put the content at `path` whole or not at all. Raises UserError when the disk refuses."""
+    """Put the content at `path` whole or not at all. Raises UserError if the disk refuses."""
     files.write(path, content, DISK_ADVICE)
 
 

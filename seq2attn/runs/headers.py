@@ -14,13 +14,13 @@ from seq2attn.errors import UserError
 
 
 def refuse_damaged(path: Path) -> None:
-    """Raise UserError where the file is missing, its header cannot be read, or tensors are cut off."""
+    """Raise UserError if the file is missing, its header cannot be read, or tensors are cut off."""
     with reading(path), safe_open(path, framework="np"):
         pass
 
 
 def read_shapes(path: Path) -> dict[str, list[int]]:
-    """Name -> shape of the tensors at `path`. Raises UserError when the file is missing or damaged."""
+    """Name -> shape of the tensors at `path`. Raises UserError if the file is missing or damaged."""
     with reading(path), safe_open(path, framework="np") as file:
         return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - it is no mapping
 

@@ -1,6 +1,6 @@
-"""Runs as models and tokenizers, with settings changed that change no shape of a parameter.
+"""Runs as models and tokenizers. Settings may be changed if they change no shape of a parameter.
 
-It knows no search.
+This module knows no search.
 """
 
 import math
@@ -43,7 +43,7 @@ class LoadedRuns(NamedTuple):
 def run_paths(run: str | os.PathLike[str]) -> list[str]:
     """The run directories that an argument names: one, or several joined by commas.
 
-    Raises UsageError where it names none, UserError where a name cannot be a path.
+    Raises UsageError if it names none, UserError if a name cannot be a path.
     """
     if os.path.isdir(run):
         paths = [os.fspath(run)]
@@ -65,11 +65,11 @@ def run_paths(run: str | os.PathLike[str]) -> list[str]:
 def load_runs(
     run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], images: bool
 ) -> LoadedRuns:
-    """The runs that `run` names, with `settings` changed; `images` says whether their sources must be images.
+    """The runs that `run` names, with `settings` changed. `images` says whether their sources must be images.
 
-    Raises UserError where a run is missing, incomplete, damaged, from a newer version, of another kind of
-    source or of another target vocabulary; UsageError for settings that are wrong, that act in training
-    alone, that have no effect on any of the runs, or that change the shape of a parameter.
+    Raises UserError if a run is missing, incomplete, damaged, from a newer version, of another kind of source
+    or of another target vocabulary. Raises UsageError for settings that are wrong, that only training uses,
+    that have no effect on any of the runs, or that change the shape of a parameter.
     """
     if precision not in get_args(Precision):
         raise UsageError(
@@ -101,9 +101,9 @@ def load_runs(
 
 
 def load_tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Tokenizer:
-    """The tokenizer at `path`, out of `known` where an equal file was loaded before.
+    """The tokenizer at `path`, or an equal one of `known`.
 
-    Raises UserError where its vocabulary has not `size` tokens.
+    Raises UserError if its vocabulary does not have `size` tokens.
     """
     content = path.read_bytes()
     if content not in known:
@@ -117,9 +117,9 @@ def load_tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Toke
 
 
 def to_bfloat16(models: Sequence[Seq2Seq]) -> None:
-    """Convert all weights in place, where every model of an ensemble computes the same with such weights.
+    """Convert all weights in place, if every model of an ensemble computes the same with such weights.
 
-    Under autocast each weight would be converted again at each use.
+    Autocast would otherwise convert each weight again at each use.
     """
     if all(model.encoder.supports_half_weights and model.decoder.supports_half_weights for model in models):
         for model in models:
@@ -172,7 +172,7 @@ def _load_model(run: Run) -> Seq2Seq:
 
 
 def _refuse_oversized(run: Run) -> None:
-    """Raise UserError where the settings describe a far larger model than the file of weights holds.
+    """Raise UserError if the settings describe a far larger model than the file of weights holds.
 
     The header of the file tells, before anything of that size is allocated. Other differences are found when
     the weights are loaded: to build every model without memory first (torch's "meta" device) would take a

@@ -1,7 +1,7 @@
-"""How a run was made: a line of RUN/provenance.jsonl for each time that training began or continued.
+"""How a run was trained: RUN/provenance.jsonl has a line for each time that training began or continued.
 
-It holds no environment variables and no name of the machine. It is part of the run and nothing reads it
-back: a run without it, or with a damaged one, opens as any other.
+It holds no environment variables and no name of the machine. It is part of the run, but nothing reads it
+back. A run without it, or with a damaged one, opens like any other.
 """
 
 import json
@@ -34,7 +34,7 @@ def record(
 ) -> None:
     """Append how the run is trained from `step` on (0: from the beginning).
 
-    Raises UserError when the disk refuses.
+    Raises UserError if it cannot be written.
     """
     entry = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,7 +60,7 @@ def record(
 def of_data(corpus: str, report: Mapping[str, Any], training: str, validation: str) -> dict[str, object]:
     """The data by name and by content: hashes of the input files, and the fingerprints of the two splits.
 
-    `training` and `validation` are `Pairs.fingerprint`. Raises UserError where the report's list is damaged.
+    `training` and `validation` are `Pairs.fingerprint`. Raises UserError if the report's list is damaged.
     """
     try:
         hashes = {str(one["file"]): str(one["sha256"]) for one in report.get("inputs", [])}

@@ -30,7 +30,7 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy tensors, named as by `named_tensors`, into the model.
 
-    Raises UserError, naming `where`, when one is missing, unknown, or of another shape or dtype.
+    Raises UserError, naming `where`, if one is missing, unknown, or of another shape or dtype.
     """
     own = named_tensors(model)
     _refuse_unfit(_shapes(own), _shapes(tensors), where)
@@ -48,12 +48,12 @@ def save_weights(run: Run, model: nn.Module) -> None:
 
 
 def load_weights(run: Run, model: nn.Module) -> None:
-    """Copy the run's best weights into the model. Raises UserError where they are damaged or do not fit."""
+    """Copy the run's best weights into the model. Raises UserError if they are damaged or do not fit."""
     load_tensors(model, read_tensors(run.weights), str(run.weights))
 
 
 def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
-    """Raise UserError where the best weights are damaged, or not those of the model by name, shape, dtype."""
+    """Raise UserError if the best weights are damaged, or not those of the model by name, shape, dtype."""
     own = named_tensors(model)
     with reading(run.weights), safe_open(run.weights, framework="pt") as file:
         stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
@@ -66,7 +66,7 @@ def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors at `path` whole or not at all. Raises UserError when the disk refuses."""
+    """Put the tensors at `path` whole or not at all. Raises UserError if the disk refuses."""
     try:
         with writing(path), files.replacing(path, DISK_ADVICE) as new:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new)
@@ -75,7 +75,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors at `path`, in memory. Raises UserError when the file is missing or damaged."""
+    """The tensors at `path`, in memory. Raises UserError if the file is missing or damaged."""
     with reading(path), safe_open(path, framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
 

@@ -1,1 +1,1 @@
-"""Corpora that come with the package, and their generators."""
+"""The bundled corpora, and their generators."""

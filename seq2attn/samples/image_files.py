@@ -1,7 +1,6 @@
-"""Captioned images as files: exact palette PNG and GIF, one Parquet table a split, or a folder that a
-person can open.
+"""Captioned images as files: palette PNG and GIF, a Parquet table for each split, or a folder.
 
-It knows arrays of pixels and rows, nothing of what they show.
+This module knows arrays of pixels and rows, and not what they show.
 """
 
 import io
@@ -29,9 +28,7 @@ Row = Mapping[str, Any]  # "image" or "clip": {"bytes", "path"}, "captions" and 
 
 
 def indexed(frames: Sequence[Pixels]) -> list[Image.Image]:
-    """Frames (Y, X, 3) as palette images that share one palette, of their own colours alone; at most 256 of
-    them.
-    """
+    """Frames (Y, X, 3) as palette images that share one palette of their colours, at most 256."""
     stacked = np.stack(frames)
     codes, places = np.unique(
         stacked.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32), return_inverse=True
@@ -48,15 +45,16 @@ def indexed(frames: Sequence[Pixels]) -> list[Image.Image]:
 
 
 def png(pixels: Pixels) -> bytes:
-    """A still (Y, X, 3) without loss."""
+    """A still (Y, X, 3) as a lossless PNG."""
     (image,), file = indexed([pixels]), io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
 def gif(frames: Sequence[Pixels], milliseconds: Sequence[int]) -> bytes:
-    """A clip of frames (Y, X, 3), without loss and without end, each shown for its time; no two in a row may
-    be equal, for they would become one.
+    """A clip as a lossless, endless GIF. `milliseconds` are the times of its frames (Y, X, 3).
+
+    Two frames in a row must differ, because GIF would merge them.
     """
     (first, *more), file = indexed(frames), io.BytesIO()
     first.save(
@@ -66,7 +64,7 @@ def gif(frames: Sequence[Pixels], milliseconds: Sequence[int]) -> bytes:
 
 
 def write_tables(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
-    """SPLIT.parquet for each split."""
+    """Write SPLIT.parquet for each split."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, rows in splits.items():
         schema = pa.schema([(name, kind) for name, kind in COLUMNS.items() if name in rows[0]])
@@ -79,7 +77,7 @@ def write_tables(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
 
 
 def write_folders(folder: Path, splits: Mapping[str, Sequence[Row]]) -> None:
-    """SPLIT/ for each split: the images, and metadata.jsonl with file_name, captions and boxes."""
+    """Write SPLIT/ for each split: the images, and metadata.jsonl with file_name, captions and boxes."""
     for split, rows in splits.items():
         place = folder / split
         place.mkdir(parents=True, exist_ok=True)

@@ -493,6 +493,44 @@ def test_where_no_caption_is_possible_the_overlay_is_the_image_alone(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
+def test_one_layer_or_head_is_drawn_as_plot_alignment_draws_it(
+    call: Call, pipe: Callable[..., tuple[int, bytes, str]], images: list[str], tmp_path: Path
+) -> None:
+    deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
+    run = tiny_images.save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
+    plain = call(run, images[0])
+    drawings = []
+    for selection in ((), ("--layer", 2), ("--head", 1), ("--layer", 2, "--head", 1)):
+        folder = tmp_path / f"out{len(drawings)}"
+        assert call(run, images[0], "--attention", folder, *selection) == plain
+        [overlay] = folder.iterdir()
+        other = tmp_path / f"{len(drawings)}.png"
+        code, _, err = pipe("plot-alignment", run, "--image", images[0], "-o", other, *selection)
+        assert code == 0, err
+        assert overlay.read_bytes() == other.read_bytes()
+        drawings.append(overlay.read_bytes())
+    assert len(set(drawings)) == len(drawings)
+
+
+def test_a_layer_or_head_that_is_missing_is_refused_before_any_caption(
+    run: str, call: Call, images: list[str], tmp_path: Path
+) -> None:
+    deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
+    other = tiny_images.save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
+    for runs, option, words in (
+        (run, "--layer", f"--layer 2: the attention of {run} has only one layer"),
+        (run, "--head", f"--head 2: the attention of {run} has only one head"),
+        (f"{other},{other}", "--layer", ""),
+        (f"{other},{run}", "--head", f"the attention of {run} has only one head"),
+    ):
+        code, out, err = call(runs, images[0], "--attention", tmp_path / "out", option, 2)
+        assert (code, words in err) == (2 if words else 0, True)
+        assert (out == "") == bool(words)
+    code, out, err = call(f"{other},{run}", images[0], "--attention", tmp_path / "out", "--layer", 1)
+    assert (code, out) == (2, "")
+    assert "different numbers of layers or heads" in err
+
+
 # Clips
 
 
@@ -726,6 +764,12 @@ def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
         (["--device", "tpu"], "--device tpu"),
         (["-o", "."], "a folder"),
         (["--attention", "a-file"], "a file; name a folder"),
+        (["--layer", "1"], "--layer needs --attention DIR: it chooses the weights that are drawn there"),
+        (["--head", "1"], "--head needs --attention DIR"),
+        (["--attention", "out", "--head", "0"], "--head 0: give a number from 1, or all"),
+        (["--attention", "out", "--head", "all"], "--head all: an overlay shows one head or the mean"),
+        (["--attention", "out", "--layer", "all"], "--layer all: an overlay shows one layer or the mean"),
+        (["--attention-heads", "all"], "--attention-heads is an option of translate"),
         (["--set", "train.lr=1"], "acts before or in training alone"),
         (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
         (["--no-such-option"], "no-such-option"),

@@ -96,7 +96,7 @@ def refused(result: tuple[int, str, str], *said: str) -> str:
     ],
 )
 def test_commands_of_other_toolkits(typed: Typed, word: str, meant: str) -> None:
-    err = refused(typed(word), f"no such command '{word}'. Did you mean '{meant}'?; see `seq2attn --help`")
+    err = refused(typed(word), f"no such command '{word}'. Did you mean '{meant}'? See `seq2attn --help`")
     assert not [name for name in COMMANDS if name != meant and f"'{name}'" in err]
 
 
@@ -164,7 +164,7 @@ def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
 )
 def test_options_with_the_wrong_command(typed: Typed, line: str, said: str) -> None:
     words = line.split()
-    refused(typed(*words), "no such option: --", said, f"see `seq2attn {words[0]} --help`")
+    refused(typed(*words), "no such option: --", said, f"ee `seq2attn {words[0]} --help`")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
         (["prepare", "runs/phrases", "out"], "runs/phrases is a run, not data"),
         (["train", "--data", "phrsaes"], "phrsaes: no such file or folder; did you mean phrases?"),
         (["train", "--data", "prepared/prepared.json"], "name the prepared folder, prepared"),
-        (["train", "--data", "nowhere"], "nowhere: no such file or folder; the bundled corpora are called"),
+        (["train", "--data", "nowhere"], "nowhere: no such file or folder; name a bundled corpus"),
         (
             ["train", "first-try", "--data", "scenes"],
             "scenes: holds images, and this model reads text: choose a preset for images, such as xu15-soft",

@@ -160,8 +160,8 @@ def test_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
     [
         ('preset = "bahdanau"', "did you mean bahdanau15?"),
         ('preset = "zebra"', "train --list"),
-        ('preset = "mine.toml"', "another file cannot stand here"),
-        ('preset = "other.toml"', "another file cannot stand here"),
+        ('preset = "mine.toml"', "a file is not possible here"),
+        ('preset = "other.toml"', "a file is not possible here"),
         ("preset = 3", "train --list"),
         ('preset = ["luong15"]', "train --list"),
         ("[preset]\nname = 1", "train --list"),

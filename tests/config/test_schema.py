@@ -114,7 +114,8 @@ def test_description_names_every_allowed_value(name: str) -> None:
 
 def test_description_of_a_setting_says_when_it_acts() -> None:
     assert config.description(config.Config(), "model.attention.k") == (
-        'Positions read at each step. Acts only with normaliser="hard-topk" or "hard-sample".'
+        "Positions: number of source positions that are read at each step. "
+        'Acts only with normaliser="hard-topk" or "hard-sample".'
     )
     assert config.description(config.Config(), "train.flip").endswith(" For images.")
     assert config.description(config.Config(), "train.self_critical.samples").endswith(

@@ -6,6 +6,8 @@ import exported
 import pytest
 
 from seq2attn import config
+from seq2attn.attention.scores import build_score
+from seq2attn.config import SCORES, ScoreName
 from seq2attn.errors import UserError
 from seq2attn.export.limits import refuse
 
@@ -22,6 +24,21 @@ def test_presets_are_exported_where_they_are_transformers(preset: str) -> None:
             match=r'^run: model\.encoder\.kind="(rnn|conv|image)" cannot be exported: .*transformer',
         ):
             refuse(config.load(preset), "run")
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_that_are_dot_products_are_exported(name: ScoreName) -> None:
+    """The table of scores, which is all that the exporter reads, says what `build_score` builds."""
+    model = exported.settings().model
+    attention = model.attention.model_copy(update={"score": name})
+    model = model.model_copy(update={"attention": attention})
+    settings = exported.settings().model_copy(update={"model": model})
+    assert SCORES[name].product == build_score(attention, 4, 4, 4).is_product
+    if SCORES[name].product:
+        refuse(settings, "run")
+    else:
+        with pytest.raises(UserError, match=r"has only dot-product scores; train with .*general or keyed"):
+            refuse(settings, "run")
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""What the commands read: lines of text, image paths."""
+"""What the commands read: lines of text and paths of images."""

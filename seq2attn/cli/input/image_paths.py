@@ -1,7 +1,6 @@
-"""The images of `caption`, in order: files, those in folders, and paths that come line by line on standard
-input.
+"""The images of `caption`, in order: files, images in folders, and paths on standard input, one a line.
 
-Folders are searched one level deep. Only a folder of clips is opened, to tell it from a clip.
+Folders are searched one level deep. A folder is only opened further if it may be a clip.
 """
 
 import os
@@ -38,27 +37,25 @@ class ImagePath(NamedTuple):
     """One image to describe. An empty path is an empty line."""
 
     path: str
-    problem: str | None = None  # why there is no image, with its path
-    note: str | None = None  # on its folder, for the first image there
+    problem: str | None = None  # why there is no image; it names the path
+    note: str | None = None  # note on the folder, with its first image
 
 
 class ImagePaths:
     def __init__(self, arguments: Sequence[str], clips: bool) -> None:
-        """No argument at all, or "-", is standard input. Raises UserError where there is none."""
+        """No argument at all, or "-", means standard input. Raises UserError if it is missing."""
         self._arguments = deque(arguments or ["-"])
         self._clips = clips
         self._lines = LineReader(paths=True) if "-" in self._arguments else None
         self._queue: deque[ImagePath] = deque()
 
     def take(self, most: int) -> list[ImagePath]:
-        """Waits for one line at the most, then gives all that are known, `most` at the most. Nothing: the
-        end.
-        """
+        """Wait for one line at most, then return at most `most` images. An empty list means the end."""
         while len(self._queue) < most and self._arguments:
             if self._arguments[0] != "-":
                 self._queue += image_paths(self._arguments.popleft(), self._clips)
                 continue
-            if self._queue:  # do not let them wait for a line
+            if self._queue:  # known images do not wait for the next line
                 break
             assert self._lines is not None
             lines = self._lines.take(most)
@@ -70,7 +67,7 @@ class ImagePaths:
 
 
 def image_paths(path: str, clips: bool) -> list[ImagePath]:
-    """The images at a path: itself, or those in a folder."""
+    """The images at a path: the file itself, or those in a folder."""
     try:
         if not path or not Path(path).is_dir():
             return [ImagePath(path)]
@@ -82,8 +79,9 @@ def image_paths(path: str, clips: bool) -> list[ImagePath]:
 
 
 def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | None:
-    """A warning where the content is described as what it hardly is: a still, a clip, or one clip of many.
-    Raises UserError, naming the path, for no image.
+    """A warning if a clip is described as a still, or a still or several clips as one clip.
+
+    Raises UserError, which names the path, if the content is no image.
     """
     moves = count_frames(content[:1], path) > 1
     if not clips:
@@ -107,7 +105,7 @@ def modality_warning(content: Sequence[bytes], path: str, clips: bool) -> str | 
 
 
 def advised(path: str, problem: str) -> str:
-    """The problem of a path; for a text file that may list paths, with the way to use it."""
+    """The problem of a path. If it is a text file that may list paths, the message says how to use it."""
     if " but text (" in problem and Path(path).suffix.lower() in _LISTS:
         return f"{problem}; if it lists images, give `-` instead and the file on standard input"
     return problem
@@ -133,7 +131,7 @@ def _stills_in(folder: str) -> list[ImagePath]:
 
 
 def _counted(folders: int, files: int, names: str) -> str:
-    """ "1 folder and 2 other files (a.mp4, b.heic)"."""
+    """The counts as text, such as "1 folder and 2 other files (a.mp4, b.heic)"."""
     counts = ((folders, "folder", ""), (files, "other file", names))
     return " and ".join(
         f"{count:,} {what}{'s' if count > 1 else ''}{after}" for count, what, after in counts if count
@@ -141,16 +139,12 @@ def _counted(folders: int, files: int, names: str) -> str:
 
 
 def _goes_with_images(path: Path) -> bool:
-    """Whether a file stands beside images for a good reason: their captions, a licence, what a system leaves
-    behind.
-    """
+    """Whether a file belongs beside images: captions, a licence, or a file of the operating system."""
     return path.suffix.lower() in _BESIDE or path.name.lower().startswith(("readme", "licen", "metadata."))
 
 
 def _broken(folder: str) -> list[Path]:
-    """What has the name of an image and is neither a file nor a folder: links that lead nowhere, pipes,
-    devices.
-    """
+    """Entries with the name of an image that are neither file nor folder: broken links, pipes, devices."""
     return [
         path
         for path in Path(folder).iterdir()

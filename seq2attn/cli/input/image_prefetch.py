@@ -1,6 +1,6 @@
-"""Images that threads decode while those before them are described: block by block, in bounded memory.
+"""Images that threads decode while the images before them are described: in blocks, and in bounded memory.
 
-An image that cannot be read is passed on with the reason and stops nothing.
+An image that cannot be read is passed on with the reason, and the others are described.
 """
 
 import threading
@@ -18,20 +18,20 @@ from seq2attn.errors import UserError
 from seq2attn.inference.captioner import Captioner, Pixels
 from seq2attn.prefetch import Prefetch
 
-FIRST, MOST = 64, 512  # images of a block: few at first, for an early answer
-BYTES = 1 << 26  # of pixels in one block; three blocks are held at once
+FIRST, MOST = 64, 512  # images of a block: few at first, for an early answer, then more
+BYTES = 1 << 26  # bytes of the pixels of one block; three blocks are in memory at once
 
 
 class DecodedImage(NamedTuple):
     path: str
-    pixels: list[Pixels] | None  # the input of each model; None: there is nothing to describe
-    problem: str | None = None  # why
+    pixels: list[Pixels] | None  # the input of each model; None if there is nothing to describe
+    problem: str | None = None  # why there is nothing to describe
     warning: str | None = None
     note: str | None = None
 
 
 class ImagePrefetcher:
-    """A context manager; `blocks` gives the images in the order of their paths."""
+    """A context manager. `blocks` yields the images in the order of their paths."""
 
     def __init__(self, paths: ImagePaths, captioner: Captioner) -> None:
         self._paths, self._captioner = paths, captioner
@@ -45,14 +45,16 @@ class ImagePrefetcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._blocks.close(wait=False)  # it may wait for a line of input
+        self._blocks.close(wait=False)  # the thread may be waiting for input
 
     def blocks(self) -> Iterator[list[DecodedImage]]:
         return self._blocks
 
     def paused(self) -> AbstractContextManager[object]:
-        """Put this around a call of the captioner: nothing is decoded meanwhile if it may fork, for a lock
-        that a thread holds then would stay locked in the child.
+        """A context for a call of the captioner.
+
+        If the captioner may fork, nothing is decoded meanwhile: a lock that a thread holds would stay locked
+        in the child process.
         """
         return self._decoding if self._captioner.may_fork else nullcontext()
 
@@ -75,6 +77,6 @@ class ImagePrefetcher:
             warning = modality_warning(content, path, self._captioner.clips)
         except UserError as error:
             return DecodedImage(path, None, advised(path, str(error)), note=note)
-        except (OSError, ValueError) as error:  # a name that is none for the system
+        except (OSError, ValueError) as error:  # such as a name that is no valid path
             return DecodedImage(path, None, f"{path}: {getattr(error, 'strerror', None) or error}", note=note)
         return DecodedImage(path, pixels, None, warning, note)

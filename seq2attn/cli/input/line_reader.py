@@ -1,7 +1,7 @@
-r"""Lines of text from standard input or from files, packed or not; a thread reads ahead, in bounded memory.
+r"""Lines of text from standard input or from files, packed or not. A thread reads ahead, in bounded memory.
 
 A line ends at "\n" and nowhere else; a "\r" before it is dropped. The end of a line that is longer than a
-bound is dropped while it is read. Invalid UTF-8 is replaced and reported.
+limit is dropped while it is read. Invalid UTF-8 is replaced and reported.
 """
 
 import codecs
@@ -20,16 +20,16 @@ from seq2attn.errors import UserError
 from seq2attn.prefetch import Prefetch
 
 BLOCK = 1 << 16  # bytes of one read
-AHEAD = 16  # blocks read ahead: enough for CHARACTERS; blank lines take many times their bytes
-CHARACTERS = 1 << 20  # that one `take` gives, about
+AHEAD = 16  # blocks read ahead: enough for CHARACTERS; blank lines take many times their bytes in memory
+CHARACTERS = 1 << 20  # characters that one `take` returns, about
 LONGEST = 1 << 20  # bytes of one line, many times what a model reads; the rest is dropped
 
 
 class Line(NamedTuple):
     text: str
-    number: int  # in its file, from 1
+    number: int  # number in its file, from 1
     file: str  # "" for standard input
-    cut: bool = False  # whether its end was dropped, for the line was too long
+    cut: bool = False  # whether its end was dropped, because the line was too long
 
     @property
     def where(self) -> str:
@@ -37,34 +37,32 @@ class Line(NamedTuple):
 
 
 class LineReader:
-    """The lines of several files after each other, or of standard input ("-", or no file at all)."""
+    """The lines of several files one after another, or of standard input ("-", or no file at all)."""
 
     def __init__(self, files: Sequence[str] = (), paths: bool = False, longest: int = LONGEST) -> None:
-        """Raises UserError, before any line is read, for a file that cannot be opened or is not text. A pipe
-        is only checked while it is read.
+        """Raises UserError, before any line is read, for a file that cannot be opened or is not text.
 
-        Lines that are `paths` keep bytes that are not UTF-8, as `os.fsdecode` does. Each line has at most
-        `longest` bytes.
+        A pipe is only checked while it is read. With `paths`, lines keep bytes that are not UTF-8, as
+        `os.fsdecode` does. Each line has at most `longest` bytes.
         """
         self._paths = paths
         self._longest = longest
         sources: list[tuple[str, io.RawIOBase | io.BufferedIOBase]] = []
-        with ExitStack() as opened:  # closed if one of them cannot be opened
+        with ExitStack() as opened:  # all are closed if one cannot be opened
             for name in files or ["-"]:
                 source = _open(name)
                 opened.callback(source.close)
                 sources.append((name, source))
             opened.pop_all()
         self._blocks = Prefetch(_read(sources, longest), AHEAD, "lines")
-        self._lines: list[_Raw] = []  # received, and not taken yet
+        self._lines: list[_Raw] = []  # lines that have arrived and are not taken yet
         self._error: Exception | None = None
         self._ended = False
 
     def take(self, most: int, characters: int = CHARACTERS) -> list[Line]:
-        """Wait for one line, then give the lines that are there already: at most `most` of them, and about so
-        many characters. An empty list is the end.
+        """Wait for one line, then return the lines that have arrived: at most `most`, and about `characters`.
 
-        An error of reading is raised after the last line before it.
+        An empty list means the end. An error of reading is raised after the last line before it.
         """
         while len(self._lines) < most and not self._ended and (not self._lines or self._blocks.ready()):
             try:
@@ -103,32 +101,34 @@ def _open(name: str) -> io.RawIOBase | io.BufferedIOBase:
         if Path(name).is_dir():
             raise UserError(f"{name}: a folder, where a file of text is wanted")
         try:
-            # no pipe, which would have to be waited for: what is no text is refused at once
+            # A file that is not text is refused at once. A pipe is not checked, because it may have no data
+            # yet.
             if Path(name).is_file():
                 with open(name, "rb", buffering=0) as file, unpacked(cast(BinaryIO, file), name):
                     pass
             return open(name, "rb", buffering=0)
         except OSError as error:
             raise UserError(f"{name}: {error.strerror}") from None
-        except ValueError:  # a NUL, or half of a surrogate pair
+        except ValueError:  # the name has a NUL, or half of a surrogate pair
             raise UserError(f"{name}: no name of a file") from None
     if sys.stdin is None:
         raise UserError("there is no standard input: name a file")
     try:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    except (OSError, ValueError):  # a stream of this process, without a file behind it
+    except (OSError, ValueError):  # a stream of this process that has no file
         return io.BytesIO(sys.stdin.buffer.read())
 
 
 def _split(source: BinaryIO, longest: int = LONGEST) -> Iterator[list[bytes]]:
-    """The lines of each block as soon as it is read; the last one may lack its end. Of a line longer than
-    `longest` one byte more than that is kept.
+    """The lines of each block as soon as it is read. The last line may lack its end.
+
+    Of a line longer than `longest`, one byte more than that is kept.
     """
     read = getattr(source, "read1", source.read)
-    begun: list[bytes] = []  # of a line longer than a block
+    begun: list[bytes] = []  # the beginning of a line that is longer than a block
     size = 0
     while (block := read(BLOCK)) != b"":
-        if block is None:  # nothing yet, where another program has made the pipe one that does not wait
+        if block is None:  # nothing yet: another program made the pipe non-blocking
             select.select([source], [], [])
             continue
         first, *rest = block.split(b"\n")
@@ -149,13 +149,13 @@ def _decoded(line: bytes, number: int, file: str, path: bool, longest: int) -> L
     line = line[:longest] if cut else line
     how = "surrogateescape" if path else "strict"
     try:
-        # Of a line that was cut, what is left of its last character is no error.
+        # If the line was cut, the rest of its last character is no error.
         text = codecs.getincrementaldecoder("utf-8")(how).decode(line) if cut else line.decode("utf-8", how)
     except UnicodeDecodeError:
         text = line.decode("utf-8", "replace")
         console.warn(f"{Line('', number, file).where}: invalid UTF-8, replaced")
     if number == 1:
-        text = text.removeprefix("\ufeff")  # a signature, no text
+        text = text.removeprefix("\ufeff")  # a byte order mark is no text
     return Line(text.removesuffix("\r"), number, file, cut)
 
 

@@ -1,1 +1,1 @@
-"""What the commands write: results, reports, progress."""
+"""What the commands write: results, reports and progress."""

@@ -1,4 +1,4 @@
-"""Alignments as a drawing in the terminal, an image file or a page, with notes for its reader."""
+"""Alignments as a drawing in the terminal, an image file or a page, with notes for the user."""
 
 import shutil
 import textwrap
@@ -15,8 +15,9 @@ from seq2attn.plotting.alignment import Alignment, count_line, hardly_read, mean
 
 
 def draw(pairs: Sequence[Sequence[Alignment]], output: Path | None, canvas: Canvas, title: str) -> None:
-    """Draw each pair as one alignment or one of each head. Only a page holds several pairs; `title` is its
-    default title.
+    """Draw each pair as one alignment, or one for each head.
+
+    Only a page holds several pairs. `title` is its default title.
     """
     if output is None:
         _draw_in_terminal(pairs[0], canvas.title)
@@ -36,8 +37,9 @@ def draw(pairs: Sequence[Sequence[Alignment]], output: Path | None, canvas: Canv
 
 
 def note_facts(alignments: Sequence[Alignment], written: bool) -> None:
-    """Note how many words attend mostly to the end token and, if a file is `written`, how many source words
-    were hardly read; in the terminal the drawing tells that.
+    """Note how many words attend mostly to the end token and, if a file is `written`, the words hardly read.
+
+    In the terminal the drawing shows the latter.
     """
     alignment = mean(alignments)
     if alignment.subwords or alignment.self_attention:
@@ -71,7 +73,7 @@ def _draw_in_terminal(alignments: Sequence[Alignment], title: str | None) -> Non
         if first.title:
             console.result(terminal_heatmap.fit(first.title, width))
         above = bool(first.title) + (title is not None)
-        below = 1 + sum(note.count("\n") + 1 for note in notes)  # with the prompt
+        below = 1 + sum(note.count("\n") + 1 for note in notes)  # lines below the drawing, with the prompt
         room = None if height < 1 else max(height - 2 - above - below, 1)
         console.result(terminal_heatmap.render(first.attention, *sides, width, colour, room, hardly))
     for note in notes:

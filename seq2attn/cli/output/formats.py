@@ -1,5 +1,7 @@
-"""Formats of translations and captions: text, JSON lines, Moses n-best lists. It knows no models and no
-streams."""
+"""Formats of translations and captions: text, JSON lines, Moses n-best lists.
+
+This module knows no models and no streams.
+"""
 
 import json
 import math
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 ATTENTION_ENDINGS = (".npz", ".jsonl")
-_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format (U+202E), surrogate, line separator
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format (U+202E), surrogate, separators of lines
 
 
 def one_line(text: str) -> str:
@@ -36,8 +38,9 @@ def pharaoh(translation: "Translation") -> str:
 
 
 def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool) -> str:
-    """`n_best` lines; missing translations are empty lines. Columns, separated by tabs: score, text,
-    alignment.
+    """`n_best` lines; missing translations are empty lines.
+
+    Columns, separated by tabs: score, text, alignment.
     """
     lines = []
     for translation in translations:
@@ -76,8 +79,9 @@ def _rounded(number: float) -> float | None:
 def as_json(
     record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool
 ) -> str:
-    """The record with `translation`, `score` and `log_probability` of the best translation. If `n_best` > 1,
-    the key `n_best` holds all of them.
+    """The record with `translation`, `score` and `log_probability` of the best translation.
+
+    If `n_best` > 1, the key `n_best` holds all of them.
     """
 
     def fields_of(translation: "Translation") -> dict[str, Any]:
@@ -118,19 +122,17 @@ NO_TEXT = 'no "text" in the JSON object: nothing to translate'
 
 
 def read_json(line: str) -> tuple[dict[str, Any], str | None]:
-    """The record of one line of input, and NOT_JSON, NO_TEXT or None. A line that is not a JSON object is
-    plain text.
+    """The record of one line of input, and NOT_JSON, NO_TEXT or None.
 
-    A lone surrogate becomes U+FFFD; NaN and infinity become null.
+    A line that is not a JSON object is plain text. A lone surrogate becomes U+FFFD; NaN and infinity become
+    null.
     """
     if not line.lstrip().startswith("{"):
         return {"text": line}, NOT_JSON if line.strip() else None
     try:
         record = strict_json.parse(line, constants=True)
         try:
-            strict_json.dump(
-                record
-            )  # what is nested just not too deep to be read may be too deep to be written
+            strict_json.dump(record)  # Nesting that can just be read may be too deep to be written.
         except ValueError:
             _drop_infinite(record)
             strict_json.dump(record)

@@ -1,5 +1,4 @@
-"""Attention of captions as images in files: the part of an image that a model sees, and the names of many
-overlays."""
+"""Attention of captions as image files: the part of an image that a model sees, and names of overlays."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from seq2attn import files
 from seq2attn.cli.output import result_files
 from seq2attn.cli.output.formats import one_path
+from seq2attn.cli.plot_flags import Heads, select_head
 from seq2attn.data.images.corpus import Box
 from seq2attn.data.images.decoding import evenly_spaced
 from seq2attn.data.images.pixels import display_pixels
@@ -21,19 +21,20 @@ from seq2attn.plotting import filmstrip, overlay
 from seq2attn.plotting import words as words_of
 from seq2attn.plotting.fonts import Fonts
 
-_LONGEST_NAME = 180  # bytes of it that an overlay's name keeps: file systems take 255
+_LONGEST_NAME = 180  # bytes of an image's name in an overlay's name, at most; file systems allow 255
 
 
 class Part(NamedTuple):
     """The part of an image that a model sees, in the image's own proportions."""
 
-    pixels_FYX3: Pixels  # the frames that it reads
-    corner: tuple[int, int]  # left and top, in the whole image of these pixels
-    width: int  # of the whole image, in these pixels
+    pixels_FYX3: Pixels  # the frames that the model reads
+    corner: tuple[int, int]  # left and top of the part in the whole image, in these pixels
+    width: int  # width of the whole image, in these pixels
 
     def boxes(self, boxes: Sequence[Box], width: int) -> list[Box]:
-        """Those that lie in it at least in part, in its pixels; they come in those of an image of that
-        `width`.
+        """The boxes that lie in the part at least partly, in its pixels.
+
+        The given boxes are in pixels of an image of that `width`.
         """
         scale, (left, top) = self.width / width, self.corner
         moved = [
@@ -53,8 +54,10 @@ class Part(NamedTuple):
 
 
 def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
-    """That which the (first) model sees: of "crop" the middle square, of "pad" grey around the image. Raises
-    UserError, naming `where`, for what is no image.
+    """The part of an image that the (first) model sees.
+
+    For "crop" it is the middle square, for "pad" the image with grey around it. Raises UserError, which names
+    `where`, if the content is no image.
     """
     view = captioner.transforms[0]
     pixels_FYX3 = display_pixels(content, where, clip=captioner.clips)
@@ -63,7 +66,7 @@ def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> 
     if view.fit == "stretch":
         return Part(pixels_FYX3, (0, 0), wide)
     side = min(high, wide) if view.fit == "crop" else max(high, wide)
-    left, top = (wide - side) // 2, (high - side) // 2  # below 0 where grey is added
+    left, top = (wide - side) // 2, (high - side) // 2  # below 0 if grey is added
     if view.fit == "crop":
         return Part(pixels_FYX3[:, top : top + side, left : left + side], (left, top), wide)
     padded = np.empty((frames, side, side, 3), np.uint8)
@@ -88,8 +91,10 @@ def save(
 
 
 def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
-    """The words and punctuation of a caption, where each looked, and of each white-space word the row that
-    stands for it; of no caption nothing."""
+    """The words and punctuation of a caption, their weights (tokens, positions), and the token of each word.
+
+    The words are those between white space. An empty caption gives empty results.
+    """
     weights_PS = caption.subword_attention
     if weights_PS is not None and (view := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
         return view.tokens, view.weights, view.of_words
@@ -98,22 +103,28 @@ def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], l
 
 
 class OverlayFolder:
-    """Overlays of many images, each named after its image: dog.png; of two that are called so, dog-2.png; of
-    its second best caption, dog.2.png.
+    """Overlays of many images in one folder. Each has the name of its image: dog.png.
+
+    A second image of that name gives dog-2.png, and the second best caption of an image dog.2.png.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Makes the folder where it is missing."""
+    def __init__(self, path: Path, run: str, heads: Heads) -> None:
+        """Create the folder if it is missing.
+
+        `heads` chooses a layer or a head of the run's attention, which the title of a drawing names; without
+        a choice the mean is drawn without a title.
+        """
         with files.refused(path):
             path.mkdir(exist_ok=True)
         files.sweep(path)
-        self._path = path
+        self._path, self._run, self._heads = path, run, heads
         self._names: set[str] = set()
         self._unseen: set[str] = set()
 
     def paths(self, image: str, count: int) -> list[Path]:
-        """Files for `count` captions of one more image. Raises UsageError where images of this very folder
-        would be written over.
+        """Files for `count` captions of one more image.
+
+        Raises UsageError if the image is in this folder, so that it could be overwritten.
         """
         place = Path(image)
         if place.absolute().parent.resolve() == self._path.resolve():
@@ -131,9 +142,13 @@ class OverlayFolder:
         return [self._path / f"{name}.png" for name in names]
 
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
+        """Draw the attention of each caption over the frames (F, Y, X, 3) to its path."""
         for caption, path in zip(captions, paths, strict=True):
+            title = ""
+            if self._heads.any and caption.words:
+                caption, title = select_head(caption, self._heads, self._run)
             words, weights_TS, _ = caption_tokens(caption)
-            fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path)
+            fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path, title=title)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]
             result_files.warn_of_fonts(unseen, page=False)
             self._unseen.update(unseen)

@@ -1,19 +1,18 @@
-"""The progress of a task in one line of a given width: count, share and time come first, then facts as far as
-they fit.
+"""The progress of a task as one line of a given width: its name, count, share and time, then facts.
 
-It makes text, and knows no terminal and no clock.
+This module makes text, and knows no terminal and no clock.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 BAR = 24  # characters
-BAR_FROM = 100  # columns: below that, a bar takes room from what is read
+BAR_FROM = 100  # columns; a narrower line has no bar, because text needs the room
 GAP = "  "  # between facts
 
 
 class Clock(NamedTuple):
-    """Seconds. `left` is an estimate, None if unknown; `limit` is set if the clock ends the task."""
+    """Times in seconds. `left` is an estimate, None if unknown. `limit` is set if the clock ends the task."""
 
     gone: float
     left: float | None = None
@@ -21,21 +20,21 @@ class Clock(NamedTuple):
 
 
 def duration(seconds: float) -> str:
-    """75 -> 1:15, 3675 -> 1:01:15."""
+    """Seconds as text: 75 -> 1:15, 3675 -> 1:01:15."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def share(done: int, total: int | None, clock: Clock) -> float | None:
-    """How much of the task is done, from 0 to 1; None where its size is not known."""
+    """The part of the task that is done, from 0 to 1; None if the size of the task is unknown."""
     if clock.limit:
         return min(clock.gone / clock.limit, 1.0)
     return min(done / total, 1.0) if total else None
 
 
 def counted(done: int, total: int | None) -> str:
-    """20/100, or 20 where there is no total; nothing where no work is counted."""
+    """The count as text: 20/100, or 20 if there is no total; empty if nothing is counted."""
     return f"{done:,}/{total:,}" if total is not None else f"{done:,}" if done else ""
 
 
@@ -50,9 +49,11 @@ def fitted(
     empty: str = "-",
     size: Callable[[str], int] = len,
 ) -> str:
-    """The line within `width` columns, of which `size` says how many a text takes. `facts` are parted by two
-    spaces, the dearest first: they are left out from the last on, then the time that is gone, then the name
-    of the task. A bar stands where there is room for it."""
+    """The line within `width` columns; `size` measures a text in columns.
+
+    Two spaces separate `facts`, the most important first. If the line is too long, facts are left out from
+    the last on, then the elapsed time, then the name of the task. A bar is shown if there is room for it.
+    """
     part = share(done, total, clock)
     count = counted(done, None if clock.limit else total)
     percent = "" if part is None else f"{int(100 * part)}%"

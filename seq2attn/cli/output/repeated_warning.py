@@ -1,4 +1,4 @@
-"""A warning that many lines may need: printed for the first ones, then counted."""
+"""A warning that many lines may need: it is printed for the first ones, then counted."""
 
 from seq2attn.cli import console
 

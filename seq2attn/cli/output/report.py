@@ -1,4 +1,4 @@
-"""The scores of systems on a test set: lines and a table for people, a record for programs, files in a run.
+"""The scores of systems on a test set: text and a table for people, JSON for programs, files in a run.
 
 `evaluate_texts` and `evaluate_images` define the test sets and run the models.
 """
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from seq2attn.evaluation.text import Bucket, Score
     from seq2attn.evaluation.translation import Search as Options
 
-LONGEST = 240  # bytes of a file's name without its ending; most file systems take 255
-FEW = 10  # lines; a bootstrap of fewer says little
-KEYS = {"BLEU": "bleu", "chrF2": "chrf", "TER": "ter"}  # of a record
+LONGEST = 240  # bytes of a file's name without its ending; most file systems allow 255
+FEW = 10  # lines; with fewer, a bootstrap says little
+KEYS = {"BLEU": "bleu", "chrF2": "chrf", "TER": "ter"}  # keys of scores in a record
 KEYS |= {
     "BLEU-1": "bleu_1",
     "BLEU-2": "bleu_2",
@@ -39,7 +39,7 @@ KEYS |= {
 
 
 class Search(NamedTuple):
-    """Options of a search; None: the run's own setting."""
+    """Options of a search. None: the run's own setting."""
 
     beam: int | None = None
     length_penalty: float | None = None
@@ -49,7 +49,7 @@ class Search(NamedTuple):
     batch_tokens: int | None = None
 
     def options(self, language: str | None) -> "Options":
-        """For a translator or captioner into that language."""
+        """The options for a translator or captioner whose outputs are in that language."""
         from seq2attn.evaluation.text import utility
 
         return {
@@ -64,13 +64,13 @@ class Search(NamedTuple):
 
 @dataclass
 class System:
-    """A run or another program: its outputs and their scores."""
+    """A run or another program, with its outputs and their scores."""
 
     name: str
     outputs: list[str] = field(default_factory=list)
-    run: Path | None = None  # where its scores are kept
+    run: Path | None = None  # run into which its scores are written
     search: dict[str, object] = field(default_factory=dict)
-    changed: dict[str, object] = field(default_factory=dict)  # settings that are not as the run was trained
+    changed: dict[str, object] = field(default_factory=dict)  # settings that differ from the training
     likelihood: "Likelihood | None" = None
     alignment: "AlignmentScore | None" = None
     pointing: "Pointing | None" = None
@@ -83,21 +83,21 @@ class System:
 class TestSet(abc.ABC):
     """References, and how systems are scored on them."""
 
-    unit: ClassVar[str]  # what a line of an output is, in the plural
+    unit: ClassVar[str]  # name of a line of an output, in the plural
 
     name: str
-    where: str  # for people: the files or the folder
+    where: str  # name for people: the files or the folder
     language: str | None = field(default=None, kw_only=True)
-    lowercase: bool = field(default=False, kw_only=True)  # scored without case
+    lowercase: bool = field(default=False, kw_only=True)  # whether case is ignored
 
     @abc.abstractmethod
     def __len__(self) -> int:
-        """Lines that an output has."""
+        """The number of lines of an output."""
 
     @property
     @abc.abstractmethod
     def beside(self) -> str:
-        """The name of what the lines of an output are counted against."""
+        """The name of the lines with which the lines of an output are counted."""
 
     @abc.abstractmethod
     def take(self, system: System, reader: Any, search: Search, seed: int) -> None:
@@ -109,7 +109,7 @@ class TestSet(abc.ABC):
 
     @abc.abstractmethod
     def parallel(self) -> list[list[str]]:
-        """Sets of references with a line for each line of an output."""
+        """Sets of references, each with a line for each line of an output."""
 
     def why_zero(self, systems: Sequence[System]) -> Iterator[str]:
         """Why a score of 0 is not informative, for people."""
@@ -125,9 +125,7 @@ class TestSet(abc.ABC):
 
 
 def numbered(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
-    """Names and outputs for a comparison, which asks for names of their own; the same run may stand there
-    twice.
-    """
+    """Names and outputs for a comparison. The names are made distinct, because a run may be given twice."""
     return [(f"{number} {system.name}", system.outputs) for number, system in enumerate(systems)]
 
 
@@ -135,7 +133,7 @@ def numbered(systems: Sequence[System]) -> list[tuple[str, list[str]]]:
 
 
 def note_form(where: str, texts: Sequence[str | None]) -> None:
-    """Say how many lines are compared in another form than they have: that of the tokenizer."""
+    """Note how many lines are compared in another Unicode form than they have: in that of the tokenizer."""
     from seq2attn.evaluation.form import changed
 
     lines = [text for text in texts if text is not None]
@@ -145,7 +143,7 @@ def note_form(where: str, texts: Sequence[str | None]) -> None:
 
 
 def lines(system: System) -> Iterator[str]:
-    """Its scores, BLEU first."""
+    """The scores of a system as lines, BLEU first."""
     yield from map(str, system.scores)
     if system.alignment is not None:
         yield f"{system.alignment}  (attention to gold, the reference forced)"
@@ -156,7 +154,7 @@ def lines(system: System) -> Iterator[str]:
 
 
 def show(systems: Sequence[System]) -> None:
-    """On stdout: lines, or a table of several; BLEU by length below."""
+    """Print the scores on stdout: lines for one system, a table for several, and BLEU by length below."""
     if len(systems) == 1:
         for line in lines(systems[0]):
             console.result(line)
@@ -177,7 +175,7 @@ def show(systems: Sequence[System]) -> None:
 
 
 def _of_bucket(buckets: "Sequence[Bucket]") -> list[str]:
-    """One range of lengths, of each system."""
+    """One range of lengths, for each system."""
     scores = ((f"{bucket.bleu:.2f}" if bucket.telling else "-", f"{bucket.chrf:.2f}") for bucket in buckets)
     first = buckets[0]
     return [f"{first.low}-{first.high}", f"{first.sentences:,}", *(cell for pair in scores for cell in pair)]
@@ -304,12 +302,15 @@ def _bucket_record(bucket: "Bucket") -> dict[str, object]:
 
 
 def _number(value: float) -> float | None:
-    """None where there was nothing to measure: JSON has no other word for it."""
+    """The number, or None if there was nothing to measure: JSON has no NaN."""
     return round(value, 6) if math.isfinite(value) else None
 
 
 def as_json(tree: dict[str, object], indent: int | None = None) -> str:
-    """JSON that every program reads: what is not finite is null, what cannot be printed is an escape."""
+    """JSON that every program can read.
+
+    A number that is not finite is null; a character that is not printable is an escape.
+    """
     text = json.dumps(_plain(tree), ensure_ascii=False, indent=indent, allow_nan=False)
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
 
@@ -340,8 +341,9 @@ def alignment_record(score: "AlignmentScore") -> dict[str, object]:
 
 
 def keep(test: TestSet, system: System) -> None:
-    """Scores and outputs into the run; a run that cannot be written to (somebody else's) is scored all the
-    same.
+    """Write scores and outputs into the run.
+
+    A run that is not writable (somebody else's) is scored all the same.
     """
     if system.run is None:
         return
@@ -359,11 +361,10 @@ def keep(test: TestSet, system: System) -> None:
 
 
 def _short(name: str) -> str:
-    """The name, or as much of it as a file system takes, and a mark of the whole; what --set changed is in
-    the file too.
+    """The name, or a part of it that a file system accepts, with a hash of the whole.
 
-    A name stays within its folder: separators, as of a path in --set, become "_", and so does what cannot be
-    printed.
+    The file also holds what --set changed. A name stays within its folder: separators, as in a path in --set,
+    and characters that are not printable become "_".
     """
     whole = name.encode(errors="surrogatepass")
     within = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)

@@ -1,4 +1,4 @@
-"""Where results go: standard output at once, or a file that takes its place when all is done."""
+"""Where results go: to standard output at once, or to a file that replaces the old one at the end."""
 
 import os
 import sys
@@ -53,7 +53,7 @@ def writer(stack: ExitStack, output: Path | None) -> Callable[[str], None]:
 def attention(path: Path) -> Iterator[IO[bytes]]:
     """A file for the attention weights of translations.
 
-    If the work stops early, the weights up to then are kept in a partial file.
+    If the work stops early, the weights up to then are in a partial file.
     """
     tell = _tell_archive if path.suffix == ".npz" else _tell_lines
     with files.replace_file(path, on_partial=lambda partial: tell(path, partial)) as file:
@@ -61,7 +61,7 @@ def attention(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _tell_lines(path: Path, partial: Path) -> None:
-    """Warn where the partial file is, after its incomplete last line is cut off."""
+    """Warn that there is a partial file, after its incomplete last line is cut off."""
     lines = whole = size = 0
     with partial.open("rb") as file:
         while block := file.read(1 << 20):
@@ -77,7 +77,7 @@ def _tell_lines(path: Path, partial: Path) -> None:
 
 
 def _tell_archive(path: Path, partial: Path) -> None:
-    if not zipfile.is_zipfile(partial):  # cut before its table of contents
+    if not zipfile.is_zipfile(partial):  # cut off before its directory
         partial.unlink()
         return
     with zipfile.ZipFile(partial) as archive:
@@ -91,8 +91,10 @@ def _tell(path: Path, partial: Path, content: str) -> None:
 
 
 def warn_of_fonts(unseen: Sequence[str], page: bool = True) -> None:
-    """A line on characters that no installed font has, if any, and one on emoji among them, which are in
-    fonts as coloured images; `page`: whether a page for the browser could be written instead."""
+    """Warn of characters that no installed font has and of emoji, which fonts have only as coloured images.
+
+    `page`: whether a page for the browser could be written instead.
+    """
     if not unseen:
         return
     from seq2attn.plotting.fonts import is_emoji
@@ -117,7 +119,7 @@ def _some(characters: Sequence[str]) -> str:
 
 
 def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:
-    """Not where a person types them, nor where results come to the same screen."""
+    """Whether to show progress: not if a person types the inputs, or if results go to the same screen."""
     return (bool(inputs) or not line_reader.is_terminal()) and (
         output is not None or not (sys.stdout and sys.stdout.isatty())
     )

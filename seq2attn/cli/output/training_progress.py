@@ -1,8 +1,7 @@
-"""The events of a training on the screen, and as TensorBoard files in RUN/tensorboard if tensorboard is
-installed.
+"""The events of a training on the screen and, if tensorboard is installed, in RUN/tensorboard.
 
-On a terminal a line moves; elsewhere there is a line for the first step, for each logged one, and at least
-every half minute. Validations and one sample are lines on both.
+A terminal shows a live line. Elsewhere a line is printed for the first step, for each logged step, and at
+least every half minute. Validations and one sample output are lines on both.
 """
 
 import importlib.util
@@ -26,7 +25,7 @@ REASONS = {
     "max_minutes": "the time is up",
     "patience": "no gain for train.patience validations",
 }
-SILENCE = 30.0  # seconds without a line, where there is no terminal, after which one is due
+SILENCE = 30.0  # seconds without a line, after which one is printed if there is no terminal
 SCORES, DIGITS = {"bleu": "BLEU", "cider": "CIDEr-D"}, {"bleu": 1, "cider": 2}
 
 
@@ -36,8 +35,9 @@ class Display:
     def __init__(
         self, run: Path, leads: bool, example: Callable[..., str], settings: TrainConfig | None = None
     ) -> None:
-        """`example` writes a source, its reference and the model's output as lines; `settings` say whether
-        steps or minutes end the training.
+        """`example` writes a source, its reference and the model's output as lines.
+
+        `settings` tell whether steps or minutes end the training.
         """
         self._run, self._leads, self._example = run, leads, example
         self._settings = settings
@@ -46,7 +46,7 @@ class Display:
         self._pace = console.Pace(SILENCE)
         self._board: SummaryWriter | None = None
         self._scores = ""
-        self._now: tuple[int, int, str, Clock] | None = None  # what the line that moves said last
+        self._now: tuple[int, int, str, Clock] | None = None  # content of the live line
 
     def __enter__(self) -> Self:
         if console.is_terminal():
@@ -72,7 +72,7 @@ class Display:
             case Saved():
                 pass
             case Finished(reason="interrupted"):
-                pass  # one line says that and what to do next
+                pass  # `train_run` prints a line that says this and what to do next
             case Finished():
                 weights = (
                     f"the best weights are those of step {event.best_step}"
@@ -85,7 +85,7 @@ class Display:
                 )
 
     def validating(self, done: int, total: int | None) -> None:
-        """How far a validation is, which may take minutes."""
+        """Show the progress of a validation, which may take minutes."""
         if self._line is not None and self._now is not None:
             step, steps, facts, clock = self._now
             self._line("training", step, steps, f"validating {counted(done, total)}  {facts}", clock)
@@ -122,8 +122,9 @@ class Display:
             )
 
     def _end(self, event: Update) -> tuple[int, Clock]:
-        """The steps of the whole training and its clock. Of the two ends that may be set, the one that is
-        nearer: neither total moves.
+        """The number of steps of the training, and its clock.
+
+        Of two limits, the nearer one, so that neither total moves.
         """
         settings = self._settings
         if settings is None or settings.max_minutes is None:

@@ -1,5 +1,6 @@
-"""Rows of a table that cannot be read: left out and counted, and refused where there are too many. It knows
-no file format.
+"""Rows of a table that cannot be read: left out and counted, and refused where there are too many.
+
+It knows no file format.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,9 @@ from seq2attn.errors import UserError
 
 T = TypeVar("T")
 
-SHARE = 0.01  # of the rows that may be bad
+SHARE = 0.01  # share of the rows that may be bad
 ENOUGH = 10_000  # with more bad rows of one kind than this, and than good rows, reading ends
-EXAMPLES = 10  # lines that are named
+EXAMPLES = 10  # lines that are named, at most
 BEGINNING = 60  # characters of a bad row in an error
 
 
@@ -26,8 +27,9 @@ class BadRow(NamedTuple):
 
 
 def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
-    """The good rows. At the end, notes on the bad ones go into `notes`. Raises UserError where their share of
-    all rows is larger than `share`.
+    """The good rows. At the end, notes on the bad rows are added to `notes`.
+
+    Raises UserError if the bad rows are more than the share `share` of all rows.
     """
     bad: dict[tuple[str, str], list[int]] = {}
     counts: dict[tuple[str, str], int] = {}

@@ -192,7 +192,7 @@ def _trimmed(parts: list[str], width: int) -> list[str]:
 
 
 def _fitting(lines: list[str], path: Path, delimiter: str) -> float:
-    """The share of rows with as many cells as the first row; 0 where it is too small, or where that is one
+    """The share of rows with as many cells as the first row; 0 if it is too small, or where that is one
     cell.
     """
     rows = _Records(iter(lines), delimiter, path, cut=True)

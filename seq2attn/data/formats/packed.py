@@ -132,7 +132,7 @@ def _refuse(head: bytes, name: str, also: Collection[str], packed: str = "") -> 
         return
     if kind:
         inside = f" inside a {packed} file" if packed else ""
-        raise UserError(f"{name}: {kind}{inside}, where text is wanted: {way_out.format(shlex.quote(name))}")
+        raise UserError(f"{name}: {kind}{inside}, not text: {way_out.format(shlex.quote(name))}")
     if encoding := _wide(head):
         first = "unpack it, then " if packed else ""
         command = f"{first}iconv -f {encoding} -t UTF-8 {shlex.quote(name)}"

@@ -136,7 +136,7 @@ def _rows(table: Any, names: Sequence[str], largest_page: int) -> int:
 
 
 def _dicts(part: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
-    """Each row; None where a text is not UTF-8."""
+    """Each row; None if a text is not UTF-8."""
     try:
         yield from part.to_pylist()
         return

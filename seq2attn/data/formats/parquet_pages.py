@@ -38,7 +38,7 @@ def _header(file: BinaryIO, start: int) -> tuple[dict[int, int], int]:
 
 
 def _struct(data: bytes, place: int, depth: int) -> tuple[dict[int, int], int]:
-    """The numbers among the fields of a struct, and its end. Raises IndexError where the data end before."""
+    """The numbers among the fields of a struct, and its end. Raises IndexError if the data end before."""
     if depth > _DEPTH:
         raise ValueError("the header of a page is nested too deep")
     fields: dict[int, int] = {}

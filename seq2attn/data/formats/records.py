@@ -36,7 +36,7 @@ def ending(path: Path) -> str:
 
 
 def format_of(path: Path) -> str:
-    """The format of a file by its content: one of FORMATS; "" where it is none of them."""
+    """The format of a file by its content: one of FORMATS; "" if it is none of them."""
     suffix = ending(path)
     with opened(path, (PARQUET,)) as file:
         head = file.read1(1 << 12).removeprefix(b"\xef\xbb\xbf")  # type: ignore[attr-defined]
@@ -52,7 +52,7 @@ def format_of(path: Path) -> str:
 def read_records(path: Path, key: str | None = None) -> Records:
     """The records of a file of any of FORMATS. Raises BadRowError at a bad row.
 
-    The first line of .tsv and .csv names the columns; `key` is the name of the list in a .json, None where
+    The first line of .tsv and .csv names the columns; `key` is the name of the list in a .json, None if
     the list is at the top.
     """
     for record in _records(path, key):

@@ -20,7 +20,7 @@ _INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Mn", "Me"}  # categories of U
 def one_line(text: str, place: str) -> str:
     """A cell as one line of text: a line break becomes a space, an unpaired surrogate U+FFFD.
 
-    Raises UserError when it is longer than MAX_LENGTH.
+    Raises UserError if it is longer than MAX_LENGTH.
     """
     if len(text) > MAX_LENGTH:
         raise UserError(f"{place}: a text of {len(text):,} characters; {MAX_LENGTH:,} is the most")

@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 def sample_change(augmentation: Augmentation | None, seed: int | None) -> Change:
-    """The change that `seed` gives."""
+    """A random change, which depends only on `seed`."""
     if augmentation is None:
         return Change()
     rng = np.random.default_rng(seed)

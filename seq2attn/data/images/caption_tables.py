@@ -46,7 +46,7 @@ class Caption(NamedTuple):
 
 
 def form_of(path: Path) -> Form | None:
-    """The form that the first line gives; None where it names no columns of images and captions."""
+    """The form that the first line gives; None if it names no columns of images and captions."""
     try:
         with opened(path) as file:
             first = file.readline(_BEGINNING)
@@ -89,7 +89,7 @@ def captions_of(path: Path, form: Form, notes: list[str]) -> Iterator[Caption]:
 
 
 def _fitted(cells: list[str], form: Form) -> list[str] | None:
-    """As many cells as there are columns; None where they cannot be assigned."""
+    """As many cells as there are columns; None if they cannot be assigned."""
     last = form.columns - 1
     if len(cells) == form.columns:
         return cells
@@ -144,7 +144,7 @@ def _quoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _cells(text: str, delimiter: str) -> list[str] | None:
-    """The cells of one row; None where a quote is open, or closed within a cell."""
+    """The cells of one row; None if a quote is open, or closed within a cell."""
     try:
         rows = list(csv.reader((f"{line}\n" for line in text.split("\n")), delimiter=delimiter, strict=True))
     except csv.Error:

@@ -67,7 +67,7 @@ def language_of(target: str | None) -> str | None:
 
 
 def no_columns(where: str, source: str | None) -> None:
-    """Raise UsageError where `source` names a column, for a layout that has none."""
+    """Raise UsageError if `source` names a column, for a layout that has none."""
     if source is not None:
         raise UsageError(
             f"{where}: `source` {source} names a column, and its captions are in none", setting="source"

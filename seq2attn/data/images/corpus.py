@@ -1,5 +1,6 @@
-"""The nouns of captioned images: a box, an image, and a corpus that yields its images one by one. It knows no
-format of captions or of images.
+"""The types of captioned images: a box, an image, and a corpus that yields its images one by one.
+
+This module knows no format of captions or of images.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the fir
 
 
 class Box(NamedTuple):
-    """The place of an object that a caption names, in pixels; right and bottom are outside. In a corpus, of
-    the image as it is stored; in a prepared folder, as a person sees it.
+    """The place of an object that a caption names, in pixels. Right and bottom are outside.
+
+    In a corpus these are pixels of the image as it is stored, in a prepared folder of the image as a person
+    sees it.
     """
 
     word: int  # number of the caption's white-space word that names it, from 0
@@ -50,4 +53,4 @@ class ImageCorpus:
 
 
 class LinkOut(UserError):
-    """An image behind a link that leads out of its corpus, where such links are not followed."""
+    """An image is behind a link that leads out of its corpus, and such links are not followed."""

@@ -132,7 +132,7 @@ class CaptionedSplit:
 
     @cached_property
     def boxes(self) -> list[list[list[Box]]] | None:
-        """The boxes of each caption of each image, in pixels of the image as a person sees it; None where the
+        """The boxes of each caption of each image, in pixels of the image as a person sees it; None if the
         corpus has none.
         """
         column = self._captions.column("boxes")

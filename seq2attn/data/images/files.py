@@ -52,7 +52,7 @@ def content_of(path: Path, clip: bool = False) -> list[bytes]:
 def read_frames(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[bytes]:
     """The encoded frames of a clip in the order of their numbers: at most MOST_FRAMES, evenly spaced.
 
-    Raises UserError where there are none, or where they are too large together.
+    Raises UserError if there are none, or where they are too large together.
     """
     files = frame_files(folder)
     if not files:
@@ -67,7 +67,7 @@ def read_frames(folder: Path, read: Callable[[Path], bytes] = read_file) -> list
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The images in a folder, without hidden files: 2.png before 10.png. Raises UserError where it cannot be
+    """The images in a folder, without hidden files: 2.png before 10.png. Raises UserError if it cannot be
     read.
     """
     try:

@@ -40,7 +40,7 @@ def is_table(path: Path) -> bool:
 def open_flickr(
     path: Path, source: str | None, target: str | None, follow_links: bool = False
 ) -> ImageCorpus:
-    """`path` is the folder, or its file of captions. Raises UsageError when the user must name that file."""
+    """`path` is the folder, or its file of captions. Raises UsageError if the user must name that file."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
     tokens = [path] if folder is not path else files_of_captions(path)

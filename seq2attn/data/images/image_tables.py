@@ -54,7 +54,7 @@ def choose(
     """The columns of a table with that first row; None when it is no table of images.
 
     `source` is the column of the images, `target` that of the captions, NAME or NAME:LANG, where they have
-    other names than usual. Raises UsageError when the user must name the captions, UserError when there is no
+    other names than usual. Raises UsageError if the user must name the captions, UserError when there is no
     such column.
     """
     if source is not None:
@@ -194,7 +194,7 @@ def _is_image(value: object) -> bool:
 
 
 def _cell(value: object, row: ImageRow) -> tuple[str | None, list[bytes] | None]:
-    """(path, encoded frames) of an image's cell; None where the cell does not have one of them."""
+    """(path, encoded frames) of an image's cell; None if the cell does not have one of them."""
     if isinstance(value, list):
         if any(isinstance(part, list) for part in value):
             problem = f"a list of lists in {row.columns.image}"

@@ -36,7 +36,7 @@ def files_of_captions(folder: Path) -> list[Path]:
 def open_karpathy(
     path: Path, source: str | None, target: str | None, follow_links: bool = False
 ) -> ImageCorpus:
-    """`path` is the file or its folder. Raises UsageError when the folder has several."""
+    """`path` is the file or its folder. Raises UsageError if the folder has several."""
     no_columns(str(path), source)
     folder = path if path.is_dir() else path.parent
     candidates = [path] if folder is not path else files_of_captions(path)

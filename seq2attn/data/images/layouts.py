@@ -22,7 +22,7 @@ Open = Callable[[Path, str | None, str | None, bool], ImageCorpus]
 
 
 def opener(path: Path) -> Open | None:
-    """The function that opens a file or a folder; None where no layout fits."""
+    """The function that opens a file or a folder; None if no layout fits."""
     if path.is_file():
         if flickr.NAME.fullmatch(path.name) or flickr.is_table(path):
             return flickr.open_flickr
@@ -39,7 +39,7 @@ def opener(path: Path) -> Open | None:
 def nested(path: Path) -> Path | None:
     """The folder one level down that has a known layout, as archives leave it when they are unpacked.
 
-    Raises UsageError where there are several.
+    Raises UsageError if there are several.
     """
     folders = sorted(
         folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(".")

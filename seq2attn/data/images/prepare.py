@@ -96,7 +96,7 @@ def _encode(
     spool: Spool[Captions], out: Path, tokenizer: Tokenizer, limits: DataConfig | None, progress: Progress
 ) -> Drops:
     """Put the split in its folder, captions encoded. Images without a caption are dropped; with `limits`,
-    captions that are too long are, too. Raises UserError where no caption is left.
+    captions that are too long are, too. Raises UserError if no caption is left.
     """
     out.mkdir()
     drops = Drops()

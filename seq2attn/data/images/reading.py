@@ -51,9 +51,9 @@ class Missing:
 def read_images(
     corpus: ImageCorpus, missing: Missing, max_missing: float, workers: int, progress: Progress
 ) -> Iterator[ReadImage]:
-    """The images that can be decoded, in order; the others are counted in `missing`.
+    """The images that can be decoded, in order. The others are counted in `missing`.
 
-    Raises UserError at the end where their share is larger than `max_missing`.
+    Raises UserError at the end if their share is larger than `max_missing`.
     """
     number = 0
     for number, image in enumerate(_read_ahead(corpus, workers), 1):

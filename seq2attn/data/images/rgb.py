@@ -50,7 +50,7 @@ def _grey(image: Image.Image, to_8_bits: Callable[[NDArray[Any]], NDArray[Any]])
 
 
 def _value_range(image: Image.Image) -> tuple[float, float]:
-    """The least and the largest of the finite values; zeros where there are none."""
+    """The least and the largest of the finite values; zeros if there are none."""
     lows, highs = [], []
     for _, values in _tiles(image):
         finite = values[np.isfinite(values)]

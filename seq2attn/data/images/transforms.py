@@ -32,6 +32,7 @@ class ImageTransform(NamedTuple):
 
     @classmethod
     def of(cls, encoder: ImageEncoderConfig) -> "ImageTransform":
+        """The transform that the settings of an encoder describe."""
         return cls(encoder.image_size, encoder.resize, encoder.max_frames)
 
     def pixels(
@@ -55,8 +56,9 @@ class ImageTransform(NamedTuple):
 
 
 def stack_images(frames: Sequence[NDArray[np.uint8]], clips: bool) -> tuple[Tensor, Tensor]:
-    """A batch of images, each (F, Y, X, 3), and the mask of their real frames: stills (I, 3, Y, X) and (I,
-    1), clips (I, F, 3, Y, X) and (I, F).
+    """A batch of images, each (F, Y, X, 3), and the mask of its real frames.
+
+    Stills are (I, 3, Y, X) with a mask (I, 1), clips (I, F, 3, Y, X) with a mask (I, F).
     """
     lengths = np.array([len(image) for image in frames])
     longest = int(lengths.max()) if clips else 1
@@ -79,11 +81,10 @@ class CaptionedImages(Pairs):
         settings: TrainConfig | None = None,
         features: NDArray[np.float16] | None = None,
     ) -> None:
-        """`settings` give the augmentation and the captions of an image in a batch; None: no augmentation and
-        all captions.
+        """`settings` give the augmentation and the number of captions of an image in a batch.
 
-        `features`, (images, C, h, w) or (images, F, C, h, w), take the place of pixels; for a clip of fewer
-        frames the last ones are NaN.
+        None: no augmentation and all captions. `features`, (images, C, h, w) or (images, F, C, h, w), take
+        the place of pixels. The last frames of a clip that has fewer are NaN.
         """
         self.split, self.view, self.features = split, view, features
         self.augmentation = None
@@ -108,6 +109,7 @@ class CaptionedImages(Pairs):
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         """A batch has images with all captions, or with `captions_per_image` of them, others in each epoch.
+
         So an image is encoded once for all its captions.
         """
         first, lengths = self.split.first, self.split.target_lengths

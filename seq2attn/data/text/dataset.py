@@ -73,7 +73,7 @@ class TextSplit(Texts):
         yield from self._target.values()
 
     def texts(self, start: int = 0, stop: int | None = None) -> tuple[list[str], list[str]]:
-        """Sources and targets of rows start .. stop - 1, as read. Raises UserError where they are damaged."""
+        """Sources and targets of rows start .. stop - 1, as read. Raises UserError if they are damaged."""
         stop = len(self) if stop is None else min(stop, len(self))
         part = self._table.select(["source", "target"]).slice(start, max(0, stop - start))
         return self._strings(part.column("source")), self._strings(part.column("target"))
@@ -88,7 +88,7 @@ class TextSplit(Texts):
 
     @property
     def gold(self) -> list[str] | None:
-        """Gold word alignments (Pharaoh), one a row; None where the corpus has none."""
+        """Gold word alignments (Pharaoh), one a row; None if the corpus has none."""
         return self._strings(self._table.column("alignment")) if self._has_alignments else None
 
     @property

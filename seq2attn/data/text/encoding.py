@@ -29,7 +29,7 @@ def encode_split(
     spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation
 ) -> tuple[Drops, Counter[str]]:
     """The pairs of an Arrow file with their ids, in the folder `out`: the pairs that were dropped, and how
-    many lines of each side NFC changed. Raises UserError where no pair is left.
+    many lines of each side NFC changed. Raises UserError if no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
@@ -162,7 +162,7 @@ def _encode_table(
 def _drop_reason(
     source: str, target: str, source_length: int, target_length: int, limits: DataConfig
 ) -> str | None:
-    """Why a training pair is dropped; None where it is kept."""
+    """Why a training pair is dropped; None if it is kept."""
     if is_blank(source) or is_blank(target):
         return "empty"
     shorter, longer = sorted((source_length, target_length))

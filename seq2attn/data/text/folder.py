@@ -29,7 +29,7 @@ def languages(folder: Path) -> list[str]:
 
 
 def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
-    """Raises UserError when files are missing or have no counterpart, UsageError when `source` and `target`
+    """Raises UserError if files are missing or have no counterpart, UsageError when `source` and `target`
     must say which language is which.
     """
     files: dict[str, dict[str, Path]] = {}  # language -> SPLIT* -> file

@@ -1,5 +1,6 @@
-"""An estimate of the number of sentences in a line of text, in any script. It would rather miss the end of a
-sentence than count an abbreviation as one.
+"""An estimate of the number of sentences in a line of text, in any script.
+
+It rather misses the end of a sentence than counts an abbreviation as one.
 """
 
 import re

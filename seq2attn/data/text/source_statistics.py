@@ -1,4 +1,4 @@
-"""A few numbers about the sources of training, which a run keeps: a model often fails on other sources."""
+"""Statistics of the sources in training, which a run keeps. A model often fails on sources that differ."""
 
 import itertools
 
@@ -12,8 +12,9 @@ SAMPLE, PARTS = 2000, 10
 
 
 def source_statistics(split: TextSplit) -> dict[str, float]:
-    """Quantiles "99%" and "100%" of the sources' tokens, and the share of sources of more than one sentence,
-    "several sentences". Empty where there are none.
+    """Quantiles "99%" and "100%" of the numbers of source tokens, and the share "several sentences".
+
+    That is the share of sources with more than one sentence. The result is empty if there are no sources.
     """
     lengths = split.source_lengths
     if not len(lengths):

@@ -25,7 +25,7 @@ from seq2attn.errors import UserError
 
 
 class Table(NamedTuple):
-    """A table and the columns of its two sides; None where it is empty."""
+    """A table and the columns of its two sides; None if it is empty."""
 
     path: Path
     columns: Columns | None
@@ -47,7 +47,7 @@ class Table(NamedTuple):
 
 
 def open_table(path: Path, source: str | None, target: str | None, max_bad: float = SHARE) -> Corpus:
-    """Raises UserError when a column does not exist, UsageError when `source` and `target` must say which to
+    """Raises UserError if a column does not exist, UsageError when `source` and `target` must say which to
     use.
 
     Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a
@@ -78,7 +78,7 @@ def read_pairs(path: Path, source: str | None, target: str | None) -> Table:
 
 
 def _first(records: RecordsOrBad) -> Mapping[str, object] | None:
-    """The first good record; None without records. Raises UserError where all are bad."""
+    """The first good record; None without records. Raises UserError if all are bad."""
     bad: BadRow | None = None
     for record in records:
         if not isinstance(record, BadRow):
@@ -131,7 +131,7 @@ def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
 
 
 def _headerless(first: list[str], source: str | None, target: str | None) -> Columns | None:
-    """The columns of a file whose first line is a pair; None where it is a header."""
+    """The columns of a file whose first line is a pair; None if it is a header."""
     numbers = [str(number) for number in range(1, len(first) + 1)]
     sides = [side for side in (source, target) if side is not None]
     if any(side in first or side.rpartition(":")[0] in first for side in sides):

@@ -1,8 +1,7 @@
-"""A pool of forked processes for one function, each with a Python of its own. (Threads share one, and the
-steps of a search are short.)
+"""A pool of forked processes for one function. Each process has its own Python interpreter.
 
-A forked process has the memory of its caller, so nothing is loaded twice; only jobs and results are sent,
-pickled. It knows no model.
+Threads share one interpreter, and the steps of a search are short. A forked process has the memory of its
+caller, so nothing is loaded twice. Only jobs and results are sent, pickled. This module knows no model.
 """
 
 import contextlib
@@ -26,19 +25,21 @@ from seq2attn.errors import UserError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-CAN_FORK = sys.platform == "linux"  # elsewhere there is no fork, or system libraries do not survive one
+CAN_FORK = sys.platform == "linux"  # other systems have no fork, or system libraries that do not survive it
 
 Children = list[tuple[BaseProcess, Connection]]
 
 
 class ForkPool(Generic[Job, Result]):
-    def __init__(self, work: Callable[[Job], Result], count: int) -> None:
-        """Up to `count` processes that call `work`, each with one thread of torch. They are forked when
-        there are jobs for them, and end with this object.
+    """Up to `count` processes that call `work`."""
 
-        No other thread of the caller may compute at that moment: its locks would stay held in the processes.
+    def __init__(self, work: Callable[[Job], Result], count: int) -> None:
+        """The processes have one thread of torch each.
+
+        They are forked when there are jobs, and end with this object. No other thread of the caller may
+        compute at that moment, because its locks would stay held in the processes.
         """
-        # a strong reference would keep the owner of the work, and with it this pool, alive for ever
+        # A strong reference would keep the owner of `work`, and with it this pool, alive for ever.
         self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work
         self.count = count
         self._children: Children = []
@@ -47,8 +48,10 @@ class ForkPool(Generic[Job, Result]):
 
     @property
     def is_owner(self) -> bool:
-        """Whether this process may start them: it is no fork of the owner, and no worker of another pool (a
-        worker may have no processes of its own).
+        """Whether this process may start processes.
+
+        A fork of the owner may not, nor a worker of another pool, because a worker cannot have processes of
+        its own.
         """
         return os.getpid() == self._owner and not multiprocessing.current_process().daemon
 

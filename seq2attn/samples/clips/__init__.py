@@ -1,8 +1,7 @@
-"""`clips`: short animations of coloured shapes that move, grow, turn colour or vanish, each with three
-captions that tell the events in order.
+"""`clips`: short animations of coloured shapes, each with three captions that tell the events in order.
 
-The same for the same seed. `splits` and `rows` make more; `events`
-reads a caption's events.
+Shapes move, grow, change colour or vanish. The same seed gives the same clips. `splits` and `rows` return
+more of them; `events` reads the events of a caption.
 """
 
 from seq2attn.samples.clips.captions import captions, events

@@ -1,7 +1,6 @@
-"""Captions of a clip, which name its events in their order, and the way back: the events that a sentence of
-the same grammar tells.
+"""Captions of a clip, which name its events in their order, and the events that such a caption names.
 
-It knows events, not how they look.
+This module knows events, and not how they look.
 """
 
 import random
@@ -51,7 +50,7 @@ def captions(clip: Clip) -> tuple[str, ...]:
 
 
 def events(caption: str) -> tuple[Event, ...]:
-    """The events of a caption in its order; () where it is not in the grammar.
+    """The events of a caption in its order; () if it is not in the grammar.
 
     "first the red circle goes up and then it grows": ("red circle", "moves up"), ("red circle", "grows").
     """

@@ -1,8 +1,7 @@
-"""What happens in a clip: one or two things, and two or three events one after the other; drawn by chance,
-always in both orders.
+"""What happens in a clip: one or two things, and two or three events one after another, chosen at random.
 
-A clip and its twin begin alike and end alike, things and events are the same; only which event comes first
-differs. It knows no pixels and no sentences.
+A clip and its twin have the same things and events, and the same first and last frame. Only the order of
+events differs. This module knows no pixels and no sentences.
 """
 
 import random
@@ -75,14 +74,12 @@ class Clip(NamedTuple):
 
     @property
     def deeds(self) -> tuple[tuple[str, ...], tuple[Event, ...]]:
-        """What tells a clip and its twin from others: which things there are and what they do, in whatever
-        order.
-        """
+        """The things and their events, without order. A clip and its twin differ from all others in them."""
         return tuple(sorted(thing.name for thing in self.things)), tuple(sorted(self.events))
 
 
 def after(look: Look, action: str, far: int) -> Look:
-    """A thing once it has acted."""
+    """A thing after its action."""
     if action in MOVES:
         right, down = MOVES[action]
         return look._replace(x=look.x + right * far, y=look.y + down * far)
@@ -122,9 +119,7 @@ def looks(clip: Clip) -> list[tuple[Look, ...]]:
 
 
 def fits(clip: Clip) -> bool:
-    """Whether things stay in the image and clear of each other, visible or not, wherever an event takes them
-    between its ends.
-    """
+    """Whether things stay in the image and apart from each other, visible or not, during every event."""
     for before, done in pairwise(looks(clip._replace(steps=(1,) * len(clip.events)))):
         (left, top, right, bottom), *others = (
             _hull(a.square, b.square) for a, b in zip(before, done, strict=True)
@@ -151,11 +146,10 @@ def _hull(first: Square, second: Square) -> Square:
 
 
 def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event, ...]:
-    """Different events, which can happen in any order and be told without doubt: none when chance has drawn
-    others.
+    """Different events, which can happen in any order and be told without doubt; none if others were drawn.
 
-    A thing does not do the same twice. One that appears or vanishes does nothing else; one that takes another
-    colour has no other event, or all of them (a sentence then calls it "it").
+    A thing does not do the same twice. A thing that appears or vanishes does nothing else. A thing that
+    changes colour has no other event, or has all events (a sentence then calls it "it").
     """
     events: list[Event] = []
     used = {name.split()[0] for name in names}
@@ -211,7 +205,10 @@ def _twins(rng: random.Random) -> tuple[Clip, Clip]:
 
 
 def stream(seed: int) -> Iterator[tuple[Clip, Clip]]:
-    """Clips with their twins without end, no two pairs of the same deeds. Equal seeds give equal clips."""
+    """An endless stream of clips with their twins. No two pairs have the same deeds.
+
+    Equal seeds give equal clips.
+    """
     rng = random.Random(f"clips {seed}")
     earlier = set()
     while True:

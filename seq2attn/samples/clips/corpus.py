@@ -1,8 +1,5 @@
-"""The corpus: how clips are divided into splits, a clip and its twin always into one, and a clip as a row of
-a table.
-
-It knows which columns a row has; how a clip, its frames and its captions are made is told in the files beside
-it.
+"""The corpus: the splits of clips, and a clip as a row of a table. A clip and its twin are in the same
+split.
 """
 
 from collections.abc import Mapping
@@ -18,8 +15,9 @@ SIZES = {"train": 4_000, "valid": 250, "test": 250}
 
 
 def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Clip]]:
-    """The splits named in `sizes`, in its order; no deeds are in two. Twins follow each other; of an odd
-    number, the last clip has none.
+    """The splits named in `sizes`, in its order; no deeds are in two.
+
+    Twins follow each other; of an odd number, the last clip has none.
     """
     source = stream(seed)
     return {

@@ -1,7 +1,6 @@
-"""`phrases`: English-French from a synchronous grammar of our own, any number of sentences, with gold word
-alignments.
+"""`phrases`: English-French sentences from a synchronous grammar, with gold word alignments.
 
-Pure Python, the same for the same seed. `generate` makes more.
+It is pure Python. The same seed gives the same sentences. `generate` returns any number of them.
 """
 
 from seq2attn.samples.phrases.corpus import generate, splits, write

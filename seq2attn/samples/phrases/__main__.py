@@ -13,7 +13,9 @@ def main() -> None:
         prog="python -m seq2attn.samples.phrases",
         description="Writes SPLIT.en, SPLIT.fr and SPLIT.align for each split.",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, made where it is missing")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder to write; it is created if it is missing"
+    )
     parser.add_argument("--seed", type=int, default=1)
     for name, size in SIZES.items():
         parser.add_argument(

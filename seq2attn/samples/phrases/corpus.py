@@ -1,7 +1,6 @@
-"""The corpus: distinct sentences of any number, splits that share none, combinations and lengths held out of
-training.
+"""The corpus: distinct sentences, splits that share none, and combinations and lengths held out of training.
 
-It knows how sentences are chosen and written to files; how they are made is the grammar's.
+This module knows how sentences are chosen and written to files. The grammar makes them.
 """
 
 import hashlib
@@ -23,8 +22,9 @@ SIZES = {"train": 20_000, "valid": 1_000, "test": 1_000, "test_compositional": 1
 
 
 def stream(seed: int, purpose: str = "") -> Iterator[Sentence]:
-    """Sentences of at most `LONGEST` words on either side, all different in English, without end. Equal
-    arguments give equal sentences.
+    """An endless stream of sentences of at most `LONGEST` words on either side.
+
+    All are different in English. Equal arguments give equal sentences.
     """
     rng = random.Random(f"phrases {seed} {purpose}")
     sources: set[str] = set()
@@ -42,8 +42,9 @@ def generate(count: int, seed: int = 1) -> list[Sentence]:
 
 
 def held_out(pair: Pair, seed: int) -> bool:
-    """Whether a pair of lemmas (an adjective with a noun, a verb with its subject or object) is kept for
-    test_compositional.
+    """Whether a pair of lemmas is kept for test_compositional.
+
+    It is an adjective with a noun, or a verb with its subject or object.
     """
     digest = hashlib.sha256(f"{seed} {' '.join(pair)}".encode()).digest()
     return int.from_bytes(digest[:4], "big") < HELD_OUT * 2**32
@@ -116,7 +117,7 @@ def _long(seed: int, count: int, known: Callable[[Sentence], bool]) -> list[Sent
 
 
 def write(folder: Path, by_split: Mapping[str, Sequence[Sentence]]) -> None:
-    """SPLIT.en, SPLIT.fr and SPLIT.align, a sentence a line."""
+    """Write SPLIT.en, SPLIT.fr and SPLIT.align, one sentence a line."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, sentences in by_split.items():
         for ending, lines in (

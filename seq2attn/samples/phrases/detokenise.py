@@ -1,8 +1,7 @@
-"""From linked words to text: elision and contraction in French, a/an and 's in English, punctuation,
-capitals, and the gold alignment.
+"""From linked words to text: elision, contraction, a or an and 's, punctuation, capitals, and the alignment.
 
-Two words, one of each language, are aligned when they stand for a common node of the derivation. It knows
-spelling only.
+Two words, one of each language, are aligned if they stand for a common node of the derivation. This module
+knows only spelling.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +12,7 @@ from seq2attn.samples.phrases import french as fr
 
 
 class Word(NamedTuple):
-    """A word before spelling, and the nodes of the derivation that it stands for (none: punctuation)."""
+    """A word before spelling, and the nodes of the derivation for which it stands (none for punctuation)."""
 
     text: str
     nodes: frozenset[int]
@@ -32,9 +31,7 @@ def _glue(text: str, *parts: Word) -> Word:
 
 
 def spell_french(phrase: Sequence[Word]) -> list[Word]:
-    """Elides and contracts from the right, so that `de le homme` becomes de l'homme and `de le garçon` du
-    garçon.
-    """
+    """Elide and contract words from the right: `de le homme` becomes de l'homme, `de le garçon` du garçon."""
     spelt: list[Word] = []
     for word in reversed(phrase):
         if spelt:
@@ -50,7 +47,7 @@ def spell_french(phrase: Sequence[Word]) -> list[Word]:
 
 
 def spell_english(phrase: Sequence[Word]) -> list[Word]:
-    """Chooses a or an, joins `can not` and the possessive 's."""
+    """Choose a or an, and join `can not` and the possessive 's."""
     spelt: list[Word] = []
     for i, word in enumerate(phrase):
         if word.text == "a":
@@ -63,7 +60,7 @@ def spell_english(phrase: Sequence[Word]) -> list[Word]:
 
 
 def punctuate(spelt: Iterable[Word]) -> list[Word]:
-    """Attaches punctuation to the word before it, in both languages, and sets the first capital."""
+    """Attach punctuation to the word before it, in both languages, and set the first capital."""
     done: list[Word] = []
     for word in spelt:
         if word.text in (",", ".", "?"):

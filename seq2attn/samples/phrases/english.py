@@ -1,6 +1,6 @@
 """English word forms by rule and by table: plurals, verbs, numerals, a or an.
 
-It knows spelling, nothing of meaning, of French or of sentences.
+This module knows spelling, and neither meaning nor French nor sentences.
 """
 
 from seq2attn.samples.phrases.tables import listed

@@ -1,8 +1,7 @@
-"""French word forms by rule and by table: plurals, feminines, conjugation, determiners, numerals, elision,
-contraction.
+"""French word forms by rule and by table: plurals, feminines, verbs, determiners, numerals, elision.
 
-It knows spelling and agreement, nothing of meaning, of English or of sentences. Traditional (pre-1990)
-spelling throughout.
+This module knows spelling and agreement, and neither meaning nor English nor sentences. The spelling is the
+traditional one (before 1990).
 """
 
 from typing import NamedTuple
@@ -90,8 +89,9 @@ def feminine(adjective: str) -> str:
 
 
 def agree(adjective: str, is_feminine: bool, is_plural: bool, following: str | None = None) -> str:
-    """An adjective or participle in the wanted gender and number; `following` is the word after it where that
-    word is its noun.
+    """An adjective or participle in the given gender and number.
+
+    `following` is the word after it, if that word is its noun.
     """
     if adjective in INVARIABLE:
         return adjective
@@ -140,9 +140,7 @@ TENS = {2: "vingt", 3: "trente", 4: "quarante", 5: "cinquante", 6: "soixante", 8
 
 
 def number(value: int, is_feminine: bool) -> str:
-    """1 to 100 in words, before a noun; words that the traditional spelling separates are separated by
-    spaces.
-    """
+    """1 to 100 in words, before a noun. Spaces separate words that the traditional spelling separates."""
     if value == 100:
         return "cent"
     if value < 17:
@@ -162,8 +160,9 @@ def number(value: int, is_feminine: bool) -> str:
 
 
 class Conjugation(NamedTuple):
-    """A verb's forms: the present in the order je, tu, il, nous, vous, ils; the future likewise; participle
-    masculine singular.
+    """The forms of a verb.
+
+    Present and future have the order je, tu, il, nous, vous, ils. The participle is masculine singular.
     """
 
     infinitive: str

@@ -1,8 +1,7 @@
-"""The synchronous grammar: noun phrases, complements, relative clauses and clauses, derived in English and
-French at once.
+"""The synchronous grammar: noun phrases, complements and clauses, derived in English and French at once.
 
-Every choice is drawn from the generator's random numbers; every word is tied to the node of the derivation
-that it stands for. It knows no sentence types (sentences.py) and no spelling (surface.py).
+The random generator makes every choice. Every word is tied to the node of the derivation for which it stands.
+This module knows no kinds of sentences (`sentences`) and no spelling (`detokenise`).
 """
 
 import random
@@ -46,7 +45,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Complement:
-    """What follows the verb in both languages, and what French sets before it."""
+    """What follows the verb in both languages, and what French puts before it."""
 
     english: Words = ()
     french: Words = ()
@@ -153,12 +152,12 @@ def _suitable_adjectives(noun: Noun) -> list[Adjective]:
 
 @dataclass
 class Derivation:
-    """One derivation: random choices, and what they used.
+    """One derivation: random choices, and what they have used.
 
-    `depth` bounds how deeply relative clauses nest. `pairs` are the lemmas brought together and `lemmas` all
-    that were used; `rejected` tells that it reads badly (a content word twice) and is to be thrown away.
-    Relative clauses, feminine plurals and the pronouns they and them are counted for those who must avoid
-    them.
+    `depth` is how deeply relative clauses may nest. `pairs` are the pairs of lemmas that are combined,
+    `lemmas` all lemmas. `rejected` says that the sentence reads badly (a content word occurs twice) and must
+    be thrown away. Relative clauses, feminine plurals and the pronouns they and them are counted for callers
+    that must avoid them.
     """
 
     rng: random.Random
@@ -211,11 +210,11 @@ class Derivation:
     # noun phrases
 
     def noun(self, allowed: frozenset[str], without: frozenset[str] = frozenset()) -> Noun:
-        """A noun that `allowed` names, by its kind or itself, and whose kind is not in `without`."""
+        """A noun that `allowed` names, by its kind or by itself, and whose kind is not in `without`."""
         return NOUNS[self.weighted(_suitable_nouns(allowed, without))]
 
     def adjectives(self, noun: Noun) -> list[Adjective]:
-        """None, one, or one before and one after the noun."""
+        """No adjective, one, or one before and one after the noun."""
         suitable = _suitable_adjectives(noun)
         if not suitable or not self.chance(0.45 if noun.kind in ("food", "dish", "drink") else 0.34):
             return []
@@ -233,7 +232,7 @@ class Derivation:
         relative: bool = True,
         adjectives: bool = True,
     ) -> Phrase:
-        """A phrase around `noun`; `role` limits its determiners; `plural` None: as it comes."""
+        """A phrase with `noun`. `role` limits its determiners. `plural` None: chosen at random."""
         if plural is None:
             often = 0.25 if noun.human or noun.kind == "animal" else 0.35
             plural = (
@@ -368,7 +367,7 @@ class Derivation:
         raise ValueError(f"no determiner {determiner!r}")
 
     def number(self) -> int:
-        """2 to 20 mostly, up to 100 at times."""
+        """A number, mostly from 2 to 20, sometimes up to 100."""
         return 2 + int(self.rng.random() * 19) if self.chance(0.45) else 21 + int(self.rng.random() * 80)
 
     def name(self) -> Phrase:
@@ -385,7 +384,7 @@ class Derivation:
         return Phrase(words(pronoun.english, node), words(pronoun.french, node), pronoun.agreement)
 
     def couple(self) -> Phrase:
-        """Two joined subjects: masculine as soon as one of them is."""
+        """Two joined subjects. They are masculine if one of them is."""
         second = (
             self.name()
             if self.chance(0.6)
@@ -402,7 +401,7 @@ class Derivation:
         )
 
     def subject(self, verb: Verb, relative: bool = True) -> Phrase:
-        """Somebody or something that can do what the verb says."""
+        """A noun phrase or pronoun that can do what the verb says."""
         if "person" in verb.subjects:
             kind = self.weighted({"pronoun": 46.0, "name": 16.0, "couple": 4.0, "noun": 34.0})
             if kind == "pronoun":
@@ -555,7 +554,7 @@ class Derivation:
         return self.noun_phrase(noun, "the" if noun.kind == "instrument" else "definite", relative=False)
 
     def others(self, pronouns: Sequence[Pronoun], subject: Agreement) -> list[Pronoun]:
-        """The pronouns that are not the subject itself: I see me is no sentence of ours."""
+        """The pronouns that are not the subject itself, because the grammar has no "I see me"."""
         return [p for p in pronouns if subject.person == 3 or p.agreement.person != subject.person]
 
     def direct_object(self, group: Group, subject: Agreement) -> Complement:
@@ -583,7 +582,10 @@ class Derivation:
         return Complement(phrase.english, phrase.french)
 
     def gift(self, group: Group, subject: Agreement) -> Complement:
-        """gives him the book, gives the book to Anna; the clitic is indirect, so no participle agrees."""
+        """An object and its receiver: "gives him the book", "gives the book to Anna".
+
+        The French clitic is indirect, so no participle agrees.
+        """
         noun = self.noun(group.verb.objects)
         self.pair("object", group.verb.key, noun.english)
         role = "negated" if group.negation else "plain"
@@ -602,7 +604,7 @@ class Derivation:
         )
 
     def destination(self, verb: Verb) -> Complement:
-        """Where to, from or in: towns, countries and buildings."""
+        """A town, a country or a building to go to, come from or be in."""
         node = self.node()
         if "land" in verb.objects and self.chance(0.6 if len(verb.objects) > 1 else 1.0):
             land = self.pick(LANDS)
@@ -621,7 +623,7 @@ class Derivation:
         return Complement(words(verb.frame, node) + place.english, words(preposition, node) + place.french)
 
     def place(self, prepositions: Collection[str] = (), allowed: Collection[str] = ()) -> tuple[Words, Words]:
-        """in the garden, under the table."""
+        """A place: "in the garden", "under the table"."""
         options = []
         for preposition in PREPOSITIONS:
             if prepositions and preposition.english not in prepositions:
@@ -643,7 +645,7 @@ class Derivation:
         ) + where.french
 
     def company(self) -> tuple[Words, Words]:
-        """with him, with Anna, without his sister."""
+        """Company: "with him", "with Anna", "without his sister"."""
         english, french = self.pick((("with", "avec"), ("with", "avec"), ("without", "sans")))
         self.use("preposition", english)
         kind = self.weighted({"pronoun": 35.0, "name": 30.0, "noun": 35.0})
@@ -658,7 +660,7 @@ class Derivation:
         return words(english, node) + who.english, words(french, node) + who.french
 
     def time(self, group: Group) -> tuple[Words, Words]:
-        """When; soon and the like say nothing about what does not happen."""
+        """A time. "Soon" and the like do not go with what does not happen."""
         adverbial = self.pick(
             [
                 a

@@ -1,7 +1,6 @@
-"""The kinds of sentences: statements, descriptions, questions, there is, ages, coordinations, and long chains
-of them.
+"""The kinds of sentences: statements, descriptions, questions, existence, ages, joined and long sentences.
 
-It knows how clauses make a sentence; what is in a clause is the grammar's.
+This module knows how clauses form a sentence. The content of a clause is in `grammar`.
 """
 
 import random
@@ -29,8 +28,9 @@ Both = tuple[Words, Words]
 
 @dataclass(frozen=True)
 class Sentence:
-    """A pair of sentences with its gold alignment; `pairs` and `lemmas` are what its derivation combined and
-    used.
+    """A pair of sentences with its gold alignment.
+
+    `pairs` are the pairs of lemmas that its derivation combines, `lemmas` all lemmas in it.
     """
 
     english: str
@@ -109,7 +109,7 @@ def _adjuncts(d: Derivation, group: Group) -> list[Both]:
 
 
 def description(d: Derivation) -> tuple[Words, Words, str]:
-    """The door is open; she is not happy. With its tense."""
+    """A description and its tense: "The door is open", "She is not happy"."""
     subject, adjective = _described(d)
     group = d.group(BE, subject.agreement)
     aux, rest = english_group(group, subject.agreement, inverted=False)
@@ -144,7 +144,7 @@ def _adjective(d: Derivation, adjective: lexicon.Adjective, subject: Agreement) 
 
 
 def existence(d: Derivation, interrogative: bool = False) -> Both:
-    """There is a cat in the garden: il y a, whatever the number."""
+    """ "There is a cat in the garden". French has "il y a" for any number."""
     place = d.place()
     noun = d.noun(among("person animal food thing clothes text furniture vehicle"))
     negated = not interrogative and d.chance(0.25)
@@ -171,7 +171,7 @@ def existence(d: Derivation, interrogative: bool = False) -> Both:
 
 
 def age(d: Derivation) -> Both:
-    """Anna is twenty-one years old: Anna a vingt et un ans."""
+    """ "Anna is twenty-one years old": "Anna a vingt et un ans"."""
     subject = (
         d.pronoun(SUBJECTS)
         if d.chance(0.5)
@@ -191,7 +191,7 @@ def age(d: Derivation) -> Both:
 
 
 def anaphora(d: Derivation) -> Both:
-    """Anna buys the apple and eats it: la, by the gender of what was named."""
+    """ "Anna buys the apple and eats it". The French pronoun has the gender of the noun."""
     objects = [
         v
         for v in VERBS
@@ -233,7 +233,7 @@ def anaphora(d: Derivation) -> Both:
 
 
 def two_actions(d: Derivation) -> Both:
-    """She sings and dances."""
+    """Two verbs with one subject: "She sings and dances"."""
     first, second = (
         d.pick([v for v in VERBS if not v.frame and v.tenses == lexicon.ALL]),
         d.pick([v for v in VERBS if not v.frame and "person" in v.subjects]),
@@ -277,7 +277,7 @@ def join(d: Derivation, first: Both, second: Both, conjunction: str) -> Both:
 
 
 def coordination(d: Derivation) -> Both:
-    """Two short statements."""
+    """Two short statements, joined by a conjunction."""
     first = statement(d, adjuncts=False)
     second = _following(d, first[2])
     return join(d, first[:2], second[:2], conjunction(d, first[2], second[2]))
@@ -293,8 +293,9 @@ def _following(d: Derivation, tense: str) -> tuple[Words, Words, str]:
 
 
 def conjunction(d: Derivation, first: str, second: str, last: str = "") -> str:
-    """One that fits the tenses of both clauses, other than the `last` one of a chain (but and because in a
-    row read badly).
+    """A conjunction that fits the tenses of both clauses.
+
+    It differs from the `last` one of a chain, because but and because in a row read badly.
     """
     weights = {
         "and": 35.0,
@@ -314,7 +315,7 @@ QUESTION_WORDS = {"where": "où", "when": "quand", "why": "pourquoi"}
 
 
 def question(d: Derivation) -> Both:
-    """Does she ...? Where, when and why does she ...? with est-ce que."""
+    """A question: "Does she ...?", or with where, when or why. French has "est-ce que"."""
     question_word = d.weighted({"": 45.0, "where": 20.0, "when": 17.0, "why": 18.0})
     frames = {"where": ("", "object"), "when": ("", "object", "to", "gift")}.get(question_word, ())
     verb = _verb(d, frames)
@@ -351,7 +352,7 @@ def _ask(
 
 
 def described_question(d: Derivation) -> Both:
-    """Is she happy? Why is the door open?"""
+    """A question about a description: "Is she happy?", "Why is the door open?"."""
     subject, adjective = _described(d)
     group = d.group(BE, subject.agreement, "present", negation=False)
     aux, rest = english_group(group, subject.agreement, inverted=True)
@@ -369,7 +370,7 @@ def described_question(d: Derivation) -> Both:
 
 
 def who_question(d: Derivation) -> Both:
-    """Who sees the cat? Qui voit le chat?"""
+    """A question for the subject: "Who sees the cat?", "Qui voit le chat ?"."""
     verb = d.pick([verb for verb in VERBS if "person" in verb.subjects])
     node = d.node()
     d.use("question", "who")
@@ -379,8 +380,9 @@ def who_question(d: Derivation) -> Both:
 
 
 def object_question(d: Derivation) -> Both:
-    """What does she eat? Who does she see? How many apples, which apples did she eat? The participle agrees
-    with its object.
+    """A question for the object: "What does she eat?", "Who does she see?", "How many apples did she eat?"
+
+    The French participle agrees with its object.
     """
     kind = d.weighted({"what": 30.0, "who": 20.0, "how many": 25.0, "which": 25.0})
     verbs = [verb for verb in VERBS if verb.frame == "object" and "person" in verb.subjects]
@@ -481,7 +483,7 @@ def sentence(rng: random.Random) -> Sentence:
 
 
 def long_sentence(rng: random.Random, shortest: int) -> Sentence:
-    """At least `shortest` words on both sides: joined statements, with more and deeper relative clauses."""
+    """Joined statements of at least `shortest` words on both sides, with more and deeper relative clauses."""
     d = Derivation(rng, depth=2, relative_chance=0.4)
     english, french, tense = statement(d)
     last = ""

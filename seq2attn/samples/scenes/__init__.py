@@ -1,7 +1,6 @@
-"""`scenes`: small images of coloured shapes, each with five captions and the box of every thing that they
-name, drawn by ourselves.
+"""`scenes`: small images of coloured shapes, each with five captions and the boxes of what they name.
 
-The same for the same seed. `splits` and `rows` make more.
+The same seed gives the same images. `splits` and `rows` return more of them.
 """
 
 from seq2attn.samples.scenes.captions import captions

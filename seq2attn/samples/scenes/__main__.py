@@ -13,7 +13,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m seq2attn.samples.scenes", description="Writes SPLIT.parquet for each split."
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, made where it is missing")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="folder to write; it is created if it is missing"
+    )
     parser.add_argument(
         "--folder", action="store_true", help="write SPLIT/ instead: PNG files and metadata.jsonl"
     )

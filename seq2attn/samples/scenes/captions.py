@@ -1,9 +1,8 @@
-"""Captions of a scene, with the thing that each names: a small grammar of two things and how one lies to the
-other.
+"""Captions of a scene: a small grammar of two things and their relative position.
 
-What is said follows a rule that can be seen: four captions of five set the first thing against the last along
-the axis on which the scene is longer (left to right, or top to bottom), three of them in that order; the
-fifth speaks of the other axis where that is clear. It knows no pixels.
+The captions follow a visible rule. Four of five compare the first thing with the last along the longer axis
+of the scene (left to right, or top to bottom), three of them in that order. The fifth uses the other axis if
+it is clear. This module knows no pixels.
 """
 
 import random

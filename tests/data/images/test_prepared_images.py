@@ -419,8 +419,7 @@ def test_captions_in_several_chunks_are_read_alike(out: Path) -> None:
 def test_prepared_images_are_not_text_and_text_not_images(out: Path, tmp_path: Path) -> None:
     for act in (lambda: Prepared(out).split("train"), lambda: Prepared(out).source_tokenizer):
         with pytest.raises(
-            UserError,
-            match=re.escape(f"{out}: holds captioned images, where text is wanted: prepare a corpus of text"),
+            UserError, match=re.escape(f"{out}: holds captioned images, not text: prepare a corpus of text")
         ):
             act()
     text = tmp_path / "text"
@@ -433,7 +432,7 @@ def test_prepared_images_are_not_text_and_text_not_images(out: Path, tmp_path: P
     with pytest.raises(
         UserError,
         match=re.escape(
-            f"{tmp_path / 'texts'}: holds text, where captioned images are wanted: prepare a corpus of images"
+            f"{tmp_path / 'texts'}: holds text, not captioned images: prepare a corpus of images"
         ),
     ):
         Prepared(tmp_path / "texts").captioned_split("train")
