@@ -82,7 +82,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
 # fall: a change that makes the core smaller lowers its number here.
-BUDGETS = {"text core": 2200, "kernels": 467, "vision": 554}
+BUDGETS = {"text core": 2200, "kernels": 467, "vision": 552}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")
 
