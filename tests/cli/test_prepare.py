@@ -287,7 +287,13 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
 
 
-@pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "encoding train",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("reading", "training the tokenizer")),
+    ],
+)
 def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
     changes = (
         "@contextmanager\ndef progress():\n"
@@ -300,11 +306,12 @@ def test_ctrl_c_while_workers_are_at_it(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "encoding._encode_table = lambda *_, **__: wait()\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_a_worker_has_done_anything(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "os.register_at_fork(after_in_child=wait)\n")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, stop: signal.Signals) -> None:
     changes = (
         "def strike():\n    wait.__globals__['forks'] = forks + 1\n"

@@ -54,7 +54,13 @@ def test_every_signal_that_asks_to_end_is_known() -> None:
     }
 
 
-@names
+@pytest.mark.parametrize(  # test_train.py kills with SIGTERM
+    "number",
+    [
+        pytest.param(number, id=number.name, marks=() if number == signal.SIGINT else pytest.mark.slow)
+        for number in signals.ENDING
+    ],
+)
 def test_training_saves_and_goes_on_to_the_same_weights(
     run: Run, home: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -184,6 +190,7 @@ def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) 
     assert wishes.pressing == 2
 
 
+@pytest.mark.slow
 def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -212,6 +219,7 @@ def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
     assert state(tmp_path / "run")["step"] != 0
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_takes_nothing_with_it(home: Path, tmp_path: Path) -> None:
     """Its bar and its lines have nowhere to go then, and what was learned is saved all the same."""
     place = os.environ | {

@@ -129,35 +129,43 @@ def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("the small dog\n")
-    gold = tmp_path / "gold"
-    gold.write_text("a b c d e\n")
-    for arguments in (
-        ("translate", run, tmp_path / "text", "--device", "cpu"),
-        ("evaluate", "--hypotheses", gold, "--reference", gold),
-        ("evaluate", "--hypotheses", gold, "--reference", gold, "--json"),
-        ("plot-alignment", run, "--source", "the small dog"),
-        ("train", "--list"),
-        ("train", "--show"),
-        ("--version",),
-        ("translate", "--help"),
-    ):
-        with Path("/dev/full").open("wb") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "seq2attn", *map(str, arguments)],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=ENVIRONMENT,
-                timeout=300,
-                check=False,
+@pytest.mark.parametrize(
+    "command",
+    [
+        "translate RUN text --device cpu",
+        "train --show",
+        "--version",
+        "translate --help",
+        *(
+            pytest.param(command, marks=pytest.mark.slow)
+            for command in (
+                "evaluate --hypotheses gold --reference gold",
+                "evaluate --hypotheses gold --reference gold --json",
+                "plot-alignment RUN --source rain",
+                "train --list",
             )
-        assert done.returncode == 1, arguments
-        assert (
-            done.stderr.splitlines()[-1]
-            == "seq2attn: standard output: No space left on device (make room, or write elsewhere)"
-        ), arguments
+        ),
+    ],
+)
+def test_standard_output_that_fails_is_named(command: str, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("the small dog\n")
+    (tmp_path / "gold").write_text("a b c d e\n")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seq2attn", *command.replace("RUN", str(run)).split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            cwd=tmp_path,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr.splitlines()[-1]
+        == "seq2attn: standard output: No space left on device (make room, or write elsewhere)"
+    )
 
 
 def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
@@ -274,7 +282,7 @@ def test_a_full_disk_names_no_folder_that_the_user_does_not_know(
     assert names(tmp_path) == ["corpus"]
 
 
-@pytest.mark.parametrize("ends", ["made", "killed"])
+@pytest.mark.parametrize("ends", ["made", pytest.param("killed", marks=pytest.mark.slow)])
 def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     corpus: Path,
     tmp_path: Path,

@@ -130,7 +130,9 @@ with ForkPool(work, 2).map(range(100)) as found:
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "end", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_no_process_outlives_the_program(end: signal.Signals) -> None:
     # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler){PARENT}"

@@ -95,6 +95,7 @@ how = {"num_workers": 2, "collate_fn": list, "multiprocessing_context": "fork"}
 found = [batch[0] for batch in DataLoader(Rows(), batch_size=1, **how)]
 """,
 }
+QUICK = ("a pool", "os.fork")
 END = """
 assert found and all(one == expected for one in found), found
 if model is not None: assert texts() == expected
@@ -118,7 +119,9 @@ def done(program: str, run: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
+)
 def test_a_forked_process_translates_as_its_parent_does(name: str, run: str) -> None:
     found = done(PROGRAMS[name] + END, run)
     assert (found.returncode, found.stdout) == (0, "as the parent\n"), found.stderr

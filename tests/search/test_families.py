@@ -31,6 +31,7 @@ from seq2attn.runs.loading import to_bfloat16
 
 LENGTHS = (1, 5, 2, 9, 3, 17)  # of the sources, in tokens
 KINDS = ("rnn", "conv", "transformer")
+ATTENTIONS = ("additive", "heads", "sparse", "window", "hard")
 
 
 @torch.no_grad()
@@ -286,8 +287,14 @@ def test_the_choice_among_samples_is_that_of_the_samples(encoder: str, decoder: 
 # Half precision
 
 
-@both
-@pytest.mark.parametrize("attention", ["additive", "heads", "sparse", "window", "hard"])
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "attention"),
+    [
+        (*kinds, ATTENTIONS[(i + shift) % len(ATTENTIONS)])
+        for i, kinds in enumerate(itertools.product(KINDS, KINDS))
+        for shift in (0, 2)
+    ],
+)
 def test_half_precision_goes_every_way_and_says_nearly_the_same(
     encoder: str, decoder: str, attention: str
 ) -> None:
@@ -332,8 +339,13 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("attention", "count"), [("additive", 1), ("heads", 1), ("heads", 2)])
-@both
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "attention", "count"),
+    [  # a Latin square: each kind of either side meets each attention and each count of threads
+        (KINDS[i], KINDS[j], *(("additive", 1), ("heads", 1), ("heads", 2))[(i + j) % 3])
+        for i, j in itertools.product(range(3), range(3))
+    ],
+)
 def test_any_batch_and_any_order_give_the_same_bits(
     encoder: str, decoder: str, attention: str, count: int, threads: Callable[[int], None]
 ) -> None:

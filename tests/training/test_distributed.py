@@ -111,7 +111,7 @@ def test_failure_of_the_main_process_is_reported_by_it_alone():
     assert ended(FAILS) == [(1, "led\n", "seq2attn: no such place\n"), (1, "", "")]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_is_reported_by_the_other_in_one_line(rank):
     found = ended(DIES.format(rank=rank))
     assert found[rank][0] == -9
@@ -162,7 +162,11 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"]
+    "more",
+    [
+        pytest.param((), id="softmax", marks=pytest.mark.slow),
+        pytest.param(("model.attention.normaliser=hard-sample",), id="hard-sample"),
+    ],
 )
 def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
     """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have

@@ -264,6 +264,7 @@ with init_distributed(torch.device("cpu")) as world:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, stills: Prepared, float64: None) -> None:
     """With images varied at random, a backbone that thaws in between under weight decay, and captions that
     are drawn at the end.
