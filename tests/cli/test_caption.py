@@ -150,13 +150,13 @@ def test_links_in_a_folder(
     )
     note, *warnings, last = err.splitlines()
     assert "1 folder in it ignored" in note
-    said = [
+    messages = [
         f"a link to {tmp_path}/gone.png, which is not there",
         "Too many levels",
         "not a file",
         "not a file",
     ]
-    for line, path, words in zip(warnings, paths[1:], said, strict=False):
+    for line, path, words in zip(warnings, paths[1:], messages, strict=False):
         assert line.startswith(f"warning: {path}: ")
         assert words in line
     assert last.startswith("seq2attn: 4 of 6 images could not be read")
@@ -221,9 +221,9 @@ def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path:
     else:
         assert r"a\u202egnp.png" in out
         assert r"b\x9bc.png" in out
-    drawn = {path.name for path in (tmp_path / "out").iterdir()}
-    assert r"a\u202egnp.png" in drawn
-    assert all(name.isprintable() for name in drawn)
+    overlays_drawn = {path.name for path in (tmp_path / "out").iterdir()}
+    assert r"a\u202egnp.png" in overlays_drawn
+    assert all(name.isprintable() for name in overlays_drawn)
 
 
 def test_search_options_reach_the_search(
@@ -462,7 +462,9 @@ def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str)
         assert (code, err.count("\n")) == (0, 0), err
         assert [row[0] for row in rows(out)] == [f"{path.parent}/{shown}"]
         assert len(rows(out)[0]) == 2
-    assert [drawn.name for drawn in (tmp_path / "out").iterdir()] == [f"{shown.removesuffix('.png')}.png"]
+    assert [overlays_drawn.name for overlays_drawn in (tmp_path / "out").iterdir()] == [
+        f"{shown.removesuffix('.png')}.png"
+    ]
     _, out, _ = call(run, path, "--format", "jsonl")
     assert json.loads(out)["image"] == str(path)
     if "\n" not in name:
@@ -477,9 +479,11 @@ def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: P
     ]
     code, out, err = call(run, *paths, "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
-    drawn = [Path(best["attention"]) for line in out.splitlines() for best in json.loads(line)["n_best"]]
-    assert len(set(drawn)) == 8
-    assert set(drawn) == set((tmp_path / "out").iterdir())
+    overlays_drawn = [
+        Path(best["attention"]) for line in out.splitlines() for best in json.loads(line)["n_best"]
+    ]
+    assert len(set(overlays_drawn)) == 8
+    assert set(overlays_drawn) == set((tmp_path / "out").iterdir())
 
 
 def test_where_no_caption_is_possible_the_overlay_is_the_image_alone(
@@ -590,14 +594,14 @@ def test_overlays_of_two_images_of_one_name(run: str, call: Call, tmp_path: Path
     ]
     code, _, err = call(run, *paths, "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
-    drawn = sorted((tmp_path / "out").iterdir())
+    overlays_drawn = sorted((tmp_path / "out").iterdir())
     assert (
-        len(drawn)
-        == len({path.name.casefold() for path in drawn})
-        == len({path.read_bytes() for path in drawn})
+        len(overlays_drawn)
+        == len({path.name.casefold() for path in overlays_drawn})
+        == len({path.read_bytes() for path in overlays_drawn})
         == 4
     )
-    assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in drawn}
+    assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in overlays_drawn}
 
 
 def test_overlays_never_lie_on_images(
@@ -750,9 +754,9 @@ def test_usage_errors_come_first_and_import_nothing_heavy(run: str, tmp_path: Pa
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [
-        (arguments, code, said, heavy)
-        for (arguments, words), (code, said, heavy) in zip(WRONG_USAGE, answers, strict=True)
-        if (code, said.count("\n"), heavy) != (2, 1, []) or words not in said
+        (arguments, code, message, heavy)
+        for (arguments, words), (code, message, heavy) in zip(WRONG_USAGE, answers, strict=True)
+        if (code, message.count("\n"), heavy) != (2, 1, []) or words not in message
     ]
     assert not wrong
 

@@ -103,8 +103,8 @@ def test_it_is_heard_while_training_validates(
     monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
     code, out, err = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
-    said = "stopped at step 10: --resume continues from here; "
-    assert err.splitlines()[-1] == f"{said}it cannot translate before its first validation (step 20)"
+    message = "stopped at step 10: --resume continues from here; "
+    assert err.splitlines()[-1] == f"{message}it cannot translate before its first validation (step 20)"
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
 
 
@@ -116,11 +116,11 @@ def test_it_is_heard_before_and_after_training(
     target = "seq2attn.cli.train_run." if place == "prepare" else "seq2attn.cli.train_texts.TranslationTask."
     target += "prepared_folder" if place == "prepare" else "test"
 
-    def asked(*_: object) -> None:
+    def strike(*_: object) -> None:
         os.kill(os.getpid(), number)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(target, asked)
+    monkeypatch.setattr(target, strike)
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out, err.splitlines()[-1]) == (130, "", "seq2attn: interrupted")
     assert Path("run").exists() == (place == "test")  # nothing is made of what has not begun
@@ -266,5 +266,5 @@ def test_lines_that_cannot_be_written_end_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_help_says_which_signals_save(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["train", "--help"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert all(number.name.removeprefix("SIG") in said for number in signals.ENDING)
+    message = " ".join(capsys.readouterr().out.split())
+    assert all(number.name.removeprefix("SIG") in message for number in signals.ENDING)

@@ -123,12 +123,12 @@ def done(program: str, run: str) -> subprocess.CompletedProcess[str]:
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
 )
 def test_a_forked_process_translates_as_its_parent_does(name: str, run: str) -> None:
-    found = done(PROGRAMS[name] + END, run)
-    assert (found.returncode, found.stdout) == (0, "as the parent\n"), found.stderr
+    result = done(PROGRAMS[name] + END, run)
+    assert (result.returncode, result.stdout) == (0, "as the parent\n"), result.stderr
 
 
 def test_a_fork_in_the_middle_of_a_call_is_refused(run: str) -> None:
-    found = done(
+    result = done(
         """
 busy_parent()
 from seq2attn.inference import translator
@@ -151,4 +151,4 @@ over.set(); thread.join()
 """,
         run,
     )
-    assert (found.returncode, found.stdout) == (0, "refused\n"), found.stderr
+    assert (result.returncode, result.stdout) == (0, "refused\n"), result.stderr
