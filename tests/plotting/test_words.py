@@ -97,7 +97,7 @@ def test_a_subword_is_never_parted() -> None:
         assert side_of.tokens == tokens
     side_of = words.side(["of", "the", "cat"], ["▁of▁the", "▁cat"])
     assert side_of is not None
-    assert (side_of.tokens, words_of.token_of, words_of.words) == (["of the", "cat"], [0, 1], [0, 2])
+    assert (side_of.tokens, side_of.token_of, side_of.words) == (["of the", "cat"], [0, 1], [0, 2])
 
 
 TEXTS = [
@@ -125,8 +125,8 @@ def test_any_text_of_any_tokenizer_is_read_from_its_subwords(kind: str, lowercas
     expected = [words.normalise(word) for word in text.split()]
     assert "".join("".join(side_of.tokens).split()) == "".join(expected)
     assert len(side_of.token_of) == len(pieces)
-    assert set(side_of.token_of) == set(range(len(words_of.tokens)))  # a row each
-    assert side_of.token_of == sorted(words_of.token_of)
+    assert set(side_of.token_of) == set(range(len(side_of.tokens)))  # a row each
+    assert side_of.token_of == sorted(side_of.token_of)
     if kind == "char" and text == TEXTS[0]:
         assert side_of.tokens == ["my", "friends", "'", "books", "are", "on", "the", "table", "!"]
     weights = np.random.default_rng(1).dirichlet(np.ones(len(pieces) + 1), len(pieces) + 1)
@@ -147,7 +147,7 @@ def test_a_text_without_subwords_fits_nothing() -> None:
 def test_words_that_were_not_read_have_empty_columns() -> None:
     side_of = words.side(["one", "two", "three."], ["▁one", "▁tw"])
     assert side_of is not None
-    assert (side_of.tokens, words_of.token_of) == (["one", "two", "three", "."], [0, 1])
+    assert (side_of.tokens, side_of.token_of) == (["one", "two", "three", "."], [0, 1])
 
 
 def test_subwords_of_another_text_fit_nothing() -> None:
@@ -167,8 +167,8 @@ def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: 
     ):
         side_of = translator.score_targets([source], [target])[0]
         alignment = words.of_translation(side_of)
-        side = words.side(side_of.target_words, words_of.target_subwords, whole=True)
-        reads = words.side(side_of.source_words, words_of.source_subwords)
+        side = words.side(side_of.target_words, side_of.target_subwords, whole=True)
+        reads = words.side(side_of.source_words, side_of.source_subwords)
         assert alignment is not None
         assert side is not None
         assert reads is not None
@@ -222,11 +222,11 @@ def test_a_caption_has_rows_for_words_and_punctuation_and_knows_which_is_which()
     weights = np.arange(12.0).reshape(4, 3)
     side_of = words.of_caption(["a", "dog."], ["▁a", "▁dog", "."], weights)
     assert side_of is not None
-    assert (side_of.tokens, words_of.of_words) == (["a", "dog", "."], [0, 1])
+    assert (side_of.tokens, side_of.of_words) == (["a", "dog", "."], [0, 1])
     np.testing.assert_allclose(side_of.weights, weights[:3])
     side_of = words.of_caption(["«a»", "dog"], ["▁«", "a", "»", "▁dog"], np.ones((5, 3)))
     assert side_of is not None
-    assert (side_of.tokens, words_of.of_words) == (["«", "a", "»", "dog"], [1, 3])
+    assert (side_of.tokens, side_of.of_words) == (["«", "a", "»", "dog"], [1, 3])
     side_of = words.of_caption(["a", "dog"], ["▁a▁dog"], np.ones((2, 3)))
     assert side_of is not None
-    assert (side_of.tokens, words_of.of_words) == (["a dog"], [0, 0])
+    assert (side_of.tokens, side_of.of_words) == (["a dog"], [0, 0])
