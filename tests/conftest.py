@@ -1,5 +1,6 @@
 """What every test shares: one thread, a fixed seed, and the reference within reach."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,23 @@ sys.path.insert(0, str(Path(__file__).parent))  # `import reference`: tests are 
 torch.set_num_threads(1)  # the tensors of the tests are smaller than a thread's start
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collection makes a million objects, which all stay: the garbage collector need not look at them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(1)
+    torch.set_num_threads(
+        1
+    )  # a call of CTranslate2 changes it, and small models are ten times slower with two
 
 
 @pytest.fixture

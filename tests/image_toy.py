@@ -44,13 +44,13 @@ def encoded(pixels: np.ndarray, form: str = "PNG", **options: object) -> bytes:
 
 def pixels(colour: str, place: str, seed: int, side: int = SIDE) -> np.ndarray:
     """Grey, with one half painted, and noise of its own."""
-    found = np.full((side, side, 3), 90)
+    values = np.full((side, side, 3), 90)
     half = side // 2
     part = {"left": np.s_[:, :half], "right": np.s_[:, half:], "top": np.s_[:half], "bottom": np.s_[half:]}[
         place
     ]
-    found[part] = COLOURS[colour]
-    return np.clip(found + np.random.default_rng(seed).integers(-15, 16, found.shape), 0, 255).astype(
+    values[part] = COLOURS[colour]
+    return np.clip(values + np.random.default_rng(seed).integers(-15, 16, values.shape), 0, 255).astype(
         np.uint8
     )
 
@@ -76,9 +76,13 @@ def image(
         encoded(pixels(colour, place if 2 * frame < frames else other, 1000 * number + frame))
         for frame in range(frames)
     ]
-    found = list(content) if content is not None else shown
+    stills = list(content) if content is not None else shown
     return CaptionedImage(
-        f"{number:03}.png", lambda: found, words(colour, place, captions), f"captions.txt:{number + 1}", split
+        f"{number:03}.png",
+        lambda: stills,
+        words(colour, place, captions),
+        f"captions.txt:{number + 1}",
+        split,
     )
 
 
@@ -185,25 +189,25 @@ def model(conf: Config, vocabulary: int, seed: int = 1, sharpness: float | None 
     surer of themselves the larger it is.
     """
     torch.manual_seed(seed)
-    made = build(conf.model, 0, vocabulary)
+    net = build(conf.model, 0, vocabulary)
     if sharpness is not None:
         with torch.no_grad():
-            for name, weight in made.named_parameters():
+            for name, weight in net.named_parameters():
                 if not name.startswith("encoder.backbone"):
                     weight.copy_(torch.randn_like(weight) * sharpness / max(weight.shape[-1], 9) ** 0.5)
-            made.decoder.output.bias[EOS] += sharpness
-    return made
+            net.decoder.output.bias[EOS] += sharpness
+    return net
 
 
 def views(
-    of: Prepared, conf: Config, made: dict[str, np.ndarray] | None = None
+    of: Prepared, conf: Config, features: dict[str, np.ndarray] | None = None
 ) -> tuple[CaptionedImages, CaptionedImages]:
     """Training and validation, of pixels or of what was made of them."""
     assert conf.model.encoder.kind == "image"
-    view, made = ImageTransform.of(conf.model.encoder), made or {}
+    view, features = ImageTransform.of(conf.model.encoder), features or {}
     train, valid = of.captioned_split("train"), of.captioned_split("valid")
-    return CaptionedImages(train, view, conf.train, made.get("train")), CaptionedImages(
-        valid, view, None, made.get("valid")
+    return CaptionedImages(train, view, conf.train, features.get("train")), CaptionedImages(
+        valid, view, None, features.get("valid")
     )
 
 
@@ -230,7 +234,7 @@ def events(
     conf: Config,
     of: Prepared,
     net: Seq2Seq | None = None,
-    made: dict[str, np.ndarray] | None = None,
+    features: dict[str, np.ndarray] | None = None,
     **options: object,
 ) -> Iterator[Event]:
     """Of a run at `path`, new or gone on with; judged by CIDEr-D where it is self-critical."""
@@ -239,7 +243,7 @@ def events(
             of.captioned_split("train").captions, of.target_tokenizer, conf
         )
     net = net if net is not None else model(conf, of.target_tokenizer.size, conf.train.seed)
-    training, validation = views(of, conf, made)
+    training, validation = views(of, conf, features)
     pairs = options.pop("training", training)
     yield from trainer.train(net, run_at(path, conf, of), pairs, validation, **({"world": ALONE} | options))  # type: ignore[arg-type]
 

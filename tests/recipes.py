@@ -196,7 +196,7 @@ def sweep() -> list[config.ModelConfig]:
     recurrences = list(itertools.product(CELLS, ("current", "previous"), SETS, (False, True)))
     pairs = list(itertools.product(SCORES, NORMALISERS))
     random.Random(1).shuffle(pairs)
-    found = [
+    cases = [
         one(cell, attention(draw, *pair), query_state=query, context_to=context, input_feeding=feeding)
         for (cell, query, context, feeding), pair in zip(recurrences, itertools.cycle(pairs), strict=False)
     ]
@@ -205,15 +205,15 @@ def sweep() -> list[config.ModelConfig]:
         "window": "local-m",
         "half_width": 1,
     }
-    found += [
+    cases += [
         one("gru", windowed, query_state=query, context_to=("readout",), input_feeding=False)
         for query in ("current", "previous")
     ]
-    found += [
+    cases += [
         one(cell, context_source="summary", context_to=context, input_feeding=n % 3 == 0)
         for n, (cell, context) in enumerate(itertools.product(CELLS, SETS))
     ]
-    found += [
+    cases += [
         one(
             cell,
             context_source="none",
@@ -226,7 +226,7 @@ def sweep() -> list[config.ModelConfig]:
             itertools.product(CELLS, (1, 3)), itertools.cycle(BRIDGES[:3]), strict=False
         )
     ]
-    return found
+    return cases
 
 
 SWEEP = sweep()
@@ -246,11 +246,11 @@ def cover(models: Sequence[config.ModelConfig]) -> list[config.ModelConfig]:
             (f"{type(section).__name__}.{key}", value) for section in sections for key, value in section
         }
 
-    left, found = set().union(*map(values, models)), []
+    left, cases = set().union(*map(values, models)), []
     while left:
-        found.append(max(models, key=lambda one: len(values(one) & left)))
-        left -= values(found[-1])
-    return found
+        cases.append(max(models, key=lambda one: len(values(one) & left)))
+        left -= values(cases[-1])
+    return cases
 
 
 FEW = cover(SWEEP)  # for what takes longer

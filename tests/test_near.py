@@ -54,11 +54,11 @@ def test_nearest_gives_all_that_are_equally_near() -> None:
 
 def test_synonyms_name_settings_that_there_are() -> None:
     ours = {name for name, _, _ in config.fields()}
-    for said in synonyms.SETTINGS.values():
-        for word in said.replace(",", " ").replace("(", " ").replace(")", " ").split():
+    for answer in synonyms.SETTINGS.values():
+        for word in answer.replace(",", " ").replace("(", " ").replace(")", " ").split():
             word = word.partition("=")[0]
             if word.split(".")[0] in ("model", "train", "data", "search") and "." in word:
-                assert word in ours, said
+                assert word in ours, answer
 
 
 def test_synonyms_hold_no_name_of_a_setting() -> None:
@@ -67,7 +67,7 @@ def test_synonyms_hold_no_name_of_a_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "answer"),
     [
         ("train.epochs", "there are no epochs: set train.max_steps or train.max_minutes"),
         ("epochs", "there are no epochs"),
@@ -106,10 +106,10 @@ def test_synonyms_hold_no_name_of_a_setting() -> None:
         ("train.captions", "train.captions_per_image"),
     ],
 )
-def test_unknown_setting_names_ours(typed: str, said: str) -> None:
+def test_unknown_setting_names_ours(typed: str, answer: str) -> None:
     with pytest.raises(UsageError) as refusal:
         config.load("luong15", [f"{typed}=3"])
     assert f"{typed}: no such setting; " in str(refusal.value)
-    assert said in str(refusal.value)
+    assert answer in str(refusal.value)
     assert "train.eps" not in str(refusal.value)
     assert "train.reinforce.weight" not in str(refusal.value)

@@ -12,9 +12,9 @@ import pytest
 from seq2attn.prefetch import Prefetch
 
 
-def numbers(most: int, made: list[int], end: BaseException | None = None) -> Iterator[int]:
+def numbers(most: int, numbers_taken: list[int], end: BaseException | None = None) -> Iterator[int]:
     for number in range(most):
-        made.append(number)
+        numbers_taken.append(number)
         yield number
     if end is not None:
         raise end
@@ -32,14 +32,14 @@ def test_prefetch_of_nothing_is_empty() -> None:
 
 
 def test_prefetch_makes_no_more_items_than_its_bound() -> None:
-    made: list[int] = []
-    with Prefetch(numbers(100, made), ahead=4) as ready:
+    numbers_taken: list[int] = []
+    with Prefetch(numbers(100, numbers_taken), ahead=4) as ready:
         next(ready)
         deadline = time.monotonic() + 10
-        while len(made) < 6 and time.monotonic() < deadline:
+        while len(numbers_taken) < 6 and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.05)
-        assert len(made) == 6  # one consumed, four in the queue, one in the thread's hands
+        assert len(numbers_taken) == 6  # one consumed, four in the queue, one in the thread's hands
 
 
 @pytest.mark.parametrize("error", [ValueError("bad row"), KeyboardInterrupt(), SystemExit(3)])

@@ -94,12 +94,12 @@ def settings(
 def model(of: Config, seed: int = 1, sharpness: float = 3.0) -> Seq2Seq:
     """A random model, in training mode as training has it; the larger the sharpness, the surer of itself."""
     torch.manual_seed(seed)
-    made = build(of.model, tokenizer("source").size, tokenizer("target").size)
+    result = build(of.model, tokenizer("source").size, tokenizer("target").size)
     with torch.no_grad():
-        for weight in made.parameters():
+        for weight in result.parameters():
             weight.copy_(torch.randn_like(weight) * sharpness / max(weight.shape[-1], 9) ** 0.5)
-        made.decoder.output.bias[EOS] += sharpness  # so that outputs end, some sooner and some later
-    return made
+        result.decoder.output.bias[EOS] += sharpness  # so that outputs end, some sooner and some later
+    return result
 
 
 def translator(seed: int = 1, sharpness: float = 3.0, **decoder: Any) -> Translator:

@@ -59,12 +59,12 @@ def settings(
 def model(of: Config, seed: int = 1, sharpness: float = 3.0) -> Seq2Seq:
     """A random model, in training mode as training has it; the larger the sharpness, the surer of itself."""
     torch.manual_seed(seed)
-    made = build(of.model, 0, tiny.tokenizer("target").size)
+    result = build(of.model, 0, tiny.tokenizer("target").size)
     with torch.no_grad():
-        for weight in made.decoder.parameters():
+        for weight in result.decoder.parameters():
             weight.copy_(torch.randn_like(weight) * sharpness / max(weight.shape[-1], 9) ** 0.5)
-        made.decoder.output.bias[EOS] += sharpness  # so that captions end, some sooner and some later
-    return made
+        result.decoder.output.bias[EOS] += sharpness  # so that captions end, some sooner and some later
+    return result
 
 
 def captioner(seed: int = 1, frames: int = 1, **changed: Any) -> Captioner:

@@ -23,7 +23,7 @@ TIES = ("none", "output", "all")
 SIZE = 8
 
 
-def side(draw: recipes.Draw, **chosen: Any) -> dict[str, Any]:
+def side(draw: recipes.Draw, **fixed_settings: Any) -> dict[str, Any]:
     """Any settings of an encoder or a decoder."""
     heads, kv_heads = draw(HEADS)
     tree = {
@@ -40,7 +40,7 @@ def side(draw: recipes.Draw, **chosen: Any) -> dict[str, Any]:
         "prenorm": draw((False, True)),
         "bias": draw((True, False)),
     }
-    return tree | positions(draw, draw(POSITIONS)) | chosen
+    return tree | positions(draw, draw(POSITIONS)) | fixed_settings
 
 
 def positions(draw: recipes.Draw, kind: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def sweep() -> list[config.ModelConfig]:
     stacks = list(itertools.product(HEADS, POSITIONS, NORMS, (False, True)))
     random.Random(4).shuffle(pairs)
     random.Random(5).shuffle(stacks)
-    found = []
+    cases = []
     for pair, ((heads, kv_heads), where, norm, prenorm) in zip(itertools.cycle(pairs), stacks, strict=False):
         fixed = {
             "heads": heads,
@@ -119,11 +119,11 @@ def sweep() -> list[config.ModelConfig]:
             "norm": norm,
             "prenorm": prenorm,
         }
-        encoder = side(draw) if len(found) % 2 else side(draw, **fixed)
-        decoder = side(draw, **fixed) if len(found) % 2 else side(draw)
-        (decoder if len(found) % 2 else encoder).update({"max_positions": 1024} | positions(draw, where))
-        found.append(make(encoder, decoder, attention(draw, *pair), draw(TIES)))
-    return found
+        encoder = side(draw) if len(cases) % 2 else side(draw, **fixed)
+        decoder = side(draw, **fixed) if len(cases) % 2 else side(draw)
+        (decoder if len(cases) % 2 else encoder).update({"max_positions": 1024} | positions(draw, where))
+        cases.append(make(encoder, decoder, attention(draw, *pair), draw(TIES)))
+    return cases
 
 
 SWEEP = sweep()

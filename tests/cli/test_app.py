@@ -367,11 +367,14 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         (("translate",), ["RUN", "`seq2attn translate --help`"]),
     ],
 )
-def test_usage_errors_are_one_line_with_the_way_out(arguments: tuple[str, ...], named: list[str]) -> None:
-    done = cli(*arguments)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+def test_usage_errors_are_one_line_with_the_way_out(
+    arguments: tuple[str, ...], named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = application.run([*arguments])
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1), err
     for name in named:
-        assert name in done.stderr
+        assert name in err
 
 
 def test_version_and_help() -> None:

@@ -150,13 +150,13 @@ def test_links_in_a_folder(
     )
     note, *warnings, last = err.splitlines()
     assert "1 folder in it ignored" in note
-    said = [
+    messages = [
         f"a link to {tmp_path}/gone.png, which is not there",
         "Too many levels",
         "not a file",
         "not a file",
     ]
-    for line, path, words in zip(warnings, paths[1:], said, strict=False):
+    for line, path, words in zip(warnings, paths[1:], messages, strict=False):
         assert line.startswith(f"warning: {path}: ")
         assert words in line
     assert last.startswith("seq2attn: 4 of 6 images could not be read")
@@ -221,9 +221,9 @@ def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path:
     else:
         assert r"a\u202egnp.png" in out
         assert r"b\x9bc.png" in out
-    drawn = {path.name for path in (tmp_path / "out").iterdir()}
-    assert r"a\u202egnp.png" in drawn
-    assert all(name.isprintable() for name in drawn)
+    overlays_drawn = {path.name for path in (tmp_path / "out").iterdir()}
+    assert r"a\u202egnp.png" in overlays_drawn
+    assert all(name.isprintable() for name in overlays_drawn)
 
 
 def test_search_options_reach_the_search(
@@ -462,7 +462,9 @@ def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str)
         assert (code, err.count("\n")) == (0, 0), err
         assert [row[0] for row in rows(out)] == [f"{path.parent}/{shown}"]
         assert len(rows(out)[0]) == 2
-    assert [drawn.name for drawn in (tmp_path / "out").iterdir()] == [f"{shown.removesuffix('.png')}.png"]
+    assert [overlays_drawn.name for overlays_drawn in (tmp_path / "out").iterdir()] == [
+        f"{shown.removesuffix('.png')}.png"
+    ]
     _, out, _ = call(run, path, "--format", "jsonl")
     assert json.loads(out)["image"] == str(path)
     if "\n" not in name:
@@ -477,9 +479,11 @@ def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: P
     ]
     code, out, err = call(run, *paths, "--n-best", 2, "--format", "jsonl", "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
-    drawn = [Path(best["attention"]) for line in out.splitlines() for best in json.loads(line)["n_best"]]
-    assert len(set(drawn)) == 8
-    assert set(drawn) == set((tmp_path / "out").iterdir())
+    overlays_drawn = [
+        Path(best["attention"]) for line in out.splitlines() for best in json.loads(line)["n_best"]
+    ]
+    assert len(set(overlays_drawn)) == 8
+    assert set(overlays_drawn) == set((tmp_path / "out").iterdir())
 
 
 def test_where_no_caption_is_possible_the_overlay_is_the_image_alone(
@@ -628,14 +632,14 @@ def test_overlays_of_two_images_of_one_name(run: str, call: Call, tmp_path: Path
     ]
     code, _, err = call(run, *paths, "--attention", tmp_path / "out")
     assert (code, err) == (0, "")
-    drawn = sorted((tmp_path / "out").iterdir())
+    overlays_drawn = sorted((tmp_path / "out").iterdir())
     assert (
-        len(drawn)
-        == len({path.name.casefold() for path in drawn})
-        == len({path.read_bytes() for path in drawn})
+        len(overlays_drawn)
+        == len({path.name.casefold() for path in overlays_drawn})
+        == len({path.read_bytes() for path in overlays_drawn})
         == 4
     )
-    assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in drawn}
+    assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in overlays_drawn}
 
 
 def test_overlays_never_lie_on_images(
@@ -705,7 +709,7 @@ def test_each_path_is_answered_before_the_next_is_written(
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_keeps_what_was_done(
     run: str, captioner: Captioner, images: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:
@@ -750,51 +754,55 @@ def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
 # Wrong usage
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--n-best", "6"], "--n-best 6: a beam of 5 gives at most 5"),
-        (["--top-k", "5"], "--top-k needs --sample or --mbr"),
-        (["--sample", "--beam", "4"], "leave one out"),
-        (["--samples", "4"], "--samples needs --mbr"),
-        (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
-        (["--min-length", "5", "--max-length", "4"], "no length is between them"),
-        (["--format", "moses"], "choose text or jsonl"),
-        (["--precision", "int8"], "--precision int8"),
-        (["--device", "tpu"], "--device tpu"),
-        (["-o", "."], "a folder"),
-        (["--attention", "a-file"], "a file; name a folder"),
-        (["--layer", "1"], "--layer needs --attention DIR: it chooses the weights that are drawn there"),
-        (["--head", "1"], "--head needs --attention DIR"),
-        (["--attention", "out", "--head", "0"], "--head 0: give a number from 1, or all"),
-        (["--attention", "out", "--head", "all"], "--head all: an overlay shows one head or the mean"),
-        (["--attention", "out", "--layer", "all"], "--layer all: an overlay shows one layer or the mean"),
-        (["--attention-heads", "all"], "--attention-heads is an option of translate"),
-        (["--set", "train.lr=1"], "acts before or in training alone"),
-        (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
-        (["--no-such-option"], "no-such-option"),
-    ],
-)
-def test_usage_errors_come_first_and_import_nothing_heavy(
-    run: str, tmp_path: Path, arguments: list[str], words: str
-) -> None:
+WRONG_USAGE = [
+    (["--n-best", "6"], "--n-best 6: a beam of 5 gives at most 5"),
+    (["--top-k", "5"], "--top-k needs --sample or --mbr"),
+    (["--sample", "--beam", "4"], "leave one out"),
+    (["--samples", "4"], "--samples needs --mbr"),
+    (["--mbr", "comet"], "--mbr comet: choose chrf or bleu"),
+    (["--min-length", "5", "--max-length", "4"], "no length is between them"),
+    (["--format", "moses"], "choose text or jsonl"),
+    (["--precision", "int8"], "--precision int8"),
+    (["--device", "tpu"], "--device tpu"),
+    (["-o", "."], "a folder"),
+    (["--attention", "a-file"], "a file; name a folder"),
+    (["--layer", "1"], "--layer needs --attention DIR: it chooses the weights that are drawn there"),
+    (["--head", "1"], "--head needs --attention DIR"),
+    (["--attention", "out", "--head", "0"], "--head 0: give a number from 1, or all"),
+    (["--attention", "out", "--head", "all"], "--head all: an overlay shows one head or the mean"),
+    (["--attention", "out", "--layer", "all"], "--layer all: an overlay shows one layer or the mean"),
+    (["--attention-heads", "all"], "--attention-heads is an option of translate"),
+    (["--set", "train.lr=1"], "acts before or in training alone"),
+    (["--set", "search.beam=2", "--n-best", "3"], "a beam of 2"),
+    (["--no-such-option"], "no-such-option"),
+]
+
+
+def test_usage_errors_come_first_and_import_nothing_heavy(run: str, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("")
-    code = (
-        "import sys\nfrom seq2attn.cli import app\n"
-        f"code = app.run({['caption', run, 'a.png', *arguments]!r})\n"
-        f"print(code, *{{'torch', 'PIL', 'numpy'}} & set(sys.modules))"
+    program = (
+        "import contextlib, io, json, sys\nfrom seq2attn.cli import app\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    with contextlib.redirect_stderr(io.StringIO()) as said:\n"
+        f"        code = app.run(['caption', {run!r}, 'a.png', *arguments])\n"
+        "    heavy = sorted({'torch', 'PIL', 'numpy'} & set(sys.modules))\n"
+        "    print(json.dumps([code, said.getvalue(), heavy]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", program, json.dumps([arguments for arguments, _ in WRONG_USAGE])],
         capture_output=True,
         text=True,
         env=ENVIRONMENT,
         cwd=tmp_path,
         check=True,
     )
-    assert done.stdout == "2\n"
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    wrong = [
+        (arguments, code, message, heavy)
+        for (arguments, words), (code, message, heavy) in zip(WRONG_USAGE, answers, strict=True)
+        if (code, message.count("\n"), heavy) != (2, 1, []) or words not in message
+    ]
+    assert not wrong
 
 
 def test_what_is_missing_is_named_in_one_line(

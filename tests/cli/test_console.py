@@ -73,13 +73,13 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
             progress("encoding", done, 4000, facts)
         progress("writing", 3)
         progress("training the tokenizer", 0)
-    said = [
+    lines = [
         "encoding 0/4,000",
         "encoding 1,000/4,000  0:30 left",
         "encoding 4,000/4,000  12 dropped",
         "training the tokenizer",
     ]
-    assert captured(capsys) == ("", "".join(f"{line}\n" for line in said))
+    assert captured(capsys) == ("", "".join(f"{line}\n" for line in lines))
 
 
 def test_plain_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,10 +129,10 @@ def test_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15"), (59.6, "1:00")]
+    ("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15"), (59.6, "1:00")]
 )
-def test_duration(seconds: float, shown: str) -> None:
-    assert console.duration(seconds) == shown
+def test_duration(seconds: float, text: str) -> None:
+    assert console.duration(seconds) == text
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])

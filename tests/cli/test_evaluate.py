@@ -111,10 +111,10 @@ def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
     _, out, _ = call(run, "--beam", 2)
     # as with --set: scores of another search stand beside those of the run as it is
     name = "test,search.beam=2"
-    kept = json.loads((run / "scores" / f"{name}.json").read_text(encoding="utf-8"))
-    assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
-    assert kept["search"] == {"beam": 2, "length_penalty": 1.0, "no_repeat_ngram": 0}
-    assert set(kept["alignment"]) == {"aer", "precision", "recall", "links", "sure", "possible"}
+    scores = json.loads((run / "scores" / f"{name}.json").read_text(encoding="utf-8"))
+    assert f"BLEU {scores['bleu']:.2f}  {scores['signatures']['bleu']}" == out.splitlines()[0]
+    assert scores["search"] == {"beam": 2, "length_penalty": 1.0, "no_repeat_ngram": 0}
+    assert set(scores["alignment"]) == {"aer", "precision", "recall", "links", "sure", "possible"}
     outputs = (run / "scores" / f"{name}.txt").read_text(encoding="utf-8").split("\n")
     assert outputs == [
         best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7], beam=2)
@@ -141,16 +141,16 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
     assert {name: (folder / name).read_bytes() for name in own} == own
     name = "test,model.attention.temperature=9.0,search.min_length=3"
     assert {path.name for path in folder.iterdir()} == {*own, f"{name}.txt", f"{name}.json"}
-    kept = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    assert kept["set"] == {"model.attention.temperature": 9.0, "search.min_length": 3}
+    scores = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    assert scores["set"] == {"model.attention.temperature": 9.0, "search.min_length": 3}
     assert "set" not in json.loads(own["test.json"])
-    assert f"BLEU {kept['bleu']:.2f}  {kept['signatures']['bleu']}" == out.splitlines()[0]
+    assert f"BLEU {scores['bleu']:.2f}  {scores['signatures']['bleu']}" == out.splitlines()[0]
     changed = Translator.load(run, device="cpu", settings=changes[1::2])
     assert (folder / f"{name}.txt").read_text(encoding="utf-8") == "".join(
         best[0].text + "\n" for best in changed.translate(tiny.ENGLISH[2:7])
     )
     assert (folder / f"{name}.txt").read_bytes() != own["test.txt"]
-    assert json.loads(call(run, *changes, "--json")[1]) == kept
+    assert json.loads(call(run, *changes, "--json")[1]) == scores
     assert call(run, "--set", "search.beam=5")[0] == 0
     assert {path.name for path in folder.iterdir()} == {*own, f"{name}.txt", f"{name}.json"}
 
@@ -175,15 +175,15 @@ def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path
             run, "--quiet", *(part for change in [*changes, last] for part in ("--set", change))
         )
         assert (code, err) == (0, "")
-    kept = list((run / "scores").glob("*.json"))
-    assert len(kept) == 2
+    scores = list((run / "scores").glob("*.json"))
+    assert len(scores) == 2
     assert all(
         file.name.startswith("test,model.decoder.query_state=current,model.attention.")
         and len(file.name.encode()) < 250
-        for file in kept
+        for file in scores
     )
     assert {
-        json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.temperature"] for file in kept
+        json.loads(file.read_text(encoding="utf-8"))["set"]["model.attention.temperature"] for file in scores
     } == {1.25, 1.75}
 
 
@@ -227,15 +227,15 @@ def test_references_are_as_likely_as_teacher_forcing_says(
     forced = Translator.load(run, device="cpu").score_targets(tiny.ENGLISH[2:7], tiny.FRENCH[2:7])
     tokens = sum(len(translation.tokens) + 1 for translation in forced)
     expected = -sum(translation.log_probability for translation in forced) / tokens
-    kept = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
-    assert kept["cross_entropy"] == pytest.approx(expected, rel=1e-5)
-    assert kept["perplexity"] == pytest.approx(math.exp(expected), rel=1e-4)
-    assert kept["forced"] == {"tokens": tokens, "references": 5, "left_out": 0}
-    said = (
-        f"perplexity {kept['perplexity']:.2f}  cross-entropy {kept['cross_entropy']:.3f} nats a token  "
+    scores = json.loads((run / "scores" / "test.json").read_text(encoding="utf-8"))
+    assert scores["cross_entropy"] == pytest.approx(expected, rel=1e-5)
+    assert scores["perplexity"] == pytest.approx(math.exp(expected), rel=1e-4)
+    assert scores["forced"] == {"tokens": tokens, "references": 5, "left_out": 0}
+    expected_line = (
+        f"perplexity {scores['perplexity']:.2f}  cross-entropy {scores['cross_entropy']:.3f} nats a token  "
         f"(of the reference, {tokens:,} tokens with their end tokens)"
     )
-    assert out.splitlines()[-1] == said
+    assert out.splitlines()[-1] == expected_line
     other = save_run(tmp_path / "other", prepared, seed=2)
     _, out, _ = call(run, f"{run},{other}", "--beam", 1)
     row = next(line.split() for line in out.splitlines() if line.split()[0] == f"{run},{other}")
@@ -378,8 +378,8 @@ def test_runs_are_compared_with_the_first(call: Call, run: Path, tmp_path: Path,
     assert lines[1].split()[3] == "-"
     assert lines[1].split()[1] == lines[3].split()[1]
     assert "bs:1000" in lines[4]
-    kept = json.loads((other / "scores" / "test.json").read_text(encoding="utf-8"))
-    assert 0 <= kept["compared"]["bleu"]["p"] <= 1
+    scores = json.loads((other / "scores" / "test.json").read_text(encoding="utf-8"))
+    assert 0 <= scores["compared"]["bleu"]["p"] <= 1
 
 
 def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(call: Call, run: Path) -> None:

@@ -294,8 +294,8 @@ def test_a_word_is_right_where_its_largest_weight_is_in_its_box(
         "words": len(every),
         "left_out": 0,
     }
-    said = f"pointing {100 * by_hand:.1f}%  chance 50.0%  ({len(every)} words, 0 boxes left out)"
-    assert said in call(run)[1].splitlines()
+    expected_line = f"pointing {100 * by_hand:.1f}%  chance 50.0%  ({len(every)} words, 0 boxes left out)"
+    assert expected_line in call(run)[1].splitlines()
 
 
 @pytest.mark.parametrize("bug", ["word", "image"])

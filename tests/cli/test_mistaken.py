@@ -50,11 +50,11 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return call
 
 
-def refused(result: tuple[int, str, str], *said: str) -> str:
+def refused(result: tuple[int, str, str], *message: str) -> str:
     code, out, err = result
     assert code in (1, 2)
     assert (out, err.count("\n")) == ("", 1), err
-    for part in said:
+    for part in message:
         assert part in err, err
     assert "internal" not in err
     return err
@@ -101,7 +101,7 @@ def test_commands_of_other_toolkits(typed: Typed, word: str, meant: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("serve", "there is no server yet: pipe lines into translate, or export"),
         ("server", "there is no server yet"),
@@ -116,12 +116,12 @@ def test_commands_of_other_toolkits(typed: Typed, word: str, meant: str) -> None
         ("zebra", "there are prepare, train, translate"),
     ],
 )
-def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
-    assert "id you mean" not in refused(typed(word), f"no such command '{word}'; ", said)
+def test_words_that_are_no_command(typed: Typed, word: str, message: str) -> None:
+    assert "id you mean" not in refused(typed(word), f"no such command '{word}'; ", message)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("train --preset luong15", "give the preset without an option: train luong15"),
         ("train --preset=luong15", "give the preset without an option: train luong15"),
@@ -162,9 +162,9 @@ def test_words_that_are_no_command(typed: Typed, word: str, said: str) -> None:
         ("prepare --src en", "--source en"),
     ],
 )
-def test_options_with_the_wrong_command(typed: Typed, line: str, said: str) -> None:
+def test_options_with_the_wrong_command(typed: Typed, line: str, message: str) -> None:
     words = line.split()
-    refused(typed(*words), "no such option: --", said, f"ee `seq2attn {words[0]} --help`")
+    refused(typed(*words), "no such option: --", message, f"ee `seq2attn {words[0]} --help`")
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,9 @@ def test_what_shares_no_meaning_is_no_guess(typed: Typed, line: str) -> None:
 def test_every_answer_names_commands_and_options_that_there_are() -> None:
     commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
     assert set(unknown.COMMANDS) <= set(commands)
-    for (command, word), said in unknown.OPTIONS.items():
+    for (command, word), message in unknown.OPTIONS.items():
         assert not command or command in commands
-        for name in {part.strip(",;:") for part in said.split() if part.startswith("--")} - {"--version"}:
+        for name in {part.strip(",;:") for part in message.split() if part.startswith("--")} - {"--version"}:
             where = [command] if command else list(commands)
             assert (
                 all(
@@ -196,11 +196,11 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
                     for one in where
                 )
                 or not command
-            ), (word, said)
+            ), (word, message)
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("data.tsv", "data.tsv is data: seq2attn train --data data.tsv --source COLUMN --target COLUMN"),
         ("none.csv", "none.csv is data: seq2attn train --data none.csv"),
@@ -241,9 +241,9 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         ("zebra", "neither a preset nor a file; `seq2attn train --list` shows the presets"),
     ],
 )
-def test_what_is_no_preset(typed: Typed, word: str, said: str) -> None:
+def test_what_is_no_preset(typed: Typed, word: str, message: str) -> None:
     err = refused(typed("train", word))
-    assert any(one in err for one in said.split("|")), err
+    assert any(one in err for one in message.split("|")), err
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> 
     "command", [["translate"], ["caption"], ["evaluate"], ["plot-alignment", "--source", "x"], ["export"]]
 )
 @pytest.mark.parametrize(
-    ("run", "said"),
+    ("run", "message"),
     [
         ("first-try", "first-try is a preset, not a run: train it (seq2attn train first-try)"),
         ("phrases", "did you mean runs/phrases?"),
@@ -276,8 +276,8 @@ def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> 
         ("The dog sleeps.", '"The dog sleeps.": no such run: name the run first, and pipe the text'),
     ],
 )
-def test_what_is_no_run(typed: Typed, command: list[str], run: str, said: str) -> None:
-    refused(typed(command[0], run, *command[1:], *(["out"] if command == ["export"] else [])), said)
+def test_what_is_no_run(typed: Typed, command: list[str], run: str, message: str) -> None:
+    refused(typed(command[0], run, *command[1:], *(["out"] if command == ["export"] else [])), message)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ["train", "--data", "first-try"],
@@ -352,13 +352,13 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
         (["train", "--resume", "--out", "runs/phrasse"], "no run to continue; did you mean runs/phrases?"),
     ],
 )
-def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[str], said: str) -> None:
-    refused(typed(*arguments), said)
+def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[str], message: str) -> None:
+    refused(typed(*arguments), message)
     assert not Path("cache").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["translate"], "name the run right after translate: there are runs/phrases and runs/scenes"),
         (["export"], "name the run right after export"),
@@ -372,8 +372,8 @@ def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[s
         (["train", "--set", "lr=0.1x"], "did you mean train.lr?"),
     ],
 )
-def test_arguments_that_are_missing_or_too_many(typed: Typed, arguments: list[str], said: str) -> None:
-    refused(typed(*arguments), said)
+def test_arguments_that_are_missing_or_too_many(typed: Typed, arguments: list[str], message: str) -> None:
+    refused(typed(*arguments), message)
 
 
 def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> None:

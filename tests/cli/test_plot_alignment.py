@@ -57,7 +57,7 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Path:
+def weights_file(tmp_path: Path) -> Path:
     lines = [
         {"source_words": ["a", "cat"], "target_words": ["un", "chat"], "attention": [[0.9, 0.1], [0.2, 0.8]]},
         {"source_words": [], "target_words": [], "attention": []},
@@ -107,11 +107,11 @@ def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
 
 def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(call: Call, run: Path) -> None:
     arguments = (run, "--source", SOURCE, "--target", "他昨天去了北京。")
-    by_itself, asked = call(*arguments), call(*arguments, "--words")
+    by_itself, with_words = call(*arguments), call(*arguments, "--words")
     assert "by subwords" in by_itself[2]
     assert "</s>" in by_itself[1]
     # one unknown piece
-    assert [line.split()[0] for line in asked[1].splitlines() if line.startswith("他昨天去了北京")] == [
+    assert [line.split()[0] for line in with_words[1].splitlines() if line.startswith("他昨天去了北京")] == [
         "他昨天去了北京。"
     ]
 
@@ -120,7 +120,7 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
 
 
 @pytest.mark.parametrize(
-    ("pieces", "weights", "words", "said"),
+    ("pieces", "weights", "words", "message"),
     [
         (["▁le", "▁chi", "en"], [ONE, ONE, ONE], "le chien", None),
         # half of a word's pieces look elsewhere, and more so
@@ -152,15 +152,15 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
     ],
 )
 def test_words_that_look_at_the_end_are_told_of(
-    call: Call, tmp_path: Path, pieces: list[str], weights: list[list[float]], words: str, said: str | None
+    call: Call, tmp_path: Path, pieces: list[str], weights: list[list[float]], words: str, message: str | None
 ) -> None:
     target = words.split()
     tree = {"source_words": ["a", "b"], "target_words": target, "attention": [[0.0, 0.0]] * len(target)}
     tree |= {"source_subwords": ["▁a", "▁b"], "target_subwords": pieces, "subword_attention": [*weights, END]}
     (tmp_path / "kept.jsonl").write_text(json.dumps(tree) + "\n", encoding="utf-8")
     code, _, err = call("--from", tmp_path / "kept.jsonl")
-    assert (code, err.count("\n")) == (0, 0 if said is None else 1)
-    assert (said or "") in err
+    assert (code, err.count("\n")) == (0, 0 if message is None else 1)
+    assert (message or "") in err
     assert call("--from", tmp_path / "kept.jsonl", "--subwords")[2] == ""
     # a page may hold hundreds of lines
     assert (
@@ -275,10 +275,10 @@ def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
 @pytest.mark.parametrize("ending", [".jsonl", ".npz"])
 def test_saved_attention_is_drawn_as_its_run_is(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
     """A file holds white-space words and subwords: the subwords say where the punctuation is."""
-    found = Translator.load(run, device="cpu").score_targets(["the dog, sleeps"], ["le chien, dort,"])
+    translation = Translator.load(run, device="cpu").score_targets(["the dog, sleeps"], ["le chien, dort,"])
     path = tmp_path / f"kept{ending}"
-    with path.open("wb") as file, AttentionWriter(file, path) as kept:
-        kept.add(0, found)
+    with path.open("wb") as file, AttentionWriter(file, path) as writer:
+        writer.add(0, translation)
     code, out, err = call("--from", path)
     assert (code, err) == (0, "")
     assert out == call(run, "--source", "the dog, sleeps", "--target", "le chien, dort,", "--quiet")[1]
@@ -360,7 +360,7 @@ def test_the_drawing_fits_a_terminal_of_24_lines(
         assert call("--from", tmp_path / "kept.jsonl")[0] == 0
 
 
-def test_a_title_and_a_size(call: Call, kept: Path, tmp_path: Path) -> None:
+def test_a_title_and_a_size(call: Call, weights_file: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     for size, dpi, dots in (
@@ -370,7 +370,7 @@ def test_a_title_and_a_size(call: Call, kept: Path, tmp_path: Path) -> None:
     ):
         code, _, err = call(
             "--from",
-            kept,
+            weights_file,
             "-o",
             tmp_path / "a.png",
             "--size",
@@ -382,9 +382,12 @@ def test_a_title_and_a_size(call: Call, kept: Path, tmp_path: Path) -> None:
         )
         assert code == 0, err
         with Image.open(tmp_path / "a.png") as image:
-            assert max(abs(side - wanted) for side, wanted in zip(image.size, dots, strict=True)) <= 1
+            assert max(abs(side - length) for side, length in zip(image.size, dots, strict=True)) <= 1
     for name in ("a.svg", "a.html"):
-        assert call("--from", kept, "-o", tmp_path / name, "--title", "A <b>title</b> \x1b\u202e")[0] == 0
+        assert (
+            call("--from", weights_file, "-o", tmp_path / name, "--title", "A <b>title</b> \x1b\u202e")[0]
+            == 0
+        )
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert "A &lt;b&gt;title&lt;/b&gt;" in text
         assert "\x1b" not in text
@@ -400,26 +403,26 @@ def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -
 
 
 def test_what_no_font_has_is_reported_once(
-    call: Call, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Call, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.plotting import fonts
 
     monkeypatch.setattr(fonts, "_installed", lambda: [fonts.FIRST])
-    code, _, err = call("--from", kept, "--line", 3, "-o", tmp_path / "a.png", "--quiet")
+    code, _, err = call("--from", weights_file, "--line", 3, "-o", tmp_path / "a.png", "--quiet")
     assert (code, err.count("\n")) == (0, 1)
     assert err.startswith("warning: no installed font has 京 北:")
 
 
-def test_kept_attention_is_drawn_by_line(call: Call, kept: Path) -> None:
-    code, out, err = call("--from", kept)
+def test_kept_attention_is_drawn_by_line(call: Call, weights_file: Path) -> None:
+    code, out, err = call("--from", weights_file)
     assert (code, err) == (0, "")
     assert out.splitlines()[-2].split() == ["chat", "░░", "██"]
-    assert "北京" in call("--from", kept, "--line", 3)[1]
+    assert "北京" in call("--from", weights_file, "--line", 3)[1]
 
 
-def test_a_page_holds_every_line_that_is_not_empty(call: Call, kept: Path, tmp_path: Path) -> None:
-    assert call("--from", kept, "-o", tmp_path / "a.html")[0] == 0
-    assert call("--from", kept, "-o", tmp_path / "b.html", "--line", 3)[0] == 0
+def test_a_page_holds_every_line_that_is_not_empty(call: Call, weights_file: Path, tmp_path: Path) -> None:
+    assert call("--from", weights_file, "-o", tmp_path / "a.html")[0] == 0
+    assert call("--from", weights_file, "-o", tmp_path / "b.html", "--line", 3)[0] == 0
     every, one = ((tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
     assert (every.count("<section"), one.count("<section")) == (2, 1)
     assert "<b>" not in one.replace("<b>source</b>", "").replace("<b>target</b>", "")
@@ -509,7 +512,7 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
 def test_what_is_not_there_is_one_line(
     call: Call,
     run: Path,
-    kept: Path,
+    weights_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
@@ -558,13 +561,13 @@ def test_heads_of_a_file_are_those_of_the_run(
 
 
 def test_heads_that_a_file_does_not_have_are_named(
-    call: Call, kept: Path, heads_file: Path, capsys: pytest.CaptureFixture[str]
+    call: Call, weights_file: Path, heads_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
     code, out, err = call("--from", heads_file, "--layer", 3)
     assert (code, out) == (2, "")
     assert "has 2 layers, numbered from 1" in err
-    code, out, err = call("--from", kept, "--heads", "all")
+    code, out, err = call("--from", weights_file, "--heads", "all")
     assert (code, out) == (2, "")
     assert "holds the mean over layers and heads only" in err
 

@@ -86,8 +86,8 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
 def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(
     call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
 ) -> None:
-    found = Captioner.load(run, "cpu").score_targets([image], ["un chat, noir"])[0]
-    words, weights, of_words = overlays.caption_tokens(found)
+    caption = Captioner.load(run, "cpu").score_targets([image], ["un chat, noir"])[0]
+    words, weights, of_words = overlays.caption_tokens(caption)
     assert (words, of_words) == (["un", "chat", ",", "noir"], [0, 1, 3])
     assert weights.sum(1) == pytest.approx([1.0] * 4, abs=1e-6)
     code, _, err = call(
@@ -210,12 +210,12 @@ def test_a_prepared_image_with_the_boxes_of_its_caption(
 def test_one_layer_and_one_head_are_shown(call: Call, image: Path, tmp_path: Path) -> None:
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
     path = tiny_images.save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
-    drawn = {}
-    for chosen in ((), ("--layer", 1), ("--layer", 2), ("--head", 1), ("--layer", 2, "--head", 1)):
-        code, _, err = call(path, "--image", image, "--target", CAPTION, "-o", tmp_path / "a.svg", *chosen)
+    drawings = {}
+    for options in ((), ("--layer", 1), ("--layer", 2), ("--head", 1), ("--layer", 2, "--head", 1)):
+        code, _, err = call(path, "--image", image, "--target", CAPTION, "-o", tmp_path / "a.svg", *options)
         assert code == 0, err
-        drawn[chosen] = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert len(set(drawn.values())) == len(drawn)
+        drawings[options] = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert len(set(drawings.values())) == len(drawings)
     code, _, err = call(path, "--image", image, "--layer", 3)
     assert (code, err.count("\n")) == (2, 1)
     assert "has 2 layers, numbered from 1" in err

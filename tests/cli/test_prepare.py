@@ -49,10 +49,10 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_training_would_refuse_is_said_at_once(call: Call, tmp_path: Path) -> None:
     (tmp_path / "one.tsv").write_text("en\tfr\nthe dog\tle chien\n")
-    code, _, said = call(tmp_path / "one.tsv", tmp_path / "out")
+    code, _, err = call(tmp_path / "one.tsv", tmp_path / "out")
     assert code == 0
-    assert "Next:" not in said
-    assert said.splitlines()[-1].startswith(
+    assert "Next:" not in err
+    assert err.splitlines()[-1].startswith(
         "warning: there is no valid split, which training needs: add pairs"
     )
 
@@ -63,7 +63,7 @@ def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path
     with (corpus / "train.de").open("a", encoding="utf-8") as file:
         file.write("nothing beside it\n")
     out = tmp_path / "out"
-    code, printed, said = call(corpus, out, "--source", "en", "--target", "de", "--vocab-size", 60)
+    code, printed, err = call(corpus, out, "--source", "en", "--target", "de", "--vocab-size", 60)
     assert code == 0
     first, blank, header, *rows = printed.splitlines()
     assert first == f"{corpus}: en to de; unigram tokens, vocabulary: 60 joint"
@@ -82,14 +82,14 @@ def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path
     assert rows[0].split()[:4] == ["train", "201", "200", "en"]
     assert rows[1].split()[0] == "de"
     assert "train: 1 dropped, empty: train.en:201" in rows
-    assert said.splitlines()[-1] == f"Next: seq2attn train --data {out}"
+    assert err.splitlines()[-1] == f"Next: seq2attn train --data {out}"
     report = json.loads((out / "prepared.json").read_text(encoding="utf-8"))
     assert report["splits"]["train"]["dropped"] == {"empty": {"pairs": 1, "examples": ["train.en:201"]}}
 
 
 def test_help_names_every_kind_of_corpus(call: Call) -> None:
     code, printed, _ = call("--help")
-    said = " ".join(printed.split())
+    err = " ".join(printed.split())
     assert code == 0
     for kind in (
         "phrases",
@@ -102,7 +102,7 @@ def test_help_names_every_kind_of_corpus(call: Call) -> None:
         "dataset_*.json",
         "hf:",
     ):
-        assert kind in said
+        assert kind in err
 
 
 def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
         "2",
         "--quiet",
     ]
-    code, printed, said = call(corpus, tmp_path / "out", "--source", "de", *options, "--target", "en")
-    assert (code, said) == (0, "")
+    code, printed, err = call(corpus, tmp_path / "out", "--source", "de", *options, "--target", "en")
+    assert (code, err) == (0, "")
     assert "vocabulary: " in printed
     report = Prepared(tmp_path / "out").report
     expected = {
@@ -160,8 +160,8 @@ def test_a_file_without_a_header_and_its_pairs_set_aside(call: Call, tmp_path: P
 
 
 def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
-    code, printed, said = call("phrases", tmp_path / "out", "--tokenizer", "word")
-    assert code == 0, said
+    code, printed, err = call("phrases", tmp_path / "out", "--tokenizer", "word")
+    assert code == 0, err
     assert printed.startswith("phrases: en to fr; word tokens")
     opened = Prepared(tmp_path / "out")
     assert {"train", "valid", "test", "test_compositional", "test_long"} <= set(opened.splits)
@@ -223,7 +223,7 @@ def test_each_refusal_is_one_line(
         "IMAGES": str(tmp_path / "images.token.txt"),
     }
     Path(names["IMAGES"]).write_text("a.jpg#0\ta dog\n", encoding="utf-8")
-    ended, printed, said = call(
+    ended, printed, err = call(
         *(
             argument.replace("CORPUS", names["CORPUS"])
             if "CORPUS" in argument
@@ -232,11 +232,11 @@ def test_each_refusal_is_one_line(
         )
     )
     assert ended == code
-    assert message in said
-    *_, last = said.splitlines()
+    assert message in err
+    *_, last = err.splitlines()
     assert last.startswith("seq2attn: ")
     assert not printed
-    assert "Traceback" not in said
+    assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
     assert not [*tmp_path.glob(".*")]
 
@@ -278,16 +278,22 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
             # as a terminal sends it: to the command and all its workers at once
             os.killpg(process.pid, signal.SIGINT)
             # for tests that fail; a worker that is left holds the pipe open
-            _, said = process.communicate(timeout=300)
+            _, err = process.communicate(timeout=300)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
-    assert said == "seq2attn: interrupted\n"
+    assert err == "seq2attn: interrupted\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
 
 
-@pytest.mark.parametrize("moment", ["reading", "training the tokenizer", "encoding train"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "encoding train",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("reading", "training the tokenizer")),
+    ],
+)
 def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
     changes = (
         "@contextmanager\ndef progress():\n"
@@ -300,11 +306,12 @@ def test_ctrl_c_while_workers_are_at_it(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "encoding._encode_table = lambda *_, **__: wait()\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_a_worker_has_done_anything(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "os.register_at_fork(after_in_child=wait)\n")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, stop: signal.Signals) -> None:
     changes = (
         "def strike():\n    wait.__globals__['forks'] = forks + 1\n"
@@ -380,12 +387,12 @@ def test_the_report_on_images_is_printed(call: Call, images: Path, tmp_path: Pat
 
 
 def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, tmp_path: Path) -> None:
-    code, _, said = call(images, tmp_path / "out")
+    code, _, err = call(images, tmp_path / "out")
     assert code == 1
     assert re.search(
         r"2 of 24 images are missing or damaged: .*003\.png.*; 5% are left out at most: "
         r"mend them, or allow more with --max-missing\n$",
-        said,
+        err,
     )
     assert not (tmp_path / "out").exists()
     for wrong in ("-0.1", "1", "many"):
@@ -400,13 +407,13 @@ def test_linked_images_are_allowed_or_the_link_is_the_cause(call: Call, images: 
     (linked / "metadata.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
     for name in names:
         (linked / name).symlink_to(images / name)
-    code, _, said = call(linked, tmp_path / "out")
+    code, _, err = call(linked, tmp_path / "out")
     assert code == 1
     assert re.search(
-        r"reached by links alone: metadata\.jsonl:\d+: \S+\.png is a link to .*, outside of ", said
+        r"reached by links alone: metadata\.jsonl:\d+: \S+\.png is a link to .*, outside of ", err
     )
-    assert "allow links with --follow-links" in said
-    assert "--max-missing" not in said
+    assert "allow links with --follow-links" in err
+    assert "--max-missing" not in err
     code, out, _ = call(linked, tmp_path / "out", "--follow-links", "--max-missing", 0.5)
     assert code == 0, out
     assert Prepared(tmp_path / "out").report["options"]["follow_links"] is True

@@ -78,8 +78,8 @@ def test_show_begins_with_what_the_preset_says_of_itself(
     assert code == 0
     head, _, settings = out.partition("\n\n")
     assert head.splitlines() == presets.comment(config.presets()[name])
-    for said in ("# Paper: ", "https://arxiv.org/", "# Measured: "):
-        assert said in head
+    for message in ("# Paper: ", "https://arxiv.org/", "# Measured: "):
+        assert message in head
     assert settings.startswith("about = ")
     (tmp_path / "mine.toml").write_text(out, encoding="utf-8")
     assert config.load(str(tmp_path / "mine.toml")) == config.load(name)
@@ -156,7 +156,7 @@ def test_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('preset = "bahdanau"', "did you mean bahdanau15?"),
         ('preset = "zebra"', "train --list"),
@@ -171,11 +171,11 @@ def test_section_of_another_kind_begins_anew(tmp_path: Path) -> None:
     ],
 )
 def test_file_that_begins_from_no_preset_is_refused(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, said: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str, message: str
 ) -> None:
     (tmp_path / "other.toml").write_text('preset = "mine.toml"\n')
     (tmp_path / "mine.toml").write_text(f"{line}\n")
     code, out, err = train(capsys, str(tmp_path / "mine.toml"), "--show")
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert said in err
+    assert message in err
     assert "mine.toml: " in err

@@ -93,14 +93,14 @@ def test_a_model_of_decomposed_text_that_is_right_scores_100(call: Call, home: P
     assert validated[-1]["bleu"] == pytest.approx(100)
     code, out, err = call("evaluate", "run", "--json", "--by-length")
     assert code == 0, err
-    found = json.loads(out)
-    assert (found["bleu"], found["chrf"], found["ter"]) == (pytest.approx(100), pytest.approx(100), 0)
-    assert found["by_length"][0]["bleu"] == pytest.approx(100)
+    scores = json.loads(out)
+    assert (scores["bleu"], scores["chrf"], scores["ter"]) == (pytest.approx(100), pytest.approx(100), 0)
+    assert scores["by_length"][0]["bleu"] == pytest.approx(100)
     assert "30 of 30 lines" in err
     # the outputs as kept, and the references themselves, as another system's
-    kept = home / "run" / "scores" / "test.txt"
-    assert unicodedata.is_normalized("NFC", kept.read_text(encoding="utf-8"))
-    both = ["--hypotheses", str(kept), "corpus/test.fr", "--reference", "corpus/test.fr"]
+    outputs = home / "run" / "scores" / "test.txt"
+    assert unicodedata.is_normalized("NFC", outputs.read_text(encoding="utf-8"))
+    both = ["--hypotheses", str(outputs), "corpus/test.fr", "--reference", "corpus/test.fr"]
     code, out, err = call("evaluate", *both, "--json")
     assert [json.loads(line)["bleu"] for line in out.splitlines()] == [pytest.approx(100)] * 2
     assert err.count("corpus/test.fr: 30 of 30 lines") == 2

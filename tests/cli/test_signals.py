@@ -54,7 +54,13 @@ def test_every_signal_that_asks_to_end_is_known() -> None:
     }
 
 
-@names
+@pytest.mark.parametrize(  # test_train.py kills with SIGTERM
+    "number",
+    [
+        pytest.param(number, id=number.name, marks=() if number == signal.SIGINT else pytest.mark.slow)
+        for number in signals.ENDING
+    ],
+)
 def test_training_saves_and_goes_on_to_the_same_weights(
     run: Run, home: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -97,8 +103,8 @@ def test_it_is_heard_while_training_validates(
     monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
     code, out, err = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
-    said = "stopped at step 10: --resume continues from here; "
-    assert err.splitlines()[-1] == f"{said}it cannot translate before its first validation (step 20)"
+    message = "stopped at step 10: --resume continues from here; "
+    assert err.splitlines()[-1] == f"{message}it cannot translate before its first validation (step 20)"
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
 
 
@@ -110,11 +116,11 @@ def test_it_is_heard_before_and_after_training(
     target = "seq2attn.cli.train_run." if place == "prepare" else "seq2attn.cli.train_texts.TranslationTask."
     target += "prepared_folder" if place == "prepare" else "test"
 
-    def asked(*_: object) -> None:
+    def strike(*_: object) -> None:
         os.kill(os.getpid(), number)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(target, asked)
+    monkeypatch.setattr(target, strike)
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out, err.splitlines()[-1]) == (130, "", "seq2attn: interrupted")
     assert Path("run").exists() == (place == "test")  # nothing is made of what has not begun
@@ -184,6 +190,7 @@ def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) 
     assert wishes.pressing == 2
 
 
+@pytest.mark.slow
 def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -212,6 +219,7 @@ def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
     assert state(tmp_path / "run")["step"] != 0
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_takes_nothing_with_it(home: Path, tmp_path: Path) -> None:
     """Its bar and its lines have nowhere to go then, and what was learned is saved all the same."""
     place = os.environ | {
@@ -258,5 +266,5 @@ def test_lines_that_cannot_be_written_end_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_help_says_which_signals_save(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["train", "--help"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert all(number.name.removeprefix("SIG") in said for number in signals.ENDING)
+    message = " ".join(capsys.readouterr().out.split())
+    assert all(number.name.removeprefix("SIG") in message for number in signals.ENDING)

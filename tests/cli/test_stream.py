@@ -50,15 +50,15 @@ def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:
 
     writer = threading.Thread(target=write)
     writer.start()
-    found = []
+    places = []
     with open(reading, "rb", buffering=0) as source:
         for lines in line_reader._split(source, longest):
-            found += [
+            places += [
                 line_reader._decoded(line, number, "", False, longest)
-                for number, line in enumerate(lines, 1 + len(found))
+                for number, line in enumerate(lines, 1 + len(places))
             ]
     writer.join()
-    return [(line.text, line.cut) for line in found]
+    return [(line.text, line.cut) for line in places]
 
 
 # Length
@@ -108,8 +108,8 @@ def memory_of(arguments: list[str], make: str) -> tuple[int, bytes, bytes, float
     with subprocess.Popen(["sh", "-c", make], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as source:
         done = subprocess.run(command, stdin=source.stdout, capture_output=True, env=ENVIRONMENT, check=False)
         source.kill()
-    said, _, peak = done.stderr.rstrip(b"\n").rpartition(b"\n")
-    return done.returncode, done.stdout, said + b"\n", int(peak) / 1024
+    message, _, peak = done.stderr.rstrip(b"\n").rpartition(b"\n")
+    return done.returncode, done.stdout, message + b"\n", int(peak) / 1024
 
 
 @pytest.mark.slow
@@ -194,16 +194,16 @@ def test_what_is_no_text_is_refused_in_a_line(run: str, call: Call, tmp_path: Pa
 def test_what_comes_before_damage_is_answered(run: str, call: Call) -> None:
     text = b"".join(b"%d rain\n" % number for number in range(30_000))
     packed = gzip.compress(text, 1)
-    taken: list[line_reader.Line] = []
+    lines_read: list[line_reader.Line] = []
 
     def take_all() -> None:
         lines = line_reader.LineReader([_file(packed[: len(packed) // 2])])
         while some := lines.take(4096):
-            taken.extend(some)
+            lines_read.extend(some)
 
     with pytest.raises(UserError, match="damaged gzip file"):
         take_all()
-    assert len(taken) > 10_000
+    assert len(lines_read) > 10_000
     code, _out, err = call(run, text=gzip.compress(b"rain\n")[:-3])
     assert code == 1
     assert "standard input: damaged gzip file" in err

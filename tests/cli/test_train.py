@@ -183,11 +183,11 @@ def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: 
 
 def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
     image_toy.folder(tmp_path / "data", 6, 2)
-    said = (
+    message = (
         "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, such as "
         "xu15-soft, or other data\n"
     )
-    assert run("video", "--data", "data", "--out", "run") == (1, "", said)
+    assert run("video", "--data", "data", "--out", "run") == (1, "", message)
 
 
 def test_a_fixed_context_is_not_offered_to_be_drawn(run: Run, home: Path) -> None:
@@ -317,7 +317,7 @@ def test_a_run_goes_on_with_what_was_prepared_for_it(
 
 def test_wrong_usage(run: Run, home: Path) -> None:
     Path("broken.toml").write_text("[train\n")
-    for arguments, said in (
+    for arguments, message in (
         (("--resume", "--force"), "leave one out"),
         (("bahdanau14",), "did you mean bahdanau15"),
         (("--set", "model.droput=1"), "did you mean model.dropout"),
@@ -329,7 +329,7 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     ):
         code, out, err = run(*arguments)
         assert (code, out) == (2, ""), arguments
-        assert said in err
+        assert message in err
         assert len(err.splitlines()) == 1
     code, _, err = run("--data", str(home / "none"))
     assert code == 1
@@ -356,7 +356,7 @@ def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_t
         "model.embedding=8",
     )
 
-    def said(out: str) -> tuple[bool, bool]:
+    def notices(out: str) -> tuple[bool, bool]:
         settings = [part for setting in small for part in ("--set", setting)]
         code, _, err = run(
             "xu15-soft", "--data", str(images), "--out", out, "--max-steps", "1", "--device", "cpu", *settings
@@ -367,11 +367,11 @@ def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_t
             f"images of {images} that are missing or damaged, and not used: 1\n" in err,
         )
 
-    assert [said("one"), said("two")] == [(True, True), (False, True)]
+    assert [notices("one"), notices("two")] == [(True, True), (False, True)]
     tiny_images.draw(images / "gone.png", 24)
-    assert [said("three"), said("four")] == [(True, False), (False, False)]
+    assert [notices("three"), notices("four")] == [(True, False), (False, False)]
     tiny_images.draw(images / "0.png", 25)
-    assert said("five") == (True, False)
+    assert notices("five") == (True, False)
 
 
 def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run: Run, home: Path) -> None:
@@ -474,12 +474,12 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
     from seq2attn.cli.output import training_progress
     from seq2attn.training.events import Finished, Update, Validation
 
-    shown: list[tuple[object, ...]] = []
+    bars: list[tuple[object, ...]] = []
     notes: list[str] = []
 
     @contextmanager
     def bar():  # type: ignore[no-untyped-def]
-        yield lambda *facts: shown.append(facts)
+        yield lambda *facts: bars.append(facts)
 
     monkeypatch.setattr(console, "is_terminal", lambda: True)
     monkeypatch.setattr(console, "progress", bar)
@@ -493,15 +493,15 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
         display.show(Update(2, 9, 0, 5.0, 1234.5, 0.001, 2.0, 1.0, 8.0, False))
         display.validating(30, 1000)
         display.show(Finished("patience", 2, 1, 65.0))
-    assert shown[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
-    assert shown[1] == (
+    assert bars[0] == ("training", 1, 9, "loss 5.250  1,234 tokens/s  lr 0.001", (1.0, 8.0, None))
+    assert bars[1] == (
         "training",
         2,
         9,
         "loss 5.000  valid 4.500  BLEU 31.3  CIDEr-D 0.46  1,234 tokens/s  lr 0.001",
         (1.0, 8.0, None),
     )
-    assert shown[2] == ("training", 2, 9, f"validating 30/1,000  {shown[1][3]}", (1.0, 8.0, None))
+    assert bars[2] == ("training", 2, 9, f"validating 30/1,000  {bars[1][3]}", (1.0, 8.0, None))
     assert "CIDEr-D 0.46  best so far" in notes[0]
     assert notes[1] == "a of b: c"
     assert "1:05" in notes[2]
@@ -600,11 +600,11 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    said = (
+    message = (
         r"stopped at step \d+: --resume continues from here; "
         r"it cannot translate before its first validation \(step 1000000\)"
     )
-    assert re.fullmatch(said, err.splitlines()[-1])
+    assert re.fullmatch(message, err.splitlines()[-1])
     assert "Traceback" not in err
     step = state(tmp_path / "run")["step"]
     assert isinstance(step, int)

@@ -149,9 +149,9 @@ def test_batches_order_and_blocks_change_nothing(
 
 
 def test_scores_and_alignments_are_columns(run: str, call: Call) -> None:
-    found = tiny.translator().translate(TEXTS)
+    translations = tiny.translator().translate(TEXTS)
     _, out, _ = call(run, "--scores", "--alignments", text=STDIN)
-    for line, (best,) in zip(out.decode().split("\n")[:-1], found, strict=True):
+    for line, (best,) in zip(out.decode().split("\n")[:-1], translations, strict=True):
         score, text, alignment = line.split("\t")
         assert float(score) == pytest.approx(best.score, abs=1e-4)
         assert text == best.text
@@ -182,13 +182,15 @@ def test_text_n_best_has_as_many_lines_for_every_line(run: str, call: Call) -> N
 
 
 def test_moses_lists(run: str, call: Call) -> None:
-    found = tiny.translator().translate(["rain", "", "the dog"], n_best=2)
+    translations = tiny.translator().translate(["rain", "", "the dog"], n_best=2)
     _, out, _ = call(run, "--n-best", 2, "--format", "moses", text=b"rain\n\nthe dog\n")
     rows = [line.split(" ||| ") for line in out.decode().split("\n")[:-1]]
     assert [(int(number), text) for number, text, _, _ in rows] == [
-        (i, t.text) for i, ts in enumerate(found) for t in ts
+        (i, t.text) for i, ts in enumerate(translations) for t in ts
     ]
-    for (_, _, features, score), translation in zip(rows, (t for ts in found for t in ts), strict=True):
+    for (_, _, features, score), translation in zip(
+        rows, (t for ts in translations for t in ts), strict=True
+    ):
         assert features.startswith("F0= ")
         assert float(features[4:]) == pytest.approx(translation.log_probability, abs=1e-3)
         assert float(score) == pytest.approx(translation.score, abs=1e-3)
@@ -247,7 +249,7 @@ def test_prefixes(run: str, call: Call, tmp_path: Path) -> None:
 def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"weights.{ending}"
     assert call(run, "--n-best", 2, "--attention", path, text=b"the small dog\n\nrain\n")[0] == 0
-    found = tiny.translator().translate(["the small dog", "", "rain"], n_best=2)
+    translations = tiny.translator().translate(["the small dog", "", "rain"], n_best=2)
     if ending == "npz":
         with np.load(path, allow_pickle=False) as arrays:
             rows = {tuple(map(int, f"{name.split('/')[0]}.0".split(".")[:2])): {} for name in arrays}
@@ -259,7 +261,7 @@ def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> N
         rows = {(row["line"], row["rank"]): row for row in map(json.loads, path.read_text().splitlines())}
     assert sorted(rows) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]
     for (line, rank), row in rows.items():
-        translation = found[line][rank]
+        translation = translations[line][rank]
         assert list(row["source_words"]) == translation.source_words
         assert list(row["target_subwords"]) == translation.target_subwords
         if line != 1:
@@ -448,9 +450,9 @@ def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.
         process.send_signal(stop)
         assert process.wait(60) == 130
         assert process.stderr is not None
-        said = process.stderr.read().decode()
+        err = process.stderr.read().decode()
     weights = tmp_path / "w.npz"
-    assert said == (
+    assert err == (
         f"warning: {weights}: not finished, so it is not there; what was finished is in "
         f"{weights}.partial (the weights of 1 translation)\n"
         f"warning: {out}: not finished, so it is as it was; what was finished is in {out}.partial (1 line)\n"

@@ -119,9 +119,9 @@ def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -
     path.write_bytes(b"of yesterday")
 
     def fill() -> None:
-        with result_files.attention(path) as file, AttentionWriter(file, path) as kept:
+        with result_files.attention(path) as file, AttentionWriter(file, path) as writer:
             for number in range(1000):
-                kept.add(number, tiny.translator().translate(["the small dog"], attention=True)[0])
+                writer.add(number, tiny.translator().translate(["the small dog"], attention=True)[0])
 
     with largest_file(20_000), pytest.raises(UserError, match=r"a\.npz: cannot be written: File too large"):
         fill()
@@ -129,35 +129,43 @@ def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_standard_output_that_fails_is_named(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "text").write_text("the small dog\n")
-    gold = tmp_path / "gold"
-    gold.write_text("a b c d e\n")
-    for arguments in (
-        ("translate", run, tmp_path / "text", "--device", "cpu"),
-        ("evaluate", "--hypotheses", gold, "--reference", gold),
-        ("evaluate", "--hypotheses", gold, "--reference", gold, "--json"),
-        ("plot-alignment", run, "--source", "the small dog"),
-        ("train", "--list"),
-        ("train", "--show"),
-        ("--version",),
-        ("translate", "--help"),
-    ):
-        with Path("/dev/full").open("wb") as full:
-            done = subprocess.run(
-                [sys.executable, "-m", "seq2attn", *map(str, arguments)],
-                stdout=full,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=ENVIRONMENT,
-                timeout=300,
-                check=False,
+@pytest.mark.parametrize(
+    "command",
+    [
+        "translate RUN text --device cpu",
+        "train --show",
+        "--version",
+        "translate --help",
+        *(
+            pytest.param(command, marks=pytest.mark.slow)
+            for command in (
+                "evaluate --hypotheses gold --reference gold",
+                "evaluate --hypotheses gold --reference gold --json",
+                "plot-alignment RUN --source rain",
+                "train --list",
             )
-        assert done.returncode == 1, arguments
-        assert (
-            done.stderr.splitlines()[-1]
-            == "seq2attn: standard output: No space left on device (make room, or write elsewhere)"
-        ), arguments
+        ),
+    ],
+)
+def test_standard_output_that_fails_is_named(command: str, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("the small dog\n")
+    (tmp_path / "gold").write_text("a b c d e\n")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "seq2attn", *command.replace("RUN", str(run)).split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+            cwd=tmp_path,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert (
+        done.stderr.splitlines()[-1]
+        == "seq2attn: standard output: No space left on device (make room, or write elsewhere)"
+    )
 
 
 def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
@@ -274,7 +282,7 @@ def test_a_full_disk_names_no_folder_that_the_user_does_not_know(
     assert names(tmp_path) == ["corpus"]
 
 
-@pytest.mark.parametrize("ends", ["made", "killed"])
+@pytest.mark.parametrize("ends", ["made", pytest.param("killed", marks=pytest.mark.slow)])
 def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     corpus: Path,
     tmp_path: Path,
@@ -284,7 +292,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(console, "quiet", False)
-    chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
+    settings = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
         "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import "
         "Config\nfrom seq2attn.data import prepare as preparing\n"
@@ -292,7 +300,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
         "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    "
         "finish(*arguments)\n"
         "preparing._finish = wait\n"
-        f"prepared_folder({str(corpus)!r}, Config.model_validate({chosen.model_dump(mode='json')!r}))\n"
+        f"prepared_folder({str(corpus)!r}, Config.model_validate({settings.model_dump(mode='json')!r}))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program],
@@ -307,19 +315,19 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
         assert first.stdout.readline() == "working\n"
         wait = files.ConcurrentWrite.wait
 
-        def let_end(taken: files.ConcurrentWrite) -> None:
+        def let_end(write: files.ConcurrentWrite) -> None:
             if ends == "made":
                 first.communicate("\n")
             else:
                 first.kill()
-            wait(taken)
+            wait(write)
 
         monkeypatch.setattr(files.ConcurrentWrite, "wait", let_end)
-        folder = prepared_folder(str(corpus), chosen)
-    said = capsys.readouterr().err
-    assert f"process {first.pid} on " in said
-    assert "is preparing it already: waiting for it\n" in said
-    assert ("reading" in said) == (ends == "killed")
+        folder = prepared_folder(str(corpus), settings)
+    err = capsys.readouterr().err
+    assert f"process {first.pid} on " in err
+    assert "is preparing it already: waiting for it\n" in err
+    assert ("reading" in err) == (ends == "killed")
     assert len(Prepared(folder).split("train")) == 60
     assert names(folder.parent) == [folder.name]
 
@@ -328,13 +336,13 @@ def test_what_another_training_made_meanwhile_is_used(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    chosen = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
+    settings = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     make = preparing.prepare
 
     def late(*arguments: object, **keywords: object) -> object:
         monkeypatch.setattr(preparing, "prepare", make)
-        prepared_folder(str(corpus), chosen)
+        prepared_folder(str(corpus), settings)
         return make(*arguments, **keywords)  # type: ignore[arg-type]
 
     monkeypatch.setattr(preparing, "prepare", late)
-    assert len(Prepared(prepared_folder(str(corpus), chosen)).split("train")) == 60
+    assert len(Prepared(prepared_folder(str(corpus), settings)).split("train")) == 60

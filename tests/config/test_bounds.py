@@ -39,9 +39,9 @@ def absurd(key: str, kind: str | None, value: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("value", [10**12, 10**30, -1, -(10**30), float("inf"), float("nan"), 1e300])
 def test_every_number_has_bounds(value: float) -> None:
-    found = numbers()
-    assert len(found) > 90
-    for key, kind in found:
+    fields = numbers()
+    assert len(fields) > 90
+    for key, kind in fields:
         for tree in (absurd(key, kind, value), absurd(key, kind, [value])):
             with pytest.raises(UsageError) as error:
                 config.validate(tree, "x.toml")

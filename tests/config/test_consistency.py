@@ -382,8 +382,8 @@ def _unchecked(section: type[Any], tree: dict[str, Any]) -> Any:
     ],
 )
 def test_settings_that_agree_are_accepted(settings: list[str]) -> None:
-    chosen = config.change(config.Config(), settings)
-    assert config.validate(json.loads(json.dumps(chosen.model_dump(mode="json"))), "config.json") == chosen
+    result = config.change(config.Config(), settings)
+    assert config.validate(json.loads(json.dumps(result.model_dump(mode="json"))), "config.json") == result
 
 
 def test_condition_of_a_setting_names_every_value_of_its_owner() -> None:

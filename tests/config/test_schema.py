@@ -102,14 +102,14 @@ def test_a_setting_that_may_be_unset_says_what_then_happens(one: Declared) -> No
 
 @pytest.mark.parametrize("name", ["first-try", "transformer", "gehring17", "video"])
 def test_description_names_every_allowed_value(name: str) -> None:
-    chosen = config.load(name)
-    for key in config.flat(chosen):
+    settings = config.load(name)
+    for key in config.flat(settings):
         for one in SETTINGS:
             if one.name == key and (
-                not one.kind or one.kind == getattr(chosen.model, key.split(".")[1]).kind
+                not one.kind or one.kind == getattr(settings.model, key.split(".")[1]).kind
             ):
                 for value in config.choices(one.field.annotation):
-                    assert re.search(rf"(?<![\w-]){value}(?![\w-])", config.description(chosen, key))
+                    assert re.search(rf"(?<![\w-]){value}(?![\w-])", config.description(settings, key))
 
 
 def test_description_of_a_setting_says_when_it_acts() -> None:
@@ -396,11 +396,13 @@ def test_config_cannot_be_changed_in_place() -> None:
 
 @pytest.mark.parametrize("name", config.presets())
 def test_preset_survives_json_and_typed_settings(name: str) -> None:
-    chosen = config.load(name, ["train.seed=7"])
-    assert config.validate(json.loads(json.dumps(chosen.model_dump(mode="json"))), "config.json") == chosen
+    settings = config.load(name, ["train.seed=7"])
+    assert (
+        config.validate(json.loads(json.dumps(settings.model_dump(mode="json"))), "config.json") == settings
+    )
     typed = [
         f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for key, value in config.flat(chosen).items()
+        for key, value in config.flat(settings).items()
         if value is not None
     ]
-    assert config.load(name, typed) == chosen
+    assert config.load(name, typed) == settings

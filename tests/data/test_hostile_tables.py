@@ -159,8 +159,8 @@ def memory_of(path: Path) -> tuple[str, int]:
         env=environment,
         check=True,
     )
-    *said, size = done.stdout.splitlines()
-    return "\n".join(said), int(size)
+    *message, size = done.stdout.splitlines()
+    return "\n".join(message), int(size)
 
 
 @pytest.mark.parametrize("encoding", ["dictionary", "delta"])
@@ -172,8 +172,8 @@ def test_a_long_text_in_many_rows_of_parquet(encoding: str, tmp_path: Path) -> N
         column = pa.array([long] * 300)
         how |= {"use_dictionary": False, "column_encoding": {"en": "DELTA_BYTE_ARRAY", "fr": "PLAIN"}}
     pq.write_table(pa.table({"en": column, "fr": ["y"] * len(column)}), tmp_path / "a.parquet", **how)
-    said, size = memory_of(tmp_path / "a.parquet")
-    assert said == str(len(column))
+    message, size = memory_of(tmp_path / "a.parquet")
+    assert message == str(len(column))
     assert size < 800
 
 
@@ -216,8 +216,8 @@ def test_packed_tables_of_a_gigabyte(form: str, tmp_path: Path) -> None:
         file.write(start)
         for _ in range(256):
             file.write(b"x" * (1 << 20))
-    said, size = memory_of(path)
-    assert f"a.{form}.gz" in said
+    message, size = memory_of(path)
+    assert f"a.{form}.gz" in message
     assert size < 300
 
 

@@ -154,10 +154,10 @@ def test_training_pairs_are_dropped_and_counted_others_kept(corpus: Path, tmp_pa
     assert dropped["too long"] == {"pairs": 2, "examples": ["train.en:3", "train.en:5"]}
     assert dropped["lengths too unequal"]["examples"][0] == "train.en:4"
     assert train["kept"] == 305 - sum(facts["pairs"] for facts in dropped.values())
-    kept = Prepared(tmp_path / "out").split("train")
+    split_kept = Prepared(tmp_path / "out").split("train")
     longest, shortest = (
-        np.maximum(kept.source_lengths, kept.target_lengths),
-        np.minimum(kept.source_lengths, kept.target_lengths),
+        np.maximum(split_kept.source_lengths, split_kept.target_lengths),
+        np.minimum(split_kept.source_lengths, split_kept.target_lengths),
     )
     assert longest.max() <= 70
     assert (longest <= 7.9 * shortest).all()

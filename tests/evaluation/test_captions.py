@@ -66,10 +66,10 @@ def values(hypotheses, references):
     ("references", "expected"), [(examples.CAPTIONS, FIVE), (examples.VARIED, VARIED)], ids=["five", "varied"]
 )
 def test_real_captions_score_what_coco_caption_says(references, expected):
-    found = captions.scores(examples.HYPOTHESES, references)
-    assert [score.name for score in found] == list(captions.METRICS)
-    assert [score.value for score in found[:4]] == pytest.approx(expected[:4], abs=1e-8)
-    assert [score.value for score in found[4:]] == pytest.approx(expected[4:], abs=1e-9)
+    scores = captions.scores(examples.HYPOTHESES, references)
+    assert [score.name for score in scores] == list(captions.METRICS)
+    assert [score.value for score in scores[:4]] == pytest.approx(expected[:4], abs=1e-8)
+    assert [score.value for score in scores[4:]] == pytest.approx(expected[4:], abs=1e-9)
 
 
 def test_each_caption_scores_what_coco_caption_says():
@@ -82,29 +82,29 @@ def test_each_caption_scores_what_coco_caption_says():
 @given(corpora)
 def test_any_captions_score_what_the_papers_say(corpus):
     ours, theirs = [hypothesis for hypothesis, _ in corpus], [references for _, references in corpus]
-    found = values(
+    scores = values(
         [" ".join(line) for line in ours], [[" ".join(line) for line in lines] for lines in theirs]
     )
-    assert found[:4] == pytest.approx(
+    assert scores[:4] == pytest.approx(
         [reference.corpus_bleu(ours, theirs, n) for n in (1, 2, 3, 4)], abs=1e-9
     )
     cider = [reference.cider_d(line, lines, theirs) for line, lines in zip(ours, theirs, strict=True)]
     assert CiderD(theirs).scores(ours).tolist() == pytest.approx(cider, abs=1e-9)
-    assert found[4] == pytest.approx(sum(cider) / len(cider), abs=1e-9)
+    assert scores[4] == pytest.approx(sum(cider) / len(cider), abs=1e-9)
     rouge = [reference.rouge_l(line, lines) for line, lines in zip(ours, theirs, strict=True)]
     assert [rouge_l(line, lines) for line, lines in zip(ours, theirs, strict=True)] == pytest.approx(
         rouge, abs=1e-9
     )
-    assert found[5] == pytest.approx(sum(rouge) / len(rouge), abs=1e-9)
+    assert scores[5] == pytest.approx(sum(rouge) / len(rouge), abs=1e-9)
 
 
 def test_bleu_by_hand():
     # Of 3 words the references hold "cat" and one "the", of 2 pairs "the cat"; 2 and 4 words are equally near
     # to 3, and the shorter is exceeded.
-    found = values(["the the cat"], [["a cat", "on the cat mat"]])
-    assert found[0] == pytest.approx(100 * 2 / 3)
-    assert found[1] == pytest.approx(100 * (2 / 3 * 1 / 2) ** 0.5)
-    assert found[2:4] == [0, 0]
+    scores = values(["the the cat"], [["a cat", "on the cat mat"]])
+    assert scores[0] == pytest.approx(100 * 2 / 3)
+    assert scores[1] == pytest.approx(100 * (2 / 3 * 1 / 2) ** 0.5)
+    assert scores[2:4] == [0, 0]
     # no word is split again
     assert values(["stop !! now"], [["stop !! there"]])[0] == pytest.approx(100 * 2 / 3)
 
@@ -142,9 +142,9 @@ def test_a_candidate_equal_to_a_reference():
         ["two men sit on a bench"],
         ["a red bus stands in a street"],
     ]
-    found = values([lines[0] for lines in references], references)
-    assert found[:4] == pytest.approx([100] * 4)
-    assert found[5] == pytest.approx(100)
+    scores = values([lines[0] for lines in references], references)
+    assert scores[:4] == pytest.approx([100] * 4)
+    assert scores[5] == pytest.approx(100)
     assert CiderD(references).scores(["two men sit on a bench"], [1]).tolist() == pytest.approx([10])
 
 
@@ -231,18 +231,18 @@ def test_a_image_without_number_is_refused():
 
 def test_the_bootstrap_tells_better_captions_from_worse():
     worse = ["a man is here"] * 20
-    found = caption_significance.paired_bootstrap_captions(
+    scores = caption_significance.paired_bootstrap_captions(
         [("a", examples.HYPOTHESES), ("same", examples.HYPOTHESES), ("worse", worse)],
         examples.VARIED,
         samples=200,
     )
     by_name = dict(zip(captions.METRICS, VARIED, strict=True))
     for name in caption_significance.METRICS:
-        assert found.systems["a"][name].value == pytest.approx(by_name[name], abs=1e-8)
-        assert abs(found.systems["a"][name].mean - by_name[name]) < found.systems["a"][name].interval
-        assert found.systems["same"][name].p_value == 1
-        assert found.systems["worse"][name].p_value < 0.05
-        assert found.signatures[name] == captions.signature(name, examples.VARIED) + "|bs:200|seed:12345"
+        assert scores.systems["a"][name].value == pytest.approx(by_name[name], abs=1e-8)
+        assert abs(scores.systems["a"][name].mean - by_name[name]) < scores.systems["a"][name].interval
+        assert scores.systems["same"][name].p_value == 1
+        assert scores.systems["worse"][name].p_value < 0.05
+        assert scores.signatures[name] == captions.signature(name, examples.VARIED) + "|bs:200|seed:12345"
 
 
 def test_scores_of_text_pass_over_references_that_a_image_does_not_have():
@@ -252,8 +252,8 @@ def test_scores_of_text_pass_over_references_that_a_image_does_not_have():
     assert [line for stream in streams for line in stream if line is not None] == [
         some[place] for place in range(5) for some in examples.VARIED if place < len(some)
     ]
-    found = {score.name: score for score in text.scores(examples.HYPOTHESES, streams, "en")}
-    assert all("nrefs:var|" in score.signature for score in found.values())
+    scores = {score.name: score for score in text.scores(examples.HYPOTHESES, streams, "en")}
+    assert all("nrefs:var|" in score.signature for score in scores.values())
     # the first once more is as good as none
     again = [[*some, *some[:1] * (5 - len(some))] for some in examples.VARIED]
     repeated = {
@@ -262,14 +262,14 @@ def test_scores_of_text_pass_over_references_that_a_image_does_not_have():
             examples.HYPOTHESES, [list(stream) for stream in zip(*again, strict=True)], "en"
         )
     }
-    assert found["BLEU"].value == pytest.approx(repeated["BLEU"])
-    assert found["chrF2"].value == pytest.approx(repeated["chrF2"])
+    assert scores["BLEU"].value == pytest.approx(repeated["BLEU"])
+    assert scores["chrF2"].value == pytest.approx(repeated["chrF2"])
     alone = [
         text.metric("TER", [[line] for line in some], "en").sentence_score(ours, some)
         for ours, some in zip(examples.HYPOTHESES, examples.VARIED, strict=True)
     ]
     by_hand = 100 * sum(one.num_edits for one in alone) / sum(one.ref_length for one in alone)
-    assert found["TER"].value == pytest.approx(by_hand)
+    assert scores["TER"].value == pytest.approx(by_hand)
     assert abs(by_hand - repeated["TER"]) > 0.01  # but not in a mean of lengths
 
 

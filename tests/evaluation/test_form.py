@@ -109,12 +109,12 @@ def test_prefixes_and_forced_targets_are_read_in_that_form() -> None:
     translator = tiny.translator()
     composed = "où est la gare"
     decomposed = unicodedata.normalize("NFD", composed)
-    found = [
+    forms = [
         translator.translate(["rain falls"], prefixes=[prefix])[0][0].text
         for prefix in (composed, decomposed)
     ]
-    assert found[0] == found[1]
-    assert found[0].startswith(composed)
+    assert forms[0] == forms[1]
+    assert forms[0].startswith(composed)
     forced = [translator.score_targets(["rain falls"], [target])[0] for target in (composed, decomposed)]
     assert forced[0].score == forced[1].score
     assert forced[0].alignment() == forced[1].alignment()

@@ -83,18 +83,18 @@ def test_each_word_reads_its_own_weights():
 
 @pytest.mark.parametrize(("fit", "cell"), [("stretch", (0, 1)), ("crop", (0, 0)), ("pad", (1, 1))])
 def test_each_fit_has_the_thing_elsewhere(fit, cell):
-    found = {
+    counts = {
         other: pointing(peak((4, 4), cell), (4, 4), WIDE, 100, other, [(0, 100.0, 0.0, 160.0, 60.0)]).hits
         for other in FITS
     }
-    assert found == {other: float(other == fit) for other in FITS}
+    assert counts == {other: float(other == fit) for other in FITS}
 
 
 def test_uniform_weights_score_at_chance():
     boxes = [(0, 0.0, 0.0, 130.0, 90.0), (1, 200.0, 100.0, 210.0, 200.0), (2, 30.0, 20.0, 350.0, 180.0)]
-    found = total([pointing(np.full((3, 49), 1 / 49), (7, 7), WIDE, 224, fit, boxes) for fit in FITS])
-    assert found.accuracy == pytest.approx(found.chance)
-    assert 0 < found.chance < 1
+    counts = total([pointing(np.full((3, 49), 1 / 49), (7, 7), WIDE, 224, fit, boxes) for fit in FITS])
+    assert counts.accuracy == pytest.approx(counts.chance)
+    assert 0 < counts.chance < 1
 
 
 def test_equal_largest_weights_count_their_share():
@@ -121,15 +121,17 @@ def test_a_word_may_point_at_any_of_its_things():
 
 def test_an_edge_belongs_to_one_box():
     sides = [(0.0, 0.0, 25.0, 100.0), (25.0, 0.0, 100.0, 100.0)]  # a centre lies at 25
-    found = [pointing(peak((2, 2), (0, 0)), (2, 2), (100, 100), 100, "stretch", [(0, *box)]) for box in sides]
-    assert [each.words for each in found] == [0, 1]
-    assert found[1] == Counts(1, 1, 1, 0)
+    counts = [
+        pointing(peak((2, 2), (0, 0)), (2, 2), (100, 100), 100, "stretch", [(0, *box)]) for box in sides
+    ]
+    assert [each.words for each in counts] == [0, 1]
+    assert counts[1] == Counts(1, 1, 1, 0)
 
 
 def test_every_word_counts_alike():
-    found = total([Counts(1, 0.5, 1, 0), Counts(1, 0.4, 3, 2)])
-    assert found == Pointing(0.5, pytest.approx(0.225), 4, 2)
-    assert str(found) == "pointing 50.0%  chance 22.5%  (4 words, 2 boxes left out)"
+    counts = total([Counts(1, 0.5, 1, 0), Counts(1, 0.4, 3, 2)])
+    assert counts == Pointing(0.5, pytest.approx(0.225), 4, 2)
+    assert str(counts) == "pointing 50.0%  chance 22.5%  (4 words, 2 boxes left out)"
     assert str(total([])) == "pointing –  chance –  (0 words, 0 boxes left out)"
 
 

@@ -57,14 +57,16 @@ def test_a_system_does_not_differ_from_itself():
     result = significance.paired_bootstrap(
         [("a", output), ("b", list(output))], [references], "en", samples=100
     )
-    assert {found.p_value for found in result.systems["b"].values()} == {1.0}
+    assert {comparison.p_value for comparison in result.systems["b"].values()} == {1.0}
 
 
 def test_one_line_has_no_chance_to_differ():
     result = significance.paired_bootstrap(
         [("a", ["one two"]), ("b", ["x"])], [["one two three"]], "en", samples=20
     )
-    assert {found.p_value for system in result.systems.values() for found in system.values()} == {None}
+    assert {comparison.p_value for system in result.systems.values() for comparison in system.values()} == {
+        None
+    }
 
 
 def test_its_scores_are_the_plain_ones_and_inside_their_interval():

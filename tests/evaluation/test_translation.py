@@ -55,11 +55,11 @@ def test_references_are_as_likely_as_teacher_forcing_says(members: int) -> None:
         )
     )
     for batch_tokens in (1, 40, None):
-        found = translation.force(translator, SOURCES, [TARGETS], batch_tokens=batch_tokens).likelihood
-        assert found.log_probability == pytest.approx(-nats, rel=1e-4)
-        assert (found.tokens, found.references, found.left_out) == (tokens, 7, 0)
-        assert found.cross_entropy == pytest.approx(nats / tokens, rel=1e-4)
-        assert found.perplexity == pytest.approx(math.exp(nats / tokens), rel=1e-3)
+        scores = translation.force(translator, SOURCES, [TARGETS], batch_tokens=batch_tokens).likelihood
+        assert scores.log_probability == pytest.approx(-nats, rel=1e-4)
+        assert (scores.tokens, scores.references, scores.left_out) == (tokens, 7, 0)
+        assert scores.cross_entropy == pytest.approx(nats / tokens, rel=1e-4)
+        assert scores.perplexity == pytest.approx(math.exp(nats / tokens), rel=1e-3)
 
 
 def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary() -> None:
@@ -102,13 +102,13 @@ def test_a_reference_of_more_tokens_than_an_output_can_have_is_left_out_and_coun
 def test_blank_sides_are_left_out_and_counted() -> None:
     translator = tiny.translator()
     sources, targets = [*SOURCES, "", "rain", " \t"], [*TARGETS, "la pluie", "\u3000", ""]
-    found, expected = (
+    scores, expected = (
         translation.force(translator, *sides).likelihood
         for sides in ((sources, [targets]), (SOURCES, [TARGETS]))
     )
-    assert found.left_out == 3
-    assert found.log_probability == pytest.approx(expected.log_probability)
-    assert (found.tokens, found.references) == (expected.tokens, 7)
+    assert scores.left_out == 3
+    assert scores.log_probability == pytest.approx(expected.log_probability)
+    assert (scores.tokens, scores.references) == (expected.tokens, 7)
     nothing = translation.force(translator, ["", "rain"], [["la pluie", ""]]).likelihood
     assert (nothing.tokens, nothing.left_out) == (0, 2)
     assert math.isnan(nothing.perplexity)
@@ -117,10 +117,10 @@ def test_blank_sides_are_left_out_and_counted() -> None:
 
 def test_unknown_pieces_are_scored_as_such() -> None:
     translator = tiny.translator()
-    found = translation.force(translator, ["rain"], [["pluie 中"]]).likelihood
+    scores = translation.force(translator, ["rain"], [["pluie 中"]]).likelihood
     nats, tokens = by_hand(translator, "rain", "pluie 中")
-    assert found.tokens == tokens
-    assert found.log_probability == pytest.approx(-nats, abs=1e-3)
+    assert scores.tokens == tokens
+    assert scores.log_probability == pytest.approx(-nats, abs=1e-3)
 
 
 def test_what_is_too_much_to_say_is_infinite() -> None:
@@ -129,11 +129,11 @@ def test_what_is_too_much_to_say_is_infinite() -> None:
 
 def test_one_pass_gives_links_too() -> None:
     translator, second = tiny.translator(), TARGETS[::-1]
-    found = translation.force(translator, SOURCES, [TARGETS, second], align=True)
-    assert found.links == [
+    scores = translation.force(translator, SOURCES, [TARGETS, second], align=True)
+    assert scores.links == [
         set(translation.alignment()) for translation in translator.score_targets(SOURCES, TARGETS)
     ]
-    assert found.likelihood.log_probability == pytest.approx(
+    assert scores.likelihood.log_probability == pytest.approx(
         translation.force(translator, SOURCES, [TARGETS, second]).likelihood.log_probability
     )
     assert translation.force(translator, SOURCES, [TARGETS]).links is None

@@ -91,10 +91,10 @@ class Both:
     def translate(self, least: int = 0, **options: Any) -> list[Any]:
         """By CTranslate2, which would have one token at least, were it not told."""
         some = [pieces(self.source, text) for text in TEXTS]
-        found: list[Any] = self.theirs.translate_batch(
+        results: list[Any] = self.theirs.translate_batch(
             some, return_scores=True, max_decoding_length=LONGEST, min_decoding_length=least, **options
         )
-        return found
+        return results
 
     def score(self, text: str, tokens: list[int]) -> float:
         """Mean log p of the tokens, and of the end token where they were not cut."""
@@ -196,7 +196,7 @@ def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path:
 def test_a_source_longer_than_any_that_we_read_has_positions_still(tmp_path: Path) -> None:
     of = exported.settings(LEARNED)
     both = Both(of, exported.random(of), tmp_path)
-    (found,) = both.theirs.translate_batch(
+    (results,) = both.theirs.translate_batch(
         [pieces(both.source, "dog " * 1500)[:2200]], beam_size=1, max_decoding_length=2100, max_input_length=0
     )
-    assert found.hypotheses
+    assert results.hypotheses

@@ -46,15 +46,15 @@ def test_read_attention_returns_what_attention_writer_wrote(tmp_path: Path, endi
         writer.add(1, [EMPTY])
         for number in range(2, 12):
             writer.add(number, [FULL])
-    found = list(read_attention(path))
-    assert [entry.line for entry in found] == list(range(1, 13))
-    assert (found[0].words.source_words, found[0].words.target_words, found[0].subwords) == (
+    lines = list(read_attention(path))
+    assert [entry.line for entry in lines] == list(range(1, 13))
+    assert (lines[0].words.source_words, lines[0].words.target_words, lines[0].subwords) == (
         ["x"],
         ["y"],
         None,
     )
-    assert found[1].words.attention.size == 0
-    words, pieces = found[11].words, found[11].subwords
+    assert lines[1].words.attention.size == 0
+    words, pieces = lines[11].words, lines[11].subwords
     assert (words.source_words, words.target_words) == (FULL.source_words, FULL.target_words)
     np.testing.assert_allclose(words.attention, FULL.attention, atol=1e-6)
     assert pieces is not None

@@ -71,14 +71,14 @@ def captioner(
     """
     conf = settings(kind, *changes)
     model = toy.model(conf, toy.tokenizer().size, seed, sharpness)
-    made = Captioner(model, toy.tokenizer(), conf, languages=(None, "en"), processes=processes)
+    result = Captioner(model, toy.tokenizer(), conf, languages=(None, "en"), processes=processes)
     inputs_BT = torch.randint(4, toy.tokenizer().size, (9, 6), generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        memory = model.eval().encoder(*made._read(0, [one[0] for one in images(made)]))
+        memory = model.eval().encoder(*result._read(0, [one[0] for one in images(result)]))
         best_BT = model.decoder(inputs_BT, memory).logits[:, :, 4:].amax(2)
         model.decoder.output.weight[EOS] = 0
         model.decoder.output.bias[EOS] = best_BT.flatten().quantile(0.2)
-    return made
+    return result
 
 
 def images(of: Captioner, count: int = 9) -> list[list[np.ndarray]]:
@@ -111,23 +111,23 @@ def same(one: Caption, other: Caption) -> bool:
 )
 def test_captions_are_the_same_bits_in_any_company(kind: str, options: dict[str, int]) -> None:
     of = captioner(kind)
-    seen = images(of)
-    whole = of.caption(seen, **options)
+    images_in = images(of)
+    whole = of.caption(images_in, **options)
     assert len({captions[0].text for captions in whole}) > 1
     assert len({len(captions[0].tokens) for captions in whole}) > 1
     for batch_tokens in (1, 50, 10**6):
-        found = of.caption(seen, batch_tokens=batch_tokens, **options)
+        found = of.caption(images_in, batch_tokens=batch_tokens, **options)
         assert all(
             same(*pair)
             for captions, others in zip(whole, found, strict=True)
             for pair in zip(captions, others, strict=True)
         ), batch_tokens
     for number in (0, 2, 8):  # alone: the number of an image chooses its random numbers
-        found = of.caption(seen[number : number + 1], first=number, **options)
+        found = of.caption(images_in[number : number + 1], first=number, **options)
         assert all(same(*pair) for pair in zip(whole[number], found[0], strict=True)), number
     if "sample" not in options and kind != "hard":
         order = random.Random(5).sample(range(9), 9)
-        found = of.caption([seen[number] for number in order], batch_tokens=200, **options)
+        found = of.caption([images_in[number] for number in order], batch_tokens=200, **options)
         for number, captions in zip(order, found, strict=True):
             assert all(same(*pair) for pair in zip(whole[number], captions, strict=True)), number
 
@@ -145,8 +145,8 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
     plain, of = captioner(kind), captioner(kind, processes=True)
     try:
-        seen = images(of)
-        whole, found = plain.caption(seen, batch_tokens=16), of.caption(seen, batch_tokens=16)
+        images_in = images(of)
+        whole, found = plain.caption(images_in, batch_tokens=16), of.caption(images_in, batch_tokens=16)
         assert of._processes is not None
         assert of._processes.running
         assert all(
@@ -160,13 +160,13 @@ def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
 
 def test_draws_hang_on_the_seed_and_the_number_of_the_image() -> None:
     of = captioner("recurrent", sharpness=1.5)
-    seen = images(of)[:1] * 6
-    found = of.caption(seen, sample=True, n_best=2)
+    images_in = images(of)[:1] * 6
+    found = of.caption(images_in, sample=True, n_best=2)
     # the same image at another place draws other captions
     assert len({captions[0].text for captions in found}) > 2
-    assert of.caption(seen, sample=True, n_best=2, seed=1) == found
-    assert of.caption(seen, sample=True, n_best=2, seed=2) != found
-    assert of.caption(seen[:2], sample=True, n_best=2, first=4) == found[4:]
+    assert of.caption(images_in, sample=True, n_best=2, seed=1) == found
+    assert of.caption(images_in, sample=True, n_best=2, seed=2) != found
+    assert of.caption(images_in[:2], sample=True, n_best=2, first=4) == found[4:]
 
 
 # Scores
@@ -175,15 +175,15 @@ def test_draws_hang_on_the_seed_and_the_number_of_the_image() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
     of = captioner(kind)
-    seen = images(of)
-    found = of.caption(seen, beam=4, n_best=3, length_penalty=1.0)
+    images_in = images(of)
+    found = of.caption(images_in, beam=4, n_best=3, length_penalty=1.0)
     again = [
         (number, caption) for number, captions in enumerate(found) for caption in captions if caption.finished
     ]
     assert len(again) > 3
     for place in range(3):  # an image's draws are those of its number: force each at its own
         texts = [captions[place] for captions in found]
-        forced = of.score_targets(seen, [caption.text for caption in texts])
+        forced = of.score_targets(images_in, [caption.text for caption in texts])
         for caption, other in zip(texts, forced, strict=True):
             assert other.tokens == caption.tokens
             if not caption.finished:
@@ -199,10 +199,10 @@ def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
 def test_forcing_is_the_models_own_probability(kind: str) -> None:
     """One image and no filling at all, through encoder and decoder by hand."""
     of = captioner(kind)
-    seen = images(of)
+    images_in = images(of)
     text = "there is red left"
     ids = toy.tokenizer().encode(text)
-    for caption, one in zip(of.score_targets(seen, [text] * 9), seen, strict=True):
+    for caption, one in zip(of.score_targets(images_in, [text] * 9), images_in, strict=True):
         log_p_TN = by_hand(of.models[0], one[0], ids, of.clips)
         want = sum(float(log_p_TN[step, token]) for step, token in enumerate([*ids, EOS]))
         assert caption.log_probability == pytest.approx(want, rel=1e-5, abs=1e-4)
@@ -210,10 +210,10 @@ def test_forcing_is_the_models_own_probability(kind: str) -> None:
 
 
 @torch.no_grad()
-def by_hand(model: Seq2Seq, seen: np.ndarray, ids: list[int], clips: bool) -> Tensor:
-    source = torch.from_numpy(np.ascontiguousarray(seen)).movedim(-1, -3)
+def by_hand(model: Seq2Seq, images_in: np.ndarray, ids: list[int], clips: bool) -> Tensor:
+    source = torch.from_numpy(np.ascontiguousarray(images_in)).movedim(-1, -3)
     source, mask = (
-        (source[None], torch.ones(1, len(seen), dtype=torch.bool))
+        (source[None], torch.ones(1, len(images_in), dtype=torch.bool))
         if clips
         else (source, torch.ones(1, 1, dtype=torch.bool))
     )
@@ -358,22 +358,22 @@ def test_an_ensemble_averages_probabilities() -> None:
     view = ImageTransform.of(second.config.model.encoder)  # type: ignore[arg-type]
     both = Captioner(first.models[0], toy.tokenizer(), first.config, others=[(second.models[0], view)])
     content = [toy.image(number).content() for number in range(5)]
-    seen = [both.decode_pixels(one, "toy") for one in content]
-    assert [[member.shape for member in one] for one in seen] == [[(1, 16, 16, 3), (1, 24, 24, 3)]] * 5
+    images_in = [both.decode_pixels(one, "toy") for one in content]
+    assert [[member.shape for member in one] for one in images_in] == [[(1, 16, 16, 3), (1, 24, 24, 3)]] * 5
     text = "there is red left"
     ids = toy.tokenizer().encode(text)
-    for caption, one in zip(both.score_targets(seen, [text] * 5), seen, strict=True):
+    for caption, one in zip(both.score_targets(images_in, [text] * 5), images_in, strict=True):
         mean = torch.stack(
             [by_hand(model, own, ids, False).exp() for model, own in zip(both.models, one, strict=True)]
         ).mean(0)
         want = sum(math.log(float(mean[step, token])) for step, token in enumerate([*ids, EOS]))
         assert caption.log_probability == pytest.approx(want, abs=1e-4)
-    found = both.caption(seen, beam=3)
+    found = both.caption(images_in, beam=3)
     for captions, forced in zip(
-        found, both.score_targets(seen, [captions[0].text for captions in found]), strict=True
+        found, both.score_targets(images_in, [captions[0].text for captions in found]), strict=True
     ):
         assert forced.log_probability == pytest.approx(captions[0].log_probability, abs=1e-4)
-    for captions, others in zip(found, both.caption(seen, beam=3, batch_tokens=1), strict=True):
+    for captions, others in zip(found, both.caption(images_in, beam=3, batch_tokens=1), strict=True):
         assert same(captions[0], others[0])
 
 
@@ -385,18 +385,18 @@ def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() ->
     deeper = captioner("recurrent", "model.encoder.blocks=[1,1]", seed=6)
     view = first.transforms[0]
     assert deeper.transforms[0] == view
-    seen, texts = [[one[0]] * 3 for one in images(first)[:4]], ["red left"] * 4
-    own = [of.score_targets([one[:1] for one in seen], texts) for of in (first, alike)]
+    images_in, texts = [[one[0]] * 3 for one in images(first)[:4]], ["red left"] * 4
+    own = [of.score_targets([one[:1] for one in images_in], texts) for of in (first, alike)]
     three = Captioner(
         first.models[0],
         toy.tokenizer(),
         first.config,
         others=[(alike.models[0], view), (deeper.models[0], view)],
     )
-    for caption, one, other in zip(three.score_targets(seen, texts), *own, strict=True):
+    for caption, one, other in zip(three.score_targets(images_in, texts), *own, strict=True):
         assert caption.grid == (4, 4)
         np.testing.assert_allclose(caption.attention, (one.attention + other.attention) / 2, atol=1e-5)  # type: ignore[operator]
-    assert three.caption(seen, beam=2)[0][0].grid == (4, 4)
+    assert three.caption(images_in, beam=2)[0][0].grid == (4, 4)
 
 
 def test_an_ensemble_shows_no_attention_over_another_grid_than_its_own() -> None:
@@ -433,13 +433,13 @@ def test_images_are_paths_bytes_or_what_was_seen(tmp_path: Path) -> None:
 def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     of = captioner("recurrent")
     (tmp_path / "a.png").write_bytes(b"nothing")
-    for given, said in (
+    for given, message in (
         (tmp_path / "a.png", r"a\.png: not an image"),
         (tmp_path / "b.png", r"b\.png: no such file"),
         (b"x", "image: not an image"),
         (tmp_path, "a folder, not an image"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             of.caption([given])
     with pytest.raises(UserError, match="a clip: not an image"):
         of.load_pixels(b"x", "a clip")

@@ -58,16 +58,16 @@ def test_results_come_in_order_whichever_is_done_first(two: Make) -> None:
     threads = torch.get_num_threads()
     processes = two(slow)
     for count in (7, 1, 0, 2):  # the same two serve again
-        with processes.map(range(count)) as found:
-            assert list(found) == [(number, 1) for number in range(count)]
+        with processes.map(range(count)) as results:
+            assert list(results) == [(number, 1) for number in range(count)]
     assert torch.get_num_threads() == threads
 
 
 def test_fork_pool_uses_both_processes(two: Make) -> None:
     processes = two(lambda _: time.sleep(0.05) or os.getpid())
     assert not processes.running
-    with processes.map(range(6)) as found:
-        pids = set(found)
+    with processes.map(range(6)) as results:
+        pids = set(results)
     assert processes.running
     assert len(pids) == 2
     assert os.getpid() not in pids
@@ -82,26 +82,26 @@ def test_an_error_is_raised_in_its_turn_and_others_take_over(two: Make) -> None:
 
     processes = two(fail)
     before: list[object] = []
-    with pytest.raises(ArithmeticError, match="job 3") as caught, processes.map(range(9)) as found:
-        before.extend(found)
+    with pytest.raises(ArithmeticError, match="job 3") as caught, processes.map(range(9)) as results:
+        before.extend(results)
     assert len(before) == 3
     assert "in fail" in caught.value.__notes__[0]  # where it was raised
     assert all(ends(int(str(pid))) for pid in before)
-    with processes.map(range(3)) as found:
-        assert len(list(found)) == 3
+    with processes.map(range(3)) as results:
+        assert len(list(results)) == 3
 
 
 def test_a_process_that_is_killed_is_named_and_nothing_waits_for_it(two: Make) -> None:
     processes = two(lambda number: os.kill(os.getpid(), signal.SIGKILL) if number == 1 else number)
-    with pytest.raises(UserError, match="`batch_tokens`"), processes.map(range(4)) as found:
-        list(found)
+    with pytest.raises(UserError, match="`batch_tokens`"), processes.map(range(4)) as results:
+        list(results)
     assert not processes.running
 
 
 def test_ctrl_c_is_for_the_caller_alone(two: Make) -> None:
     processes = two(lambda number: os.kill(os.getpid(), signal.SIGINT) or number)
-    with processes.map(range(4)) as found:
-        assert list(found) == [0, 1, 2, 3]
+    with processes.map(range(4)) as results:
+        assert list(results) == [0, 1, 2, 3]
 
 
 def test_they_end_with_what_they_work_for() -> None:
@@ -113,8 +113,8 @@ def test_they_end_with_what_they_work_for() -> None:
             return os.getpid()
 
     owner = Owner()
-    with owner.processes.map(range(8)) as found:
-        pids = set(found)
+    with owner.processes.map(range(8)) as results:
+        pids = set(results)
     del owner  # at once: nothing waits for the garbage collector
     assert all(ends(pid) for pid in pids)
 
@@ -130,7 +130,9 @@ with ForkPool(work, 2).map(range(100)) as found:
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "end", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_no_process_outlives_the_program(end: signal.Signals) -> None:
     # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler){PARENT}"

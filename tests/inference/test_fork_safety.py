@@ -95,6 +95,7 @@ how = {"num_workers": 2, "collate_fn": list, "multiprocessing_context": "fork"}
 found = [batch[0] for batch in DataLoader(Rows(), batch_size=1, **how)]
 """,
 }
+QUICK = ("a pool", "os.fork")
 END = """
 assert found and all(one == expected for one in found), found
 if model is not None: assert texts() == expected
@@ -118,14 +119,16 @@ def done(program: str, run: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
+)
 def test_a_forked_process_translates_as_its_parent_does(name: str, run: str) -> None:
-    found = done(PROGRAMS[name] + END, run)
-    assert (found.returncode, found.stdout) == (0, "as the parent\n"), found.stderr
+    result = done(PROGRAMS[name] + END, run)
+    assert (result.returncode, result.stdout) == (0, "as the parent\n"), result.stderr
 
 
 def test_a_fork_in_the_middle_of_a_call_is_refused(run: str) -> None:
-    found = done(
+    result = done(
         """
 busy_parent()
 from seq2attn.inference import translator
@@ -148,4 +151,4 @@ over.set(); thread.join()
 """,
         run,
     )
-    assert (found.returncode, found.stdout) == (0, "refused\n"), found.stderr
+    assert (result.returncode, result.stdout) == (0, "refused\n"), result.stderr

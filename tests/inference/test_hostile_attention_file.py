@@ -197,7 +197,7 @@ def test_an_archive_that_lies_is_refused(tmp_path: Path, place: int, value: byte
 def test_damage_anywhere_is_one_line_or_nothing(tmp_path: Path) -> None:
     data = npz(tmp_path / "a.npz").read_bytes()
     path = tmp_path / "b.npz"
-    draw, said = np.random.default_rng(1), []
+    draw, messages = np.random.default_rng(1), []
     for _ in range(300):
         changed = bytearray(data)
         for place in draw.integers(0, len(data), 3).tolist():
@@ -206,9 +206,9 @@ def test_damage_anywhere_is_one_line_or_nothing(tmp_path: Path) -> None:
         try:
             list(read_attention(path))
         except UserError as error:
-            said.append(str(error))
-    assert len(said) > 50
-    assert not any("\n" in text for text in said)
+            messages.append(str(error))
+    assert len(messages) > 50
+    assert not any("\n" in text for text in messages)
 
 
 def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -312,8 +312,8 @@ def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path,
         timeout=120,
         check=True,
     )
-    said, used = done.stdout.splitlines()
-    assert "would take more than 64 MB" in said
+    message, used = done.stdout.splitlines()
+    assert "would take more than 64 MB" in message
     assert int(used) < 400_000  # kilobytes
     assert (tmp_path / "a.npz").stat().st_size < 2 << 20
 

@@ -24,21 +24,21 @@ def deep() -> Translator:
 
 
 def test_self_attention_of_a_text_is_the_encoders() -> None:
-    found = deep().self_attention("the small dog")
-    assert found.encoder is not None
-    assert found.encoder.shape == (1, 3, len(found.source), len(found.source))
-    assert (found.source[-1], found.decoder, found.target) == ("</s>", None, [])
-    np.testing.assert_allclose(found.encoder.sum(-1), 1, atol=1e-5)
+    weights = deep().self_attention("the small dog")
+    assert weights.encoder is not None
+    assert weights.encoder.shape == (1, 3, len(weights.source), len(weights.source))
+    assert (weights.source[-1], weights.decoder, weights.target) == ("</s>", None, [])
+    np.testing.assert_allclose(weights.encoder.sum(-1), 1, atol=1e-5)
 
 
 def test_self_attention_of_a_target_reads_no_later_position() -> None:
-    found = deep().self_attention("the small dog", target="le petit chien")
-    assert found.decoder is not None
-    assert found.encoder is not None
-    assert found.decoder.shape == (2, 2, len(found.target), len(found.target))
-    assert found.target[0] == "<s>"
-    np.testing.assert_allclose(found.decoder.sum(-1), 1, atol=1e-5)
-    assert not np.triu(found.decoder, 1).any()
+    weights = deep().self_attention("the small dog", target="le petit chien")
+    assert weights.decoder is not None
+    assert weights.encoder is not None
+    assert weights.decoder.shape == (2, 2, len(weights.target), len(weights.target))
+    assert weights.target[0] == "<s>"
+    np.testing.assert_allclose(weights.decoder.sum(-1), 1, atol=1e-5)
+    assert not np.triu(weights.decoder, 1).any()
 
 
 def test_self_attention_of_a_recurrent_model_is_refused_by_its_setting() -> None:

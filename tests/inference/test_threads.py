@@ -24,15 +24,15 @@ def test_results_come_in_order_whichever_is_done_first() -> None:
         time.sleep(0.02 if number == 0 else 0)
         return number, torch.get_num_threads()
 
-    with map_in_threads(slow, range(7), CPU) as found:
-        assert list(found) == [(number, 1) for number in range(7)]
+    with map_in_threads(slow, range(7), CPU) as results:
+        assert list(results) == [(number, 1) for number in range(7)]
     assert torch.get_num_threads() == 3
 
 
 def test_as_many_batches_at_once_as_torch_has_threads() -> None:
     together = threading.Barrier(3, timeout=10)
-    with map_in_threads(lambda _: together.wait(), range(3), CPU) as found:
-        assert sorted(found) == [0, 1, 2]
+    with map_in_threads(lambda _: together.wait(), range(3), CPU) as results:
+        assert sorted(results) == [0, 1, 2]
     assert thread_count(CPU) == 3
     assert thread_count(torch.device("meta")) == 1
 
@@ -42,18 +42,18 @@ def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> No
     def fail(number: int) -> None:
         raise ArithmeticError(f"batch {number}")
 
-    with pytest.raises(ArithmeticError, match="batch 0"), map_in_threads(fail, batches, CPU) as found:
-        list(found)
+    with pytest.raises(ArithmeticError, match="batch 0"), map_in_threads(fail, batches, CPU) as results:
+        list(results)
     assert torch.get_num_threads() == 3
 
 
 def test_one_within_another() -> None:
     def inner(number: int) -> list[int]:
-        with map_in_threads(lambda _: torch.get_num_threads(), [number], CPU) as found:
-            return [*found, torch.get_num_threads()]
+        with map_in_threads(lambda _: torch.get_num_threads(), [number], CPU) as results:
+            return [*results, torch.get_num_threads()]
 
-    with map_in_threads(inner, range(5), CPU) as found:
-        assert list(found) == [[1, 1]] * 5
+    with map_in_threads(inner, range(5), CPU) as results:
+        assert list(results) == [[1, 1]] * 5
     assert torch.get_num_threads() == 3
 
 
@@ -70,8 +70,8 @@ def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
         return torch.get_num_threads()
 
     def first() -> None:
-        with map_in_threads(hold, range(1), CPU) as found:
-            assert list(found) == [1]
+        with map_in_threads(hold, range(1), CPU) as results:
+            assert list(results) == [1]
         count()
 
     holding = threading.Thread(target=first)
@@ -79,8 +79,8 @@ def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
     holding.start()
     assert inside.wait(10)
     assert _count_of_a_new_thread() == before  # while another is at work
-    with map_in_threads(count, range(2), CPU) as found:
-        assert list(found) == [1, 1]
+    with map_in_threads(count, range(2), CPU) as results:
+        assert list(results) == [1, 1]
     done.set()
     holding.join()
     assert counted[-1] == before
@@ -88,8 +88,8 @@ def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
 
 
 def _count_of_a_new_thread() -> int:
-    found: list[int] = []
-    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(torch.get_num_threads()))
     thread.start()
     thread.join()
-    return found[0]
+    return results[0]

@@ -405,9 +405,9 @@ def test_unknown_characters_and_unknown_white_space_shift_no_word(text: str, exp
 
 def test_attention_between_words_is_a_sum_of_sources_and_a_mean_of_targets() -> None:
     pieces = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.1, 0.1, 0.3], [0.7, 0.1, 0.1, 0.1]], np.float32)
-    found = between_words(pieces, [0, 0, 1], [0, 1, 1, -1], 3, 2)
-    np.testing.assert_allclose(found, [[0.3, 0.35], [0.7, 0.2], [0, 0]], atol=1e-6)
-    translation = Translation("a b", "x y z", 0.0, 0.0, attention=found)
+    words = between_words(pieces, [0, 0, 1], [0, 1, 1, -1], 3, 2)
+    np.testing.assert_allclose(words, [[0.3, 0.35], [0.7, 0.2], [0, 0]], atol=1e-6)
+    translation = Translation("a b", "x y z", 0.0, 0.0, attention=words)
     assert translation.alignment() == [(1, 0), (0, 1)]
 
 

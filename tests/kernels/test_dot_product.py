@@ -33,9 +33,9 @@ def given(kv_heads: int, steps: int = S) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("mask", list(MASKS))
 @pytest.mark.parametrize("scale", [0.3, D**-0.5])
 def test_plain_products_equal_the_fused_call(kv_heads: int, mask: str, scale: float) -> None:
-    inputs, seen = given(kv_heads), MASKS[mask]()
-    plain = module._plain(*inputs, seen, False, scale)
-    fused = F.scaled_dot_product_attention(*inputs, seen, scale=scale, enable_gqa=True)
+    inputs, visible = given(kv_heads), MASKS[mask]()
+    plain = module._plain(*inputs, visible, False, scale)
+    fused = F.scaled_dot_product_attention(*inputs, visible, scale=scale, enable_gqa=True)
     torch.testing.assert_close(plain, fused, rtol=0, atol=1e-12)
     up = torch.randn_like(plain)
     for a, b in zip(

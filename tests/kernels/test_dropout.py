@@ -15,18 +15,25 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean(share: float, dtype: torch.
     assert y.dtype == dtype
     dropped = (y == 0).double().mean().item()
     assert dropped == pytest.approx(share, abs=4 * (share * (1 - share) / x.numel()) ** 0.5 + 2**-17)
-    kept = y[y != 0]
+    survivors = y[y != 0]
     torch.testing.assert_close(
-        kept, torch.full_like(kept, 1 / (1 - share)), rtol=1e-2 if dtype == torch.bfloat16 else 2e-4, atol=0
+        survivors,
+        torch.full_like(survivors, 1 / (1 - share)),
+        rtol=1e-2 if dtype == torch.bfloat16 else 2e-4,
+        atol=0,
     )
 
 
 def test_dropout_draws_each_number_independently() -> None:
     """Four numbers come from one 64-bit word: equally likely and uncorrelated."""
     torch.manual_seed(2)
-    kept = (dropout(torch.ones(4 * 50_000, dtype=torch.float64), 0.3, True) != 0).view(-1, 4).double()
-    torch.testing.assert_close(kept.mean(0), torch.full((4,), 0.7, dtype=torch.float64), rtol=0, atol=0.01)
-    torch.testing.assert_close(torch.corrcoef(kept.T), torch.eye(4, dtype=torch.float64), rtol=0, atol=0.02)
+    survivors = (dropout(torch.ones(4 * 50_000, dtype=torch.float64), 0.3, True) != 0).view(-1, 4).double()
+    torch.testing.assert_close(
+        survivors.mean(0), torch.full((4,), 0.7, dtype=torch.float64), rtol=0, atol=0.01
+    )
+    torch.testing.assert_close(
+        torch.corrcoef(survivors.T), torch.eye(4, dtype=torch.float64), rtol=0, atol=0.02
+    )
 
 
 def test_dropout_gradient_has_the_same_zeros() -> None:
@@ -48,12 +55,12 @@ def test_dropout_of_any_shape(shape: tuple[int, ...]) -> None:
 
 
 def test_dropout_depends_on_the_seed() -> None:
-    drawn = []
+    masks = []
     for seed in (4, 4, 5):
         torch.manual_seed(seed)
-        drawn.append(dropout(torch.ones(64), 0.5, True))
-    assert drawn[0].equal(drawn[1])
-    assert not drawn[0].equal(drawn[2])
+        masks.append(dropout(torch.ones(64), 0.5, True))
+    assert masks[0].equal(masks[1])
+    assert not masks[0].equal(masks[2])
 
 
 def test_dropout_does_nothing_outside_training_or_without_a_share() -> None:

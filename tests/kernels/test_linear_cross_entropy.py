@@ -49,10 +49,10 @@ def test_losses_of_positions_have_no_gradient(smoothing: float) -> None:
     )
     assert total.requires_grad
     assert not each_M.requires_grad
-    wanted = (features, output.weight, output.bias)
-    both = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), wanted)
+    inputs = (features, output.weight, output.bias)
+    both = torch.autograd.grad(total + (each_M * features[:, 0].detach()).sum(), inputs)
     for a, b in zip(
-        both, torch.autograd.grad(cross_entropy(features, output, targets, smoothing), wanted), strict=True
+        both, torch.autograd.grad(cross_entropy(features, output, targets, smoothing), inputs), strict=True
     ):
         assert torch.equal(a, b)
     with torch.no_grad():
@@ -63,12 +63,12 @@ def test_losses_of_positions_have_no_gradient(smoothing: float) -> None:
 @pytest.mark.parametrize("smoothing", SMOOTHING)
 def test_loss_and_gradients_equal_torch_cross_entropy(smoothing: float) -> None:
     features, output, targets = parts()
-    wanted = (features, output.weight, output.bias)
+    inputs = (features, output.weight, output.bias)
     slow = F.cross_entropy(output(features), targets, label_smoothing=smoothing, reduction="sum")
     fast = cross_entropy(features, output, targets, smoothing)
     torch.testing.assert_close(fast, slow)
     for a, b in zip(
-        torch.autograd.grad(fast * 0.37, wanted), torch.autograd.grad(slow * 0.37, wanted), strict=True
+        torch.autograd.grad(fast * 0.37, inputs), torch.autograd.grad(slow * 0.37, inputs), strict=True
     ):
         torch.testing.assert_close(a, b)
 
@@ -141,8 +141,8 @@ def test_autocast_sums_in_float32() -> None:
         low = cross_entropy(features, output, targets, 0.1)
     assert low.dtype == torch.float32
     assert low.item() == pytest.approx(exact.item(), rel=0.02)
-    wanted = (features, output.weight, output.bias)
-    for a, b in zip(torch.autograd.grad(low, wanted), torch.autograd.grad(exact, wanted), strict=True):
+    inputs = (features, output.weight, output.bias)
+    for a, b in zip(torch.autograd.grad(low, inputs), torch.autograd.grad(exact, inputs), strict=True):
         assert a.dtype == torch.float32
         assert (a - b).norm() < 0.03 * b.norm()
 

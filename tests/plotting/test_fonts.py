@@ -20,13 +20,13 @@ def only_dejavu(monkeypatch):
 
 
 def test_what_comes_with_matplotlib_draws_latin_greek_cyrillic_arabic_and_vietnamese(only_dejavu):
-    found = fonts.covering(["Łódź", "ἀγάπη", "Москва", "القطط", "Nguyễn Ơ ằ", "😀"])
-    assert found == fonts.Fonts((fonts.FIRST,), frozenset())
+    chain = fonts.covering(["Łódź", "ἀγάπη", "Москва", "القطط", "Nguyễn Ơ ằ", "😀"])
+    assert chain == fonts.Fonts((fonts.FIRST,), frozenset())
 
 
 @pytest.mark.usefixtures("only_dejavu")
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("北京", "U+5317 4EAC"),
         ("in北京now", "in[U+5317 4EAC]now"),
@@ -37,9 +37,9 @@ def test_what_comes_with_matplotlib_draws_latin_greek_cyrillic_arabic_and_vietna
         ("🐶\ufe0f", ":dog face:"),
     ],
 )
-def test_what_no_font_has_is_written_so_that_it_can_be_looked_up(text, shown):
+def test_what_no_font_has_is_written_so_that_it_can_be_looked_up(text, expected):
     legible = fonts.covering([text]).legible(text)
-    assert legible.replace("\ufe0f", "") == shown
+    assert legible.replace("\ufe0f", "") == expected
 
 
 @pytest.mark.usefixtures("only_dejavu")
@@ -71,8 +71,8 @@ def test_fonts_that_were_installed_later_are_found(tmp_path, monkeypatch):
         )
         assert fonts.covering([character]).missing == frozenset()
         assert fonts.covering([character]).families == (fonts.FIRST, "STIXGeneral")
-        (kept,) = tmp_path.glob("fontlist-*.json")
-        assert "STIXGeneral" in {entry.name for entry in font_manager.json_load(kept).ttflist}
+        (cache,) = tmp_path.glob("fontlist-*.json")
+        assert "STIXGeneral" in {entry.name for entry in font_manager.json_load(cache).ttflist}
         assert fonts.covering(["\U000f0000"]).missing == {"\U000f0000"}
     finally:
         for cached in (fonts._look_again, fonts._families, fonts._font):
@@ -99,7 +99,7 @@ def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
         "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\n"
         "heatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
     )
-    kept = {
+    cache = {
         name: value
         for name, value in os.environ.items()
         if name not in ("HOME", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
@@ -109,7 +109,7 @@ def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=kept | setting,
+        env=cache | setting,
         timeout=120,
         check=False,
     )

@@ -118,11 +118,11 @@ def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
 
 @pytest.mark.parametrize("heads", [1, 2, 5, 7, 12, 48])
 def test_any_number_of_heads_is_drawn(tmp_path, heads):
-    drawn = [
+    panels = [
         Alignment(["a", "b"], ["c"], np.array([[0.5, 0.5]]), title=f"head {number}")
         for number in range(heads)
     ]
-    svg = svg_of(tmp_path / "a.svg", drawn)
+    svg = svg_of(tmp_path / "a.svg", panels)
     assert svg.count(">head ") == heads
 
 
@@ -144,11 +144,11 @@ def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
 def test_a_long_title_is_broken_into_lines(tmp_path):
     """It makes no drawing wider than its words do, and none impossible at the size that is asked for."""
     title = "A title that is rather long for such a small drawing, is it not?"
-    drawn = [Alignment(["The", "dog"], ["Le", "chien"], even(2, 2))]
+    panels = [Alignment(["The", "dog"], ["Le", "chien"], even(2, 2))]
     for size in ((20 / 2.54, 12 / 2.54), (8, 5), (5, 5), (4, 4), (12, 3), (16, 9)):
-        heatmap.save_alignments(drawn, tmp_path / "asked.png", size=size, dpi=100, title=title)
-    for name, said in (("long", title), ("short", "A title that fits in a line")):
-        heatmap.save_alignments(drawn, tmp_path / f"{name}.png", title=said)
+        heatmap.save_alignments(panels, tmp_path / "asked.png", size=size, dpi=100, title=title)
+    for name, title_text in (("long", title), ("short", "A title that fits in a line")):
+        heatmap.save_alignments(panels, tmp_path / f"{name}.png", title=title_text)
     with Image.open(tmp_path / "long.png") as long, Image.open(tmp_path / "short.png") as short:
         assert long.size[0] < 1.3 * short.size[0]
         assert long.size[1] > short.size[1]

@@ -241,15 +241,15 @@ def test_a_clips_weights_are_depth_of_colour_below_their_frames(tmp_path):
     weights = np.zeros((3, 5))
     weights[0, 3], weights[1, 1], weights[2, 1] = 0.8, 0.8, 0.3
     filmstrip.save(frames, ["x", "longer", "z"], weights, tmp_path / "a.png")
-    drawn = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).astype(int)
     figure = filmstrip.draw(frames, ["x", "longer", "z"], weights, [fonts.FIRST])
     height = figure.get_size_inches()[1] * 200
     shades = np.zeros((3, 5))
     for number, (left, right, bottom, top) in enumerate(extents(figure)[:5]):
-        assert (drawn[top:bottom, left:right] == 40 * number).all()
+        assert (pixels[top:bottom, left:right] == 40 * number).all()
         for row, text in enumerate(figure.axes[0].texts[:3]):
             around = text.get_window_extent()
-            shades[row, number] = drawn[
+            shades[row, number] = pixels[
                 round(height - (around.y0 + around.y1) / 2), (left + right) // 2
             ].sum()
     np.testing.assert_array_equal(shades.argmin(axis=1), [3, 1, 1])

@@ -168,8 +168,8 @@ def test_the_legend_says_from_which_weight_each_block_is_drawn():
     assert len(blocks) == len(terminal_heatmap.SHADES) - 1
     for block, weight in zip(blocks, least, strict=True):
         at, below = (
-            terminal_heatmap.render(np.array([[shown]]), ["a"], ["b"]).split("\n")[-1]
-            for shown in (weight + 1e-6, weight - 1e-6)
+            terminal_heatmap.render(np.array([[value]]), ["a"], ["b"]).split("\n")[-1]
+            for value in (weight + 1e-6, weight - 1e-6)
         )
         assert at == f"b {block}"
         assert below != at

@@ -25,7 +25,7 @@ def test_a_small_image_in_full():
 
 
 @pytest.mark.parametrize(
-    ("grid", "shown"),
+    ("grid", "expected"),
     [
         ((24, 24), (8, 8)),
         ((14, 14), (8, 8)),
@@ -35,15 +35,15 @@ def test_a_small_image_in_full():
         ((9, 9), (8, 8)),
     ],
 )
-def test_finer_grids_are_merged_in_place_and_lose_no_weight(grid, shown):
+def test_finer_grids_are_merged_in_place_and_lose_no_weight(grid, expected):
     for cell in np.ndindex(*grid):
         weights = np.zeros((1, *grid))
         weights[0][cell] = 1.0
         merged = terminal_overlay._merged(weights)
-        assert merged.shape == (1, *shown)
+        assert merged.shape == (1, *expected)
         np.testing.assert_allclose(merged.sum(), 1.0)
         peak = np.unravel_index(merged.argmax(), merged.shape)[1:]
-        place = (np.array(cell) + 0.5) / grid * shown
+        place = (np.array(cell) + 0.5) / grid * expected
         assert (np.abs(np.array(peak) + 0.5 - place) <= 0.5 + 1e-9).all()
 
 

@@ -61,22 +61,28 @@ def test_punctuation_is_split_off_and_what_belongs_to_a_word_stays(word: str) ->
 def test_a_stop_takes_nothing_from_its_word() -> None:
     """The last subword is the stop's own, and looks elsewhere."""
     weights = np.array([[0.0, 1, 0, 0], [0, 0.9, 0, 0.1], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
-    drawn = words.between(["the", "cat."], ["▁the", "▁cat", "."], ["chats."], ["▁chat", "s", "."], weights)
-    assert drawn is not None
-    assert drawn.source_words == ["the", "cat", ".", END]
-    assert drawn.target_words == ["chats", ".", END]
-    np.testing.assert_allclose(drawn.attention, [[0, 0.95, 0, 0.05], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
+    alignment = words.between(
+        ["the", "cat."], ["▁the", "▁cat", "."], ["chats."], ["▁chat", "s", "."], weights
+    )
+    assert alignment is not None
+    assert alignment.source_words == ["the", "cat", ".", END]
+    assert alignment.target_words == ["chats", ".", END]
+    np.testing.assert_allclose(alignment.attention, [[0, 0.95, 0, 0.05], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
 
 
 def test_the_end_is_drawn_where_rows_leave_weight_there() -> None:
     weights = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
-    drawn = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
-    assert drawn is not None
-    assert (drawn.source_words, drawn.target_words, drawn.ends) == (["a", "b"], ["u", "v"], False)
+    alignment = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
+    assert alignment is not None
+    assert (alignment.source_words, alignment.target_words, alignment.ends) == (["a", "b"], ["u", "v"], False)
     weights[0, :] = 0.5, 0, 0.5
-    drawn = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
-    assert drawn is not None
-    assert (drawn.source_words, drawn.target_words, drawn.ends) == (["a", "b", END], ["u", "v", END], True)
+    alignment = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
+    assert alignment is not None
+    assert (alignment.source_words, alignment.target_words, alignment.ends) == (
+        ["a", "b", END],
+        ["u", "v", END],
+        True,
+    )
 
 
 def test_a_subword_is_never_parted() -> None:
@@ -86,12 +92,12 @@ def test_a_subword_is_never_parted() -> None:
         (["▁cats", "."], ["cats", "."]),
         (["▁cats."], ["cats."]),
     ):
-        found = words.side(["cats."], pieces)
-        assert found is not None
-        assert found.tokens == tokens
-    found = words.side(["of", "the", "cat"], ["▁of▁the", "▁cat"])
-    assert found is not None
-    assert (found.tokens, found.token_of, found.words) == (["of the", "cat"], [0, 1], [0, 2])
+        side_of = words.side(["cats."], pieces)
+        assert side_of is not None
+        assert side_of.tokens == tokens
+    side_of = words.side(["of", "the", "cat"], ["▁of▁the", "▁cat"])
+    assert side_of is not None
+    assert (side_of.tokens, side_of.token_of, side_of.words) == (["of the", "cat"], [0, 1], [0, 2])
 
 
 TEXTS = [
@@ -114,19 +120,19 @@ def test_any_text_of_any_tokenizer_is_read_from_its_subwords(kind: str, lowercas
     """Every character of the text stands in one token, and every subword belongs to one."""
     tokenizer = _tokenizer(kind, lowercase)
     pieces = tokenizer.subwords(tokenizer.encode(text))
-    found = words.side(text.split(), pieces, whole=True)
-    assert found is not None
+    side_of = words.side(text.split(), pieces, whole=True)
+    assert side_of is not None
     expected = [words.normalise(word) for word in text.split()]
-    assert "".join("".join(found.tokens).split()) == "".join(expected)
-    assert len(found.token_of) == len(pieces)
-    assert set(found.token_of) == set(range(len(found.tokens)))  # a row each
-    assert found.token_of == sorted(found.token_of)
+    assert "".join("".join(side_of.tokens).split()) == "".join(expected)
+    assert len(side_of.token_of) == len(pieces)
+    assert set(side_of.token_of) == set(range(len(side_of.tokens)))  # a row each
+    assert side_of.token_of == sorted(side_of.token_of)
     if kind == "char" and text == TEXTS[0]:
-        assert found.tokens == ["my", "friends", "'", "books", "are", "on", "the", "table", "!"]
+        assert side_of.tokens == ["my", "friends", "'", "books", "are", "on", "the", "table", "!"]
     weights = np.random.default_rng(1).dirichlet(np.ones(len(pieces) + 1), len(pieces) + 1)
-    drawn = words.between(text.split(), pieces, text.split(), pieces, weights)
-    assert drawn is not None
-    np.testing.assert_allclose(drawn.attention.sum(1), 1, atol=1e-9)
+    alignment = words.between(text.split(), pieces, text.split(), pieces, weights)
+    assert alignment is not None
+    np.testing.assert_allclose(alignment.attention.sum(1), 1, atol=1e-9)
 
 
 def _tokenizer(kind: str, lowercase: bool) -> Tokenizer:
@@ -139,9 +145,9 @@ def test_a_text_without_subwords_fits_nothing() -> None:
 
 
 def test_words_that_were_not_read_have_empty_columns() -> None:
-    found = words.side(["one", "two", "three."], ["▁one", "▁tw"])
-    assert found is not None
-    assert (found.tokens, found.token_of) == (["one", "two", "three", "."], [0, 1])
+    side_of = words.side(["one", "two", "three."], ["▁one", "▁tw"])
+    assert side_of is not None
+    assert (side_of.tokens, side_of.token_of) == (["one", "two", "three", "."], [0, 1])
 
 
 def test_subwords_of_another_text_fit_nothing() -> None:
@@ -159,23 +165,25 @@ def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: 
         ("my friends' books are on the table!", "Les livres, de mes amis."),
         ("rain", "où est la ville ?"),
     ):
-        found = translator.score_targets([source], [target])[0]
-        drawn = words.of_translation(found)
-        side = words.side(found.target_words, found.target_subwords, whole=True)
-        reads = words.side(found.source_words, found.source_subwords)
-        assert drawn is not None
+        side_of = translator.score_targets([source], [target])[0]
+        alignment = words.of_translation(side_of)
+        side = words.side(side_of.target_words, side_of.target_subwords, whole=True)
+        reads = words.side(side_of.source_words, side_of.source_subwords)
+        assert alignment is not None
         assert side is not None
         assert reads is not None
-        assert found.subword_attention is not None
-        weights = found.subword_attention
+        assert side_of.subword_attention is not None
+        weights = side_of.subword_attention
         for token in range(len(side.tokens)):
             own = [piece for piece, its in enumerate(side.token_of) if its == token]
             best = max(side.ranks[piece] for piece in own)
             row = weights[[piece for piece in own if side.ranks[piece] == best]].mean(0)
             sums = np.zeros(len(reads.tokens) + 1)
             np.add.at(sums, [*reads.token_of, len(reads.tokens)], row)
-            np.testing.assert_allclose(drawn.attention[token], sums[: drawn.attention.shape[1]], atol=1e-6)
-        assert drawn.attention.sum(1) == pytest.approx([1.0] * len(drawn.target_words), abs=1e-6)
+            np.testing.assert_allclose(
+                alignment.attention[token], sums[: alignment.attention.shape[1]], atol=1e-6
+            )
+        assert alignment.attention.sum(1) == pytest.approx([1.0] * len(alignment.target_words), abs=1e-6)
 
 
 def _translator(attention: dict[str, object]) -> Translator:
@@ -185,19 +193,19 @@ def _translator(attention: dict[str, object]) -> Translator:
 
 def test_source_words_that_were_hardly_read_are_counted() -> None:
     weights = np.array([[0.9, 0.05, 0.0, 0.0, 0.05], [0.85, 0.1, 0.0, 0.0, 0.05], [0.0, 0.9, 0.05, 0, 0.05]])
-    drawn = Alignment(["cats", "do", "eat", ".", END], ["chats", ".", END], weights, ends=True)
-    assert hardly_read(drawn) == [1, 2]  # the row of the end does not count, and a stop is no word
+    alignment = Alignment(["cats", "do", "eat", ".", END], ["chats", ".", END], weights, ends=True)
+    assert hardly_read(alignment) == [1, 2]  # the row of the end does not count, and a stop is no word
     assert (
-        count_line(drawn)
+        count_line(alignment)
         == "2 of 3 source words were hardly read: weights that add up to less than 0.2 (do eat)"
     )
-    assert count_line(drawn._replace(attention=np.ones((3, 5)))) == ""
-    of_one = count_line(drawn._replace(title="layer 1, head 3"), name_words=False)
+    assert count_line(alignment._replace(attention=np.ones((3, 5)))) == ""
+    of_one = count_line(alignment._replace(title="layer 1, head 3"), name_words=False)
     assert (
         of_one
         == "2 of 3 source words were hardly read by layer 1, head 3: weights that add up to less than 0.2"
     )
-    assert hardly_read(drawn._replace(subwords=True)) == []
+    assert hardly_read(alignment._replace(subwords=True)) == []
     assert count_line(Alignment(["cat"], ["a"], np.zeros((1, 1)))).startswith(
         "the source word was hardly read"
     )
@@ -212,13 +220,13 @@ def test_the_mean_over_heads_says_what_was_hardly_read() -> None:
 
 def test_a_caption_has_rows_for_words_and_punctuation_and_knows_which_is_which() -> None:
     weights = np.arange(12.0).reshape(4, 3)
-    found = words.of_caption(["a", "dog."], ["▁a", "▁dog", "."], weights)
-    assert found is not None
-    assert (found.tokens, found.of_words) == (["a", "dog", "."], [0, 1])
-    np.testing.assert_allclose(found.weights, weights[:3])
-    found = words.of_caption(["«a»", "dog"], ["▁«", "a", "»", "▁dog"], np.ones((5, 3)))
-    assert found is not None
-    assert (found.tokens, found.of_words) == (["«", "a", "»", "dog"], [1, 3])
-    found = words.of_caption(["a", "dog"], ["▁a▁dog"], np.ones((2, 3)))
-    assert found is not None
-    assert (found.tokens, found.of_words) == (["a dog"], [0, 0])
+    side_of = words.of_caption(["a", "dog."], ["▁a", "▁dog", "."], weights)
+    assert side_of is not None
+    assert (side_of.tokens, side_of.of_words) == (["a", "dog", "."], [0, 1])
+    np.testing.assert_allclose(side_of.weights, weights[:3])
+    side_of = words.of_caption(["«a»", "dog"], ["▁«", "a", "»", "▁dog"], np.ones((5, 3)))
+    assert side_of is not None
+    assert (side_of.tokens, side_of.of_words) == (["«", "a", "»", "dog"], [1, 3])
+    side_of = words.of_caption(["a", "dog"], ["▁a▁dog"], np.ones((2, 3)))
+    assert side_of is not None
+    assert (side_of.tokens, side_of.of_words) == (["a dog"], [0, 0])

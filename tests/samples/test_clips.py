@@ -21,7 +21,7 @@ from seq2attn.samples.clips.clip import COLOURS, KINDS, SHAPES, SIDE
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, list[clips.Clip]]:
+def splits() -> dict[str, list[clips.Clip]]:
     return clips.splits(1, clips.SIZES)
 
 
@@ -50,7 +50,7 @@ def alone(clip: clips.Clip, thing: clips.Thing) -> np.ndarray:
     return clips.render(clip._replace(things=(thing, *far)))
 
 
-def seen(clip: clips.Clip, thing: clips.Thing, frame: np.ndarray) -> tuple[float, float, int, str]:
+def look_of(clip: clips.Clip, thing: clips.Thing, frame: np.ndarray) -> tuple[float, float, int, str]:
     """Where a thing is (x, y), its width, and its colour, in a frame of its own; width 0 where there is
     nothing.
     """
@@ -69,7 +69,10 @@ def seen(clip: clips.Clip, thing: clips.Thing, frame: np.ndarray) -> tuple[float
 
 def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.ndarray) -> str | None:
     """What a thing did between two frames of its own, told by the pixels alone."""
-    (x0, y0, width0, colour0), (x1, y1, width1, colour1) = seen(clip, thing, first), seen(clip, thing, last)
+    (x0, y0, width0, colour0), (x1, y1, width1, colour1) = (
+        look_of(clip, thing, first),
+        look_of(clip, thing, last),
+    )
     if width0 == 0 or width1 == 0:
         return None if width0 == width1 else "appears" if width0 == 0 else "vanishes"
     if abs(x1 - x0) > 10 or abs(y1 - y0) > 10:
@@ -86,15 +89,15 @@ def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.n
 # The committed files
 
 
-def test_the_committed_corpus_is_the_generator_s(made, committed):
+def test_the_committed_corpus_is_the_generator_s(splits, committed):
     assert (
         {name: len(rows) for name, rows in committed.items()}
         == clips.SIZES
         == {"train": 4_000, "valid": 250, "test": 250}
     )
     for name, rows in committed.items():
-        assert [row["captions"] for row in rows] == [list(clips.captions(clip)) for clip in made[name]]
-        for row, clip in zip(rows[:60], made[name], strict=False):
+        assert [row["captions"] for row in rows] == [list(clips.captions(clip)) for clip in splits[name]]
+        for row, clip in zip(rows[:60], splits[name], strict=False):
             assert np.array_equal(decoded(row), clips.render(clip))
     assert [row["clip"]["path"] for rows in committed.values() for row in rows] == [
         f"{number:05}.gif" for number in range(1, 4_501)
@@ -113,9 +116,9 @@ def test_small_on_disk():
     )
 
 
-def test_the_decoded_frames_are_those_drawn(made):
+def test_the_decoded_frames_are_those_drawn(splits):
     """No frame is lost, for no two in a row are equal; also in clips made anew."""
-    for row, clip in zip(clips.rows({"test": made["test"][:40]})["test"], made["test"], strict=False):
+    for row, clip in zip(clips.rows({"test": splits["test"][:40]})["test"], splits["test"], strict=False):
         frames = clips.render(clip)
         assert frames.shape == (1 + sum(clip.steps), SIDE, SIDE, 3)
         assert 8 <= len(frames) <= 12
@@ -125,8 +128,8 @@ def test_the_decoded_frames_are_those_drawn(made):
 # What happens
 
 
-def test_frames_show_the_events_in_order(made):
-    for clip in made["test"][:120]:
+def test_frames_show_the_events_in_order(splits):
+    for clip in splits["test"][:120]:
         told = []
         ends = np.cumsum((0, *clip.steps))
         for start, end in itertools.pairwise(ends):
@@ -137,8 +140,8 @@ def test_frames_show_the_events_in_order(made):
         assert tuple(told) == clip.events
 
 
-def test_things_keep_clear_of_each_other_and_of_the_rim(made):
-    for clip in made["valid"][:100]:
+def test_things_keep_clear_of_each_other_and_of_the_rim(splits):
+    for clip in splits["valid"][:100]:
         bare = ground(clip.ground, clip.pattern, clip.number, SIDE)
         masks = [(alone(clip, thing) != bare).any(-1) for thing in clip.things]
         assert sum(mask.astype(int) for mask in masks).max() <= 1
@@ -147,56 +150,56 @@ def test_things_keep_clear_of_each_other_and_of_the_rim(made):
             assert not mask[:, :, [0, -1]].any()
 
 
-def test_twins_differ_in_order_alone(made):
-    for name, kept in made.items():
-        for clip, twin in zip(kept[::2], kept[1::2], strict=True):
+def test_twins_differ_in_order_alone(splits):
+    for name, members in splits.items():
+        for clip, twin in zip(members[::2], members[1::2], strict=True):
             assert clip.events == twin.events[::-1] != twin.events, name
             assert clip._replace(events=()) == twin._replace(events=())
-    for clip, twin in zip(made["test"][:60:2], made["test"][1:60:2], strict=True):
+    for clip, twin in zip(splits["test"][:60:2], splits["test"][1:60:2], strict=True):
         first, second = clips.render(clip), clips.render(twin)
         assert np.array_equal(first[0], second[0])
         assert np.array_equal(first[-1], second[-1])
         assert not any(np.array_equal(a, b) for a, b in zip(first[1:2], second[1:2], strict=True))
 
 
-def test_no_events_are_in_two_splits_or_twice_in_one(made):
-    deeds = [clip.deeds for kept in made.values() for clip in kept[::2]]
+def test_no_events_are_in_two_splits_or_twice_in_one(splits):
+    deeds = [clip.deeds for members in splits.values() for clip in members[::2]]
     assert len(set(deeds)) == len(deeds)
     texts = {
         name: {
             tuple(sorted(clips.events(text))) + clip.deeds[0]
-            for clip in kept
+            for clip in members
             for text in clips.captions(clip)
         }
-        for name, kept in made.items()
+        for name, members in splits.items()
     }
     assert not texts["train"] & texts["test"]
     assert not texts["train"] & texts["valid"]
 
 
-def test_clips_vary(made):
-    assert {len(clip.things) for clip in made["train"]} == {1, 2}
-    assert {len(clip.events) for clip in made["train"]} == {2, 3}
-    things = [thing for clip in made["train"] for thing in clip.things]
+def test_clips_vary(splits):
+    assert {len(clip.things) for clip in splits["train"]} == {1, 2}
+    assert {len(clip.events) for clip in splits["train"]} == {2, 3}
+    things = [thing for clip in splits["train"] for thing in clip.things]
     for counts in (Counter(thing.colour for thing in things), Counter(thing.shape for thing in things)):
         assert len(counts) == len(COLOURS) == len(SHAPES)
         assert min(counts.values()) > len(things) / 10
     actions = Counter(
         event.action.split()[0] if "turns" in event.action else event.action
-        for clip in made["train"]
+        for clip in splits["train"]
         for event in clip.events
     )
     assert set(actions) == set(KINDS)
     assert min(actions.values()) > 150
-    assert sum(len({event.thing for event in clip.events}) == 2 for clip in made["train"]) > 800
+    assert sum(len({event.thing for event in clip.events}) == 2 for clip in splits["train"]) > 800
 
 
 # Captions
 
 
-def test_captions_tell_the_events_in_order(made, committed):
+def test_captions_tell_the_events_in_order(splits, committed):
     for name, rows in committed.items():
-        for row, clip in zip(rows, made[name], strict=True):
+        for row, clip in zip(rows, splits[name], strict=True):
             assert len(set(row["captions"])) == 3
             for text in row["captions"]:
                 assert text == text.lower()
@@ -204,8 +207,8 @@ def test_captions_tell_the_events_in_order(made, committed):
                 assert clips.events(text) == clip.events, text
 
 
-def test_every_named_thing_is_one(made):
-    for clip in made["train"]:
+def test_every_named_thing_is_one(splits):
+    for clip in splits["train"]:
         names = [f"{thing.colour} {thing.shape}" for thing in clip.things]
         assert len(set(names)) == len(names)
         assert {event.thing for event in clip.events} <= set(names)

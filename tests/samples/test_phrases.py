@@ -33,13 +33,13 @@ from seq2attn.samples.phrases.verb_groups import Agreement, Group, Nodes, englis
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, list[Sentence]]:
+def splits() -> dict[str, list[Sentence]]:
     return phrases.splits(1, SIZES)
 
 
 @pytest.fixture(scope="module")
-def everything(made) -> list[Sentence]:
-    return [*itertools.chain(*made.values()), *itertools.islice(stream(8), 4_000)]
+def everything(splits) -> list[Sentence]:
+    return [*itertools.chain(*splits.values()), *itertools.islice(stream(8), 4_000)]
 
 
 # French, form by form
@@ -87,8 +87,8 @@ def everything(made) -> list[Sentence]:
     ],
 )
 def test_conjugation(verb, present, future, participle):
-    made = fr.conjugate(verb)
-    assert (" ".join(made.present), made.future[0], made.participle) == (present, future, participle)
+    forms = fr.conjugate(verb)
+    assert (" ".join(forms.present), forms.future[0], forms.participle) == (present, future, participle)
 
 
 def test_auxiliary():
@@ -407,9 +407,9 @@ def test_no_impossible_french(everything, pattern):
     ] == []
 
 
-def test_every_construction_occurs(made):
-    text = "\n".join(s.french for s in made["train"]).lower()
-    for wanted in (
+def test_every_construction_occurs(splits):
+    text = "\n".join(s.french for s in splits["train"]).lower()
+    for construction in (
         "l'",
         "d'",
         "j'",
@@ -427,7 +427,7 @@ def test_every_construction_occurs(made):
         " et onze",
         "mon ",
     ):
-        assert wanted in text
+        assert construction in text
     assert re.search(r"\b(que|qu'\w+) .*\w+ées?\b", text)  # a participle that agrees with what que stands for
     assert re.search(r"\bl'a \w+ée\b", text)
 
@@ -441,13 +441,13 @@ def test_english_determines_french(everything):
 # The splits
 
 
-def test_no_sentence_in_two_splits(made):
-    assert {name: len(sentences) for name, sentences in made.items()} == SIZES
-    assert max(Counter(s.english for s in itertools.chain(*made.values())).values()) == 1
+def test_no_sentence_in_two_splits(splits):
+    assert {name: len(sentences) for name, sentences in splits.items()} == SIZES
+    assert max(Counter(s.english for s in itertools.chain(*splits.values())).values()) == 1
 
 
-def test_committed_files_are_reproduced(made, tmp_path):
-    phrases.write(tmp_path, made)
+def test_committed_files_are_reproduced(splits, tmp_path):
+    phrases.write(tmp_path, splits)
     bundled = bundled_folder("phrases")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in bundled.iterdir() if path.suffix != ".md"
@@ -478,46 +478,47 @@ def test_command(tmp_path, monkeypatch):
     assert [s.english for s in phrases.generate(50, 5)] == [s.english for s in phrases.generate(60, 5)][:50]
 
 
-def test_lengths(made):
-    longest = [max(s.lengths[side] for s in made["train"]) for side in (0, 1)]
+def test_lengths(splits):
+    longest = [max(s.lengths[side] for s in splits["train"]) for side in (0, 1)]
     assert max(longest) <= LONGEST
-    for s in made["test_long"]:
+    for s in splits["test_long"]:
         assert LONG[0] <= min(s.lengths)
         assert max(s.lengths) <= LONG[1]
         assert all(length > limit for length, limit in zip(s.lengths, longest, strict=True))
     assert (
-        max(max(s.lengths) for name in ("valid", "test", "test_compositional") for s in made[name]) <= LONGEST
+        max(max(s.lengths) for name in ("valid", "test", "test_compositional") for s in splits[name])
+        <= LONGEST
     )
 
 
-def test_compositional_pairs_are_new_and_their_parts_known(made):
-    train = made["train"]
+def test_compositional_pairs_are_new_and_their_parts_known(splits):
+    train = splits["train"]
     counts = Counter(part for s in train for part in {part for pair in s.pairs for part in parts(pair)})
-    seen = set().union(
-        *(s.pairs for name, sentences in made.items() if name != "test_compositional" for s in sentences)
+    combinations = set().union(
+        *(s.pairs for name, sentences in splits.items() if name != "test_compositional" for s in sentences)
     )
     kinds = Counter()
-    for s in made["test_compositional"]:
+    for s in splits["test_compositional"]:
         new = {pair for pair in s.pairs if held_out(pair, 1)}
         assert new
-        assert not new & seen
+        assert not new & combinations
         assert all(counts[part] >= MIN_OCCURRENCES for pair in new for part in parts(pair))
         kinds.update(kind for kind, _, _ in new)
     assert set(kinds) == {"adjective", "subject", "object"}
     assert min(kinds.values()) > 100
 
 
-def test_compositional_adjectives_never_stand_before_their_noun_elsewhere(made):
+def test_compositional_adjectives_never_stand_before_their_noun_elsewhere(splits):
     """The same from the text alone, whatever the derivation says."""
     pairs = {
         pair
-        for s in made["test_compositional"]
+        for s in splits["test_compositional"]
         for pair in s.pairs
         if pair[0] == "adjective" and held_out(pair, 1)
     }
     text = "\n".join(
         s.english.lower()
-        for name, sentences in made.items()
+        for name, sentences in splits.items()
         if name != "test_compositional"
         for s in sentences
     )
@@ -531,10 +532,10 @@ def test_compositional_adjectives_never_stand_before_their_noun_elsewhere(made):
         )
 
 
-def test_word_forms_of_the_hard_splits_are_in_training(made):
-    known_en = set().union(*(forms(s.english) for s in made["train"]))
-    known_fr = set().union(*(forms(s.french) for s in made["train"]))
-    for s in (*made["test_compositional"], *made["test_long"]):
+def test_word_forms_of_the_hard_splits_are_in_training(splits):
+    known_en = set().union(*(forms(s.english) for s in splits["train"]))
+    known_fr = set().union(*(forms(s.french) for s in splits["train"]))
+    for s in (*splits["test_compositional"], *splits["test_long"]):
         assert forms(s.english) <= known_en
         assert forms(s.french) <= known_fr
 
@@ -547,8 +548,8 @@ def test_every_word_is_aligned(everything):
         assert {j for _, j in links} == set(range(len(s.french.split()))), s
 
 
-def test_lemmas(made):
-    counts = Counter(lemma for s in made["train"] for lemma in s.lemmas)
+def test_lemmas(splits):
+    counts = Counter(lemma for s in splits["train"] for lemma in s.lemmas)
     assert (
         len([lemma for lemma in counts if lemma.split(":")[0] in ("noun", "verb", "adjective", "adverb")])
         >= 400

@@ -38,7 +38,7 @@ WORDINGS |= {
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, list[scenes.Scene]]:
+def splits() -> dict[str, list[scenes.Scene]]:
     return scenes.splits(1, scenes.SIZES)
 
 
@@ -100,15 +100,15 @@ def faults(scene: scenes.Scene, text: str, boxes: list[list[int]]) -> list[str]:
 # The committed files
 
 
-def test_the_committed_corpus_is_the_generator_s(made, committed):
+def test_the_committed_corpus_is_the_generator_s(splits, committed):
     assert (
         {name: len(rows) for name, rows in committed.items()}
         == scenes.SIZES
         == {"train": 4_000, "valid": 500, "test": 500}
     )
-    again = scenes.rows({name: kept[:40] for name, kept in made.items()})
+    again = scenes.rows({name: members[:40] for name, members in splits.items()})
     for name, rows in again.items():
-        for row, scene, there in zip(rows, made[name], committed[name], strict=False):
+        for row, scene, there in zip(rows, splits[name], committed[name], strict=False):
             assert (row["captions"], row["boxes"]) == (there["captions"], there["boxes"])
             assert np.array_equal(decoded(there), scenes.render(scene))
     assert [row["image"]["path"] for rows in committed.values() for row in rows] == [
@@ -116,9 +116,9 @@ def test_the_committed_corpus_is_the_generator_s(made, committed):
     ]
 
 
-def test_every_committed_caption_is_the_generator_s(made, committed):
+def test_every_committed_caption_is_the_generator_s(splits, committed):
     for name, rows in committed.items():
-        for scene, row in zip(made[name], rows, strict=True):
+        for scene, row in zip(splits[name], rows, strict=True):
             assert [caption.text for caption in scenes.captions(scene)] == row["captions"]
             assert [
                 [[word, *thing.box] for word, thing in caption.named] for caption in scenes.captions(scene)
@@ -141,46 +141,46 @@ def test_small_on_disk():
 # Images
 
 
-def test_no_two_scenes_are_alike(made, committed):
-    looks = [scene.looks for kept in made.values() for scene in kept]
+def test_no_two_scenes_are_alike(splits, committed):
+    looks = [scene.looks for members in splits.values() for scene in members]
     assert len(set(looks)) == len(looks)
     images = [row["image"]["bytes"] for rows in committed.values() for row in rows]
     assert len(set(images)) == len(images)
 
 
-def test_image_file_is_lossless(made):
-    for scene in made["test"][:50]:
+def test_image_file_is_lossless(splits):
+    for scene in splits["test"][:50]:
         pixels = scenes.render(scene)
         assert pixels.shape == (SIDE, SIDE, 3)
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) <= 64
         assert np.array_equal(np.array(Image.open(io.BytesIO(png(pixels))).convert("RGB")), pixels)
 
 
-def test_things_vary_and_are_visible(made):
-    things = [thing for scene in made["train"] for thing in scene.things]
+def test_things_vary_and_are_visible(splits):
+    things = [thing for scene in splits["train"] for thing in scene.things]
     for position, known in enumerate((("small", "large"), COLOURS, TEXTURES, SHAPES)):
         counts = Counter(thing.looks[position] for thing in things)
         assert set(counts) == set(known)
         assert min(counts.values()) > 0.6 * len(things) / len(known)
-    assert {len(scene.things) for scene in made["train"]} == {2, 3, 4}
-    for scene in made["test"]:
+    assert {len(scene.things) for scene in splits["train"]} == {2, 3, 4}
+    for scene in splits["test"]:
         assert min(visible(scene.things)) >= VISIBLE
-    overlapping = sum(min(visible(scene.things)) < 1 for scene in made["train"])
+    overlapping = sum(min(visible(scene.things)) < 1 for scene in splits["train"])
     assert 200 < overlapping < 2_000
 
 
-def test_most_scenes_hold_things_that_share_a_colour_or_a_shape(made):
+def test_most_scenes_hold_things_that_share_a_colour_or_a_shape(splits):
     def shared(scene: scenes.Scene) -> bool:
         return any(
             len({getattr(thing, name) for thing in scene.things}) < len(scene.things)
             for name in ("colour", "shape")
         )
 
-    assert sum(map(shared, made["train"])) > 0.6 * len(made["train"])
+    assert sum(map(shared, splits["train"])) > 0.6 * len(splits["train"])
 
 
-def test_grounds_are_pale_and_no_colour_of_a_thing_is_near(made):
-    for scene in made["test"]:
+def test_grounds_are_pale_and_no_colour_of_a_thing_is_near(splits):
+    for scene in splits["test"]:
         tones = np.unique(bare(scene).reshape(-1, 3), axis=0).astype(int)
         assert np.ptp(tones, axis=1).max() <= 30
         assert min(np.abs(tones - colour).sum(1).min() for colour in COLOURS.values()) > 100
@@ -189,9 +189,9 @@ def test_grounds_are_pale_and_no_colour_of_a_thing_is_near(made):
 # Boxes
 
 
-def test_boxes_lie_in_the_image_and_hold_the_thing(made, committed):
+def test_boxes_lie_in_the_image_and_hold_the_thing(splits, committed):
     for name in ("valid", "test"):
-        for scene, row in zip(made[name], committed[name], strict=True):
+        for scene, row in zip(splits[name], committed[name], strict=True):
             pixels = decoded(row)
             for thing in scene.things:
                 left, top, right, bottom = thing.box
@@ -203,16 +203,16 @@ def test_boxes_lie_in_the_image_and_hold_the_thing(made, committed):
                 assert inside > 0.05, (thing, inside)
 
 
-def test_a_box_is_tight(made):
-    for scene in made["test"]:
+def test_a_box_is_tight(splits):
+    for scene in splits["test"]:
         for number, thing in enumerate(scene.things):
             alone = scenes.render(scene._replace(things=(thing,)))
             rows, columns = np.nonzero((alone != bare(scene)).any(-1))
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == thing.box, number
 
 
-def test_the_white_of_a_texture_shows(made):
-    for scene in made["test"][:200]:
+def test_the_white_of_a_texture_shows(splits):
+    for scene in splits["test"][:200]:
         for thing in scene.things:
             left, top, right, bottom = thing.box
             alone = scenes.render(scene._replace(things=(thing,)))[top:bottom, left:right]
@@ -223,9 +223,9 @@ def test_the_white_of_a_texture_shows(made):
 # Captions
 
 
-def test_captions_are_true_and_name_one_thing_each(made, committed):
+def test_captions_are_true_and_name_one_thing_each(splits, committed):
     for name, rows in committed.items():
-        for scene, row in zip(made[name], rows, strict=True):
+        for scene, row in zip(splits[name], rows, strict=True):
             assert len(set(row["captions"])) == 5
             for text, boxes in zip(row["captions"], row["boxes"], strict=True):
                 assert text == text.lower()
@@ -233,27 +233,27 @@ def test_captions_are_true_and_name_one_thing_each(made, committed):
                 assert not faults(scene, text, boxes), (text, scene)
 
 
-def test_false_caption_is_detected(made):
+def test_false_caption_is_detected(splits):
     """The check above can fail: another relation, another thing's box, another colour."""
     opposite = {"left": "right", "right": "left", "above": "below", "below": "above"}
-    for scene in made["test"][:100]:
-        said = scenes.captions(scene)[0]
-        boxes = [[word, *thing.box] for word, thing in said.named]
-        assert not faults(scene, said.text, boxes)
-        assert faults(scene, " ".join(opposite.get(word, word) for word in said.text.split()), boxes)
-        assert faults(scene, said.text, [[boxes[0][0], *boxes[1][1:]], [boxes[1][0], *boxes[0][1:]]])
-        colour = said.named[0][1].colour
+    for scene in splits["test"][:100]:
+        caption = scenes.captions(scene)[0]
+        boxes = [[word, *thing.box] for word, thing in caption.named]
+        assert not faults(scene, caption.text, boxes)
+        assert faults(scene, " ".join(opposite.get(word, word) for word in caption.text.split()), boxes)
+        assert faults(scene, caption.text, [[boxes[0][0], *boxes[1][1:]], [boxes[1][0], *boxes[0][1:]]])
+        colour = caption.named[0][1].colour
         unseen = next(name for name in COLOURS if name not in {thing.colour for thing in scene.things})
         changed = (
-            said.text.replace(f" {colour} ", f" {unseen} ")
+            caption.text.replace(f" {colour} ", f" {unseen} ")
             .replace("a orange", "an orange")
             .replace(f"an {unseen}", f"a {unseen}")
         )
         assert faults(scene, changed.replace("a orange", "an orange"), boxes)
 
 
-def test_four_captions_speak_of_the_ends_of_the_longer_axis(made):
-    for scene in made["train"]:
+def test_four_captions_speak_of_the_ends_of_the_longer_axis(splits):
+    for scene in splits["train"]:
         centres = np.array([((t.left + t.side / 2), (t.top + t.side / 2)) for t in scene.things])
         axis = int(np.argmax(np.ptp(centres, axis=0)))
         ends = {
@@ -261,10 +261,10 @@ def test_four_captions_speak_of_the_ends_of_the_longer_axis(made):
             scene.things[int(np.argmax(centres[:, axis]))],
         }
         sides = ("left", "right") if axis == 0 else ("above", "below")
-        said = [caption for caption in scenes.captions(scene) if set(caption.text.split()) & set(sides)]
-        assert len(said) in (4, 5)
-        assert all({thing for _, thing in caption.named} == ends for caption in said)
-        assert sum(sides[0] in caption.text.split() for caption in said) == 3
+        captions = [caption for caption in scenes.captions(scene) if set(caption.text.split()) & set(sides)]
+        assert len(captions) in (4, 5)
+        assert all({thing for _, thing in caption.named} == ends for caption in captions)
+        assert sum(sides[0] in caption.text.split() for caption in captions) == 3
 
 
 # Where it is found, and written

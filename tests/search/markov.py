@@ -63,15 +63,15 @@ class Chain:
         banned: tuple[int, ...] = (BOS,),
     ) -> list[tuple[float, list[int]]]:
         """(score, tokens) of every output of any probability within the limits, best first."""
-        found = []
+        outputs = []
         words = [token for token in range(self.size) if token != EOS and token not in banned]
         for length in range(max(shortest, len(begins)), longest + 1):
             for rest in itertools.product(words, repeat=length - len(begins)):
                 tokens = [*begins, *rest]
                 log_p = self.log_probability(tokens)
                 if math.isfinite(log_p):
-                    found.append((log_p / (length + 1) ** length_penalty, tokens))
-        return sorted(found, key=lambda pair: -pair[0])
+                    outputs.append((log_p / (length + 1) ** length_penalty, tokens))
+        return sorted(outputs, key=lambda pair: -pair[0])
 
 
 def select(state: Tensor, index_R: Tensor) -> Tensor:

@@ -43,9 +43,9 @@ def pairs(hypotheses: list[Hypothesis]) -> list[tuple[float, list[int]]]:
     return [(hypothesis.score, hypothesis.tokens) for hypothesis in hypotheses]
 
 
-def assert_same(found: list[tuple[float, list[int]]], expected: list[tuple[float, list[int]]]) -> None:
-    assert [tokens for _, tokens in found] == [tokens for _, tokens in expected]
-    assert [score for score, _ in found] == pytest.approx([score for score, _ in expected], abs=1e-6)
+def assert_same(results: list[tuple[float, list[int]]], expected: list[tuple[float, list[int]]]) -> None:
+    assert [tokens for _, tokens in results] == [tokens for _, tokens in expected]
+    assert [score for score, _ in results] == pytest.approx([score for score, _ in expected], abs=1e-6)
 
 
 #                       BOS  EOS  a    b    c
@@ -87,10 +87,10 @@ def test_greedy_takes_the_likeliest_token_and_stops_at_its_first_end() -> None:
             if last == EOS:
                 break
             tokens.append(last)
-        found = search(chain, [8], beam=1)[0][0]
-        assert found.tokens == tokens
-        assert found.log_probability == pytest.approx(chain.log_probability(tokens))
-        assert found.finished == (len(tokens) < 8)
+        results = search(chain, [8], beam=1)[0][0]
+        assert results.tokens == tokens
+        assert results.log_probability == pytest.approx(chain.log_probability(tokens))
+        assert results.finished == (len(tokens) < 8)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])
@@ -193,11 +193,11 @@ def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
 def test_beam_search_keeps_the_batch_multiple(group: int, rows: int) -> None:
     limits = [30, 9, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     chain = random_chain(5, 5)
-    found = search(chain, limits, beam=2, min_length=30, batch_multiple=group)
+    results = search(chain, limits, beam=2, min_length=30, batch_multiple=group)
     assert chain.rows[0] == 24
     assert chain.rows[-1] == rows
     assert all(count % (2 * group) == 0 for count in chain.rows)
-    for limit, (hypothesis,) in zip(limits, found, strict=True):
+    for limit, (hypothesis,) in zip(limits, results, strict=True):
         assert hypothesis._replace(weights=None) == search(chain, [limit], beam=2, min_length=30)[0][
             0
         ]._replace(weights=None)
@@ -207,9 +207,9 @@ def test_lengths_stay_within_their_limits() -> None:
     for seed in range(10):
         chain = random_chain(seed, 5)
         for shortest, longest in ((0, 0), (0, 3), (2, 4), (3, 3), (9, 2)):
-            found = search(chain, [longest], beam=130, n_best=125, min_length=shortest)[0]
+            results = search(chain, [longest], beam=130, n_best=125, min_length=shortest)[0]
             expected = chain.every(longest, 1.0, shortest=min(shortest, longest))
-            assert_same(pairs(found), expected[:125])
+            assert_same(pairs(results), expected[:125])
 
 
 def test_finished_says_whether_the_limit_cut_the_output() -> None:
@@ -221,24 +221,26 @@ def test_finished_says_whether_the_limit_cut_the_output() -> None:
 def test_banned_tokens_never_appear() -> None:
     for seed in range(10):
         chain = random_chain(seed, 6)
-        found = search(chain, [4], beam=40, n_best=31, banned=(BOS, 2, 5))[0]
-        assert_same(pairs(found), chain.every(4, 1.0, banned=(BOS, 2, 5)))
+        results = search(chain, [4], beam=40, n_best=31, banned=(BOS, 2, 5))[0]
+        assert_same(pairs(results), chain.every(4, 1.0, banned=(BOS, 2, 5)))
 
 
 def test_every_output_begins_with_its_prefix() -> None:
     prefix_BP = torch.tensor([[3, 4, 2], [2, -1, -1], [-1, -1, -1], [4, 4, -1]])
     for seed in range(5):
         chain = random_chain(seed, 5)
-        found = search(chain, [4, 3, 2, 1], beam=60, n_best=40, prefix_BP=prefix_BP)
-        for begins, limit, hypotheses in zip([(3, 4, 2), (2,), (), (4, 4)], [4, 3, 2, 2], found, strict=True):
+        results = search(chain, [4, 3, 2, 1], beam=60, n_best=40, prefix_BP=prefix_BP)
+        for begins, limit, hypotheses in zip(
+            [(3, 4, 2), (2,), (), (4, 4)], [4, 3, 2, 2], results, strict=True
+        ):
             assert_same(pairs(hypotheses), chain.every(limit, 1.0, begins=begins)[:40])
 
 
 def test_a_prefix_may_hold_what_is_banned() -> None:
     chain = random_chain(1, 5)
-    found = search(chain, [3], beam=20, n_best=7, banned=(BOS, 2), prefix_BP=torch.tensor([[2]]))[0]
-    assert [h.tokens[:1] for h in found] == [[2]] * 7
-    assert all(2 not in h.tokens[1:] for h in found)
+    results = search(chain, [3], beam=20, n_best=7, banned=(BOS, 2), prefix_BP=torch.tensor([[2]]))[0]
+    assert [h.tokens[:1] for h in results] == [[2]] * 7
+    assert all(2 not in h.tokens[1:] for h in results)
 
 
 @pytest.mark.parametrize("beam", [1, 5])
@@ -259,8 +261,8 @@ def test_a_step_without_weights_gives_none() -> None:
         return log_p, state, None
 
     limits = Limits(torch.tensor([4]), BOS, EOS, banned=())
-    found = beam_search(step, chain.start(2), limits, select=select, beam=2, n_best=2, length_penalty=1.0)
-    assert [h.weights for h in found[0]] == [None, None]
+    results = beam_search(step, chain.start(2), limits, select=select, beam=2, n_best=2, length_penalty=1.0)
+    assert [h.weights for h in results[0]] == [None, None]
 
 
 def test_beam_search_returns_fewer_outputs_if_fewer_exist() -> None:

@@ -33,23 +33,23 @@ def test_expected_utility_counts_repeated_samples() -> None:
 
 def test_expected_utility_is_the_mean_over_all_samples() -> None:
     for seed in range(30):
-        drawn = random.Random(seed).choices(
+        samples = random.Random(seed).choices(
             ["".join(word) for word in itertools.product("abc", repeat=2)], k=12
         )
-        means = {output: sum(common(output, reference) for reference in drawn) / 12 for output in drawn}
-        found = rank_by_expected_utility(drawn, common)
-        assert {drawn[place] for place, _ in found} == set(drawn)
-        assert all(drawn.index(drawn[place]) == place for place, _ in found)
-        assert [value for _, value in found] == pytest.approx(sorted(means.values(), reverse=True))
-        assert all(value == pytest.approx(means[drawn[place]]) for place, value in found)
+        means = {output: sum(common(output, reference) for reference in samples) / 12 for output in samples}
+        ranking = rank_by_expected_utility(samples, common)
+        assert {samples[place] for place, _ in ranking} == set(samples)
+        assert all(samples.index(samples[place]) == place for place, _ in ranking)
+        assert [value for _, value in ranking] == pytest.approx(sorted(means.values(), reverse=True))
+        assert all(value == pytest.approx(means[samples[place]]) for place, value in ranking)
 
 
 def test_each_pair_is_compared_once() -> None:
-    asked = []
+    calls = []
     rank_by_expected_utility(
-        ["a", "b", "a", "c", "a"], lambda output, reference: asked.append((output, reference)) or 0.0
+        ["a", "b", "a", "c", "a"], lambda output, reference: calls.append((output, reference)) or 0.0
     )
-    assert sorted(asked) == sorted(itertools.product("abc", repeat=2))
+    assert sorted(calls) == sorted(itertools.product("abc", repeat=2))
 
 
 def test_ranking_keeps_the_order_of_ties() -> None:

@@ -18,11 +18,11 @@ from seq2attn.search.no_repeat_ngram import NoRepeatNgram
 
 def again(tokens: list[int], ngram: int, forced: int = 0) -> bool:
     """Whether an n-gram whose last token was not forced stands in the output before."""
-    seen: list[list[int]] = []
+    ngrams: list[list[int]] = []
     for end in range(ngram, len(tokens) + 1):
-        if end > forced and tokens[end - ngram : end] in seen:
+        if end > forced and tokens[end - ngram : end] in ngrams:
             return True
-        seen.append(tokens[end - ngram : end])
+        ngrams.append(tokens[end - ngram : end])
     return False
 
 
@@ -90,8 +90,8 @@ def test_a_forced_beginning_may_repeat_itself_and_what_it_holds_comes_no_more(ng
     prefix_BP = torch.tensor([[2, 2, 2, 3], [-1, -1, -1, -1], [3, 4, 3, 4]])
     for seed in range(4):
         chain = random_chain(seed, 5)
-        found = search(chain, [6, 3, 6], beam=60, n_best=40, no_repeat_ngram=ngram, prefix_BP=prefix_BP)
-        for prefix, limit, hypotheses in zip(begins, [6, 3, 6], found, strict=True):
+        results = search(chain, [6, 3, 6], beam=60, n_best=40, no_repeat_ngram=ngram, prefix_BP=prefix_BP)
+        for prefix, limit, hypotheses in zip(begins, [6, 3, 6], results, strict=True):
             expected = allowed(chain, limit, ngram, prefix)
             assert_same(pairs(hypotheses), expected[:40])
             assert hypotheses[0].tokens[: len(prefix)] == list(prefix)
@@ -138,7 +138,7 @@ def test_samples_hold_nothing_twice_and_have_the_models_own_probability(ngram: i
     chain = random_chain(3, 6)
     prefix_BP = torch.tensor([[2, 2, 2], [-1, -1, -1]])
     plain = draw(chain, [1, 2], 60, limit=12, prefix_BP=prefix_BP)
-    seen = set()
+    outputs = set()
     for forced, hypotheses, free in zip(
         (3, 0),
         draw(chain, [1, 2], 60, limit=12, no_repeat_ngram=ngram, prefix_BP=prefix_BP),
@@ -150,8 +150,8 @@ def test_samples_hold_nothing_twice_and_have_the_models_own_probability(ngram: i
             assert not again(hypothesis.tokens, ngram, forced)
             assert hypothesis.tokens[:forced] == [2] * forced
             assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens))
-            seen.add(tuple(hypothesis.tokens))
-    assert len(seen) > 20
+            outputs.add(tuple(hypothesis.tokens))
+    assert len(outputs) > 20
 
 
 def test_samples_under_the_rule_come_as_often_as_what_is_left_says() -> None:
@@ -161,10 +161,10 @@ def test_samples_under_the_rule_come_as_often_as_what_is_left_says() -> None:
             dtype=torch.float64,
         )
     )
-    found = [tuple(h.tokens) for h in draw(chain, [7], 4000, limit=5, no_repeat_ngram=1)[0]]
-    assert set(found) == {(2,), (3,), (2, 3), (3, 2)}
+    results = [tuple(h.tokens) for h in draw(chain, [7], 4000, limit=5, no_repeat_ngram=1)[0]]
+    assert set(results) == {(2,), (3,), (2, 3), (3, 2)}
     for tokens, p in (((2,), 0.25), ((2, 3), 0.25)):  # 0.2 to 0.2 once the same again is out
-        assert abs(found.count(tokens) / 4000 - p) < 4 * math.sqrt(p * (1 - p) / 4000)
+        assert abs(results.count(tokens) / 4000 - p) < 4 * math.sqrt(p * (1 - p) / 4000)
 
 
 @pytest.mark.parametrize("beam", [1, 3])

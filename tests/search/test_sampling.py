@@ -44,13 +44,13 @@ def test_sample_frequencies_match_the_probabilities() -> None:
     chain.log_p_LNN = chain.log_p_LNN.log_softmax(-1)
     chain.log_p_LNN[2:, :, 2:] = -math.inf  # the third token is the end
     chain.log_p_LNN = chain.log_p_LNN.log_softmax(-1)
-    seen = Counter(tuple(h.tokens) for h in draw(chain, [7], 5000, limit=2)[0])
+    counts = Counter(tuple(h.tokens) for h in draw(chain, [7], 5000, limit=2)[0])
     expected = chain.every(2, 0.0)
     assert sum(math.exp(score) for score, _ in expected) == pytest.approx(1)
     for log_p, tokens in expected:
         p = math.exp(log_p)
-        assert abs(seen[tuple(tokens)] / 5000 - p) < 4 * math.sqrt(p * (1 - p) / 5000), tokens
-    assert not set(seen) - {tuple(tokens) for _, tokens in expected}
+        assert abs(counts[tuple(tokens)] / 5000 - p) < 4 * math.sqrt(p * (1 - p) / 5000), tokens
+    assert not set(counts) - {tuple(tokens) for _, tokens in expected}
 
 
 def test_log_probabilities_are_the_models_own() -> None:
@@ -94,8 +94,8 @@ def test_top_k_top_p_and_temperature_equal_hand_computation(
     temperature: float, top_k: int, top_p: float, expected: list[float]
 ) -> None:
     for order in ([0, 1, 2, 3, 4], [3, 0, 4, 2, 1]):
-        found = top_k_top_p(P[:, order], temperature, top_k, top_p)[0].tolist()
-        assert found == pytest.approx([expected[place] for place in order], abs=1e-6)
+        results = top_k_top_p(P[:, order], temperature, top_k, top_p)[0].tolist()
+        assert results == pytest.approx([expected[place] for place in order], abs=1e-6)
 
 
 def test_top_k_of_one_and_a_cold_sample_are_greedy() -> None:
@@ -121,11 +121,15 @@ def test_a_sentence_draws_the_same_in_any_batch() -> None:
 @pytest.mark.parametrize("group", [1, 4])
 def test_sample_keeps_the_batch_multiple(group: int) -> None:
     chain, limits = random_chain(5, 5), [30, 9, 2, 2, 2, 2, 2, 2]
-    found = draw(chain, list(range(8)), 2, limits=limits, min_length=30, batch_multiple=group)
+    results = draw(chain, list(range(8)), 2, limits=limits, min_length=30, batch_multiple=group)
     assert chain.rows[0] == 16
     assert chain.rows[-1] == 2 * group
-    assert [[len(h.tokens) for h in hypotheses] for hypotheses in found] == [[limit] * 2 for limit in limits]
-    assert [h.tokens for h in found[1]] == [h.tokens for h in draw(chain, [1], 2, limit=9, min_length=30)[0]]
+    assert [[len(h.tokens) for h in hypotheses] for hypotheses in results] == [
+        [limit] * 2 for limit in limits
+    ]
+    assert [h.tokens for h in results[1]] == [
+        h.tokens for h in draw(chain, [1], 2, limit=9, min_length=30)[0]
+    ]
 
 
 def test_samples_of_a_sentence_differ_and_repeat_with_the_seed() -> None:
@@ -138,7 +142,7 @@ def test_samples_of_a_sentence_differ_and_repeat_with_the_seed() -> None:
 
 def test_limits_bans_and_prefixes_hold() -> None:
     chain = random_chain(6, 6)
-    found = draw(
+    results = draw(
         chain,
         [1, 2, 3],
         40,
@@ -147,7 +151,7 @@ def test_limits_bans_and_prefixes_hold() -> None:
         banned=(BOS, 2),
         prefix_BP=torch.tensor([[2, 3], [5, -1], [-1, -1]]),
     )
-    for hypotheses, lengths, begins in zip(found, [{3, 4}, {3, 4}, {1}], [[2, 3], [5], []], strict=True):
+    for hypotheses, lengths, begins in zip(results, [{3, 4}, {3, 4}, {1}], [[2, 3], [5], []], strict=True):
         assert {len(h.tokens) for h in hypotheses} == lengths
         assert all(h.tokens[: len(begins)] == begins for h in hypotheses)
         assert not any(2 in h.tokens[len(begins) :] or BOS in h.tokens for h in hypotheses)

@@ -38,7 +38,7 @@ def search(
         rows: list[list[int]] = state_RT.tolist()
         return torch.stack([distribution(tuple(row[1:]), row[0]) for row in rows]), state_RT, None
 
-    found = beam_search(
+    results = beam_search(
         step,
         torch.tensor(seeds).repeat_interleave(beam)[:, None],
         Limits(torch.tensor(limits), BOS, EOS, banned=(BOS,)),
@@ -48,7 +48,8 @@ def search(
         length_penalty=1.0,
     )
     return [
-        [(hypothesis.tokens, hypothesis.log_probability) for hypothesis in hypotheses] for hypotheses in found
+        [(hypothesis.tokens, hypothesis.log_probability) for hypothesis in hypotheses]
+        for hypotheses in results
     ]
 
 
@@ -73,6 +74,6 @@ def test_a_wide_beam_is_enumeration() -> None:
     ]
     for seed in range(3):
         ranked = sorted(outputs, key=lambda tokens: -log_probability(tokens, seed) / (len(tokens) + 1))
-        found = search([seed], [LONGEST], beam=130, n_best=20)[0]
-        assert [tokens for tokens, _ in found] == ranked[:20]
-        assert math.isfinite(found[-1][1])
+        results = search([seed], [LONGEST], beam=130, n_best=20)[0]
+        assert [tokens for tokens, _ in results] == ranked[:20]
+        assert math.isfinite(results[-1][1])

@@ -111,11 +111,11 @@ def test_failure_of_the_main_process_is_reported_by_it_alone():
     assert ended(FAILS) == [(1, "led\n", "seq2attn: no such place\n"), (1, "", "")]
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_is_reported_by_the_other_in_one_line(rank):
-    found = ended(DIES.format(rank=rank))
-    assert found[rank][0] == -9
-    status, out, err = found[1 - rank]
+    results = ended(DIES.format(rank=rank))
+    assert results[rank][0] == -9
+    status, out, err = results[1 - rank]
     # the library warns on its own
     lines = [line for line in err.splitlines() if line.startswith("seq2attn:")]
     assert (status, out, len(lines)) == (1, "", 1)
@@ -155,14 +155,18 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
     until the second one asks to end. The lines each printed.
     """
     code = WORKER.format(toy=str(Path(__file__).parents[1]), changes=changes, path=str(path), stops=stops)
-    found = _started(code)
+    results = _started(code)
     # of both: where one fails, the other tells how far it was
-    assert [status for _, _, status in found] == [0, 0], found
-    return [out.splitlines() for out, _, _ in found]
+    assert [status for _, _, status in results] == [0, 0], results
+    return [out.splitlines() for out, _, _ in results]
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("model.attention.normaliser=hard-sample",)], ids=["softmax", "hard-sample"]
+    "more",
+    [
+        pytest.param((), id="softmax", marks=pytest.mark.slow),
+        pytest.param(("model.attention.normaliser=hard-sample",), id="hard-sample"),
+    ],
 )
 def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
     """With dropout, clipping and draws: a batch has the same seed whichever process it falls to. Rewards have

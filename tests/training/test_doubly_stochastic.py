@@ -75,9 +75,9 @@ def test_penalty_has_gradients_in_every_decoder(kind: str, heads: int) -> None:
     model = build(conf.model, toy.SIZE, toy.SIZE).train()
     source, inputs = torch.randint(4, toy.SIZE, (3, 6)), torch.randint(4, toy.SIZE, (3, 4))
     memory = model.encoder(source, torch.ones(3, 6, dtype=torch.bool))
-    found = model.decoder.hidden_states(inputs, memory, weights=True)
-    assert found.weights_BTLHS is not None
-    doubly_stochastic(mean_attention(found.weights_BTLHS), torch.arange(12), memory.mask_BS).backward()
+    states = model.decoder.hidden_states(inputs, memory, weights=True)
+    assert states.weights_BTLHS is not None
+    doubly_stochastic(mean_attention(states.weights_BTLHS), torch.arange(12), memory.mask_BS).backward()
     reached = [
         name
         for name, parameter in model.named_parameters()
@@ -92,14 +92,16 @@ def penalty(model: torch.nn.Module) -> float:
     batch = toy.VALIDATION.batch(rows, None)
     with torch.no_grad():
         memory = model.eval().encoder(batch.source, batch.source_mask)
-        found = model.decoder.hidden_states(batch.inputs_BT, memory, weights=True)
+        states = model.decoder.hidden_states(batch.inputs_BT, memory, weights=True)
     return doubly_stochastic(
-        mean_attention(found.weights_BTLHS), batch.target_mask_BT.flatten().nonzero()[:, 0], batch.source_mask
+        mean_attention(states.weights_BTLHS),
+        batch.target_mask_BT.flatten().nonzero()[:, 0],
+        batch.source_mask,
     ).item() / len(rows)
 
 
 def test_penalty_gets_smaller_in_training(tmp_path: Path) -> None:
-    found = {}
+    penalties = {}
     for weight in (0.0, 5.0):
         conf = toy.settings(
             f"train.doubly_stochastic={weight}",
@@ -109,20 +111,20 @@ def test_penalty_gets_smaller_in_training(tmp_path: Path) -> None:
         )
         net = toy.model(conf)
         events = toy.fit(tmp_path / str(weight), conf, net)
-        found[weight] = penalty(net)
+        penalties[weight] = penalty(net)
         losses = [event.loss for event in events if isinstance(event, Update)]
         assert losses[-1] < losses[0]  # what is shown is the cross-entropy alone
         assert max(losses) < 5
-    assert found[5.0] < 0.8 * found[0.0]
+    assert losses[5.0] < 0.8 * losses[0.0]
 
 
 def test_validation_loss_has_no_penalty(tmp_path: Path) -> None:
     """Before a step that changes nothing, the loss of validation is the cross-entropy, whatever the penalty
     weighs.
     """
-    found = []
+    losses = []
     for weight in (0.0, 100.0):
         conf = toy.settings(f"train.doubly_stochastic={weight}", "train.max_steps=1", "train.lr=1e-30")
         events = toy.fit(tmp_path / str(weight), conf)
-        found.append(next(event.loss for event in events if isinstance(event, Validation)))
-    assert found[0] == found[1]
+        losses.append(next(event.loss for event in events if isinstance(event, Validation)))
+    assert losses[0] == losses[1]

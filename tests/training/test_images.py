@@ -264,6 +264,7 @@ with init_distributed(torch.device("cpu")) as world:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, stills: Prepared, float64: None) -> None:
     """With images varied at random, a backbone that thaws in between under weight decay, and captions that
     are drawn at the end.
@@ -300,8 +301,8 @@ def test_two_processes_equal_one(tmp_path: Path, stills: Prepared, float64: None
         )
         for rank in range(2)
     ]
-    said = [(worker.communicate(timeout=240)[1], worker.returncode) for worker in workers]
-    assert [status for _, status in said] == [0, 0], said
+    answers = [(worker.communicate(timeout=240)[1], worker.returncode) for worker in workers]
+    assert [status for _, status in answers] == [0, 0], answers
     (state, alone, _), (state_2, both, _) = everything(tmp_path / "one"), everything(tmp_path / "two")
     assert (state.step, state.epoch, state.position) == (state_2.step, state_2.epoch, state_2.position)
     assert alone.keys() == both.keys()
@@ -341,13 +342,13 @@ def test_backbone_thaws_at_its_step(tmp_path: Path, stills: Prepared) -> None:
     )
     net = toy.model(conf, stills.target_tokenizer.size)
     first, own = backbone_of(net), net.encoder.get_parameter("proj.weight").detach().clone()
-    seen = {}
+    rates = {}
     for event in toy.events(tmp_path / "run", conf, stills, net):
         if isinstance(event, Update):
-            seen[event.step] = changed(first, backbone_of(net))
+            rates[event.step] = changed(first, backbone_of(net))
             assert not torch.equal(net.encoder.get_parameter("proj.weight"), own)
-    assert [bool(seen[step]) for step in range(1, 9)] == [False] * 5 + [True] * 3
-    assert set(seen[8]) == {name for name, _ in net.encoder.get_submodule("backbone").named_parameters()}
+    assert [bool(rates[step]) for step in range(1, 9)] == [False] * 5 + [True] * 3
+    assert set(rates[8]) == {name for name, _ in net.encoder.get_submodule("backbone").named_parameters()}
 
 
 def test_backbone_has_its_own_rate(tmp_path: Path, stills: Prepared) -> None:
@@ -415,10 +416,10 @@ def test_training_on_cached_features_equals_training_on_pixels(
         (clips, toy.config.change(frozen, ["model.encoder.max_frames=4"])) if moving else (stills, frozen)
     )
     losses, weights = [], []
-    made = made_by(conf, of, with_published(conf, of), tmp_path / "cache")
-    assert made["train"].dtype == np.float16
-    assert made["train"].shape == ((12, 4, 64, 4, 4) if moving else (24, 64, 4, 4))
-    for name, kept in (("pixels", None), ("features", made)):
+    features = made_by(conf, of, with_published(conf, of), tmp_path / "cache")
+    assert features["train"].dtype == np.float16
+    assert features["train"].shape == ((12, 4, 64, 4, 4) if moving else (24, 64, 4, 4))
+    for name, kept in (("pixels", None), ("features", features)):
         net = with_published(conf, of)
         found = toy.fit(tmp_path / name, conf, of, net, kept)
         losses.append([event.loss for event in found if isinstance(event, Update | Validation)])
@@ -434,16 +435,16 @@ def test_cached_features_are_those_of_each_image(
 ) -> None:
     """Whatever number is looked at together; made once, and read afterwards."""
     net, split = with_published(frozen, stills), stills.captioned_split("train")
-    made = made_by(frozen, stills, net, tmp_path)["train"]
+    features = made_by(frozen, stills, net, tmp_path)["train"]
     images = toy.images_of(CaptionedImages(split, ImageTransform.of(frozen.model.encoder), None))  # type: ignore[arg-type]
     pixels = torch.from_numpy(np.stack([image[0] for image in images])).movedim(-1, 1)
-    assert np.array_equal(made, net.encoder.features(pixels).half().numpy())
+    assert np.array_equal(features, net.encoder.features(pixels).half().numpy())
     files = sorted(tmp_path.iterdir())
     assert len(files) == 2
     monkeypatch.setattr(feature_cache, "_make", None)
     # the decoder's weights have no part in it
     again = made_by(frozen, stills, with_published(frozen, stills, 9), tmp_path)["train"]
-    assert np.array_equal(again, made)
+    assert np.array_equal(again, features)
     assert sorted(tmp_path.iterdir()) == files
 
 
@@ -516,9 +517,9 @@ def test_feature_cache_reports_a_full_disk_in_one_line(
         UserError, match=r"make room, or remove the file, or set XDG_CACHE_HOME to another folder$"
     ):
         feature_cache.features(split, net.encoder, frozen.model.encoder, tmp_path / "file" / "cache", quiet)  # type: ignore[arg-type]
-    made = feature_cache.features(split, net.encoder, frozen.model.encoder, tmp_path / "cache", quiet)  # type: ignore[arg-type]
+    features = feature_cache.features(split, net.encoder, frozen.model.encoder, tmp_path / "cache", quiet)  # type: ignore[arg-type]
     (path,) = (tmp_path / "cache").iterdir()
-    del made
+    del features
     whole = path.read_bytes()
     for damaged in (whole[:500], whole[:50], b"", b"PK\x03\x04" + whole):
         path.write_bytes(damaged)
@@ -593,16 +594,16 @@ def test_validation_scores_the_models_captions(
     conf = toy.config.change(frozen if keep else toy.settings(), ["train.validate_sentences=4"])
     net = with_published(conf, stills) if keep else toy.model(conf, stills.target_tokenizer.size)
     task = CaptioningTask(conf, stills, net, toy.ALONE)
-    asked = []
-    scores = task.validation_of(lambda: bool(asked.append(1)), lambda done, total: None)(net)
-    assert asked
+    calls = []
+    scores = task.validation_of(lambda: bool(calls.append(1)), lambda done, total: None)(net)
+    assert calls
     split = stills.captioned_split("valid")
     captioner = Captioner(net, stills.target_tokenizer, conf)
-    said = [
+    answers = [
         captioner.caption([captioner.decode_pixels(split.content(number), "toy")])[0][0].text
         for number in range(4)
     ]
-    assert scores.sample == (split.names[2], split.captions[2][0], said[2])
+    assert scores.sample == (split.names[2], split.captions[2][0], answers[2])
     assert set(scores.values) == {"bleu", "cider"}
     with pytest.raises(Interrupted):
         task.validation_of(lambda: True, lambda done, total: None)(net)

@@ -336,18 +336,18 @@ def test_update_goes_down_the_objective_and_reports_cross_entropy(tmp_path):
         "train.clip_norm=0.0",
     )
     net = toy.model(conf)
-    made = toy.new_trainer(tmp_path, conf, net)
-    made.state = replace(made.state, baseline=-5.0)
-    update = next(made.updates)
+    trainer = toy.new_trainer(tmp_path, conf, net)
+    trainer.state = replace(trainer.state, baseline=-5.0)
+    update = next(trainer.updates)
     ((number, batch),) = update.batches
     net.train()
     torch.manual_seed(mix(1, 1, number))
-    sums = made._objective(1)(batch, 0)
+    sums = trainer._objective(1)(batch, 0)
     assert sums.objective.item() != pytest.approx(sums.loss.item(), rel=0.1)
-    gradients = torch.autograd.grad(sums.objective / update.tokens, made.parameters)
-    wanted = [p.detach() - 0.5 * gradient for p, gradient in zip(made.parameters, gradients, strict=True)]
-    assert made._update(update).loss == pytest.approx(sums.loss.item() / update.tokens, abs=1e-12)
-    for parameter, want in zip(made.parameters, wanted, strict=True):
+    gradients = torch.autograd.grad(sums.objective / update.tokens, trainer.parameters)
+    after = [p.detach() - 0.5 * gradient for p, gradient in zip(trainer.parameters, gradients, strict=True)]
+    assert trainer._update(update).loss == pytest.approx(sums.loss.item() / update.tokens, abs=1e-12)
+    for parameter, want in zip(trainer.parameters, after, strict=True):
         torch.testing.assert_close(parameter.detach(), want, rtol=1e-9, atol=1e-12)
 
 
@@ -376,11 +376,11 @@ def test_log_tells_baseline_and_entropy_and_cross_entropy(tmp_path):
 
 def test_validation_samples_nothing(tmp_path):
     net = toy.model(settings(DRAWS))
-    made = toy.new_trainer(tmp_path / "run", settings(DRAWS), net)
+    trainer = toy.new_trainer(tmp_path / "run", settings(DRAWS), net)
     net.eval()
-    first = made.validator._loss()
+    first = trainer.validator._loss()
     torch.manual_seed(99)
-    assert made.validator._loss() == first
+    assert trainer.validator._loss() == first
 
 
 @pytest.mark.usefixtures("float64")
@@ -422,13 +422,13 @@ def test_low_precision_has_nearly_the_same_gradient(tmp_path, format):
     for kind in ("fp32", format):
         net = toy.model(conf)
         net.decoder.attention.normalise = InTurn()
-        made = toy.new_trainer(tmp_path / kind, conf, net, format=kind)
+        trainer = toy.new_trainer(tmp_path / kind, conf, net, format=kind)
         # small enough for the first step
-        made.gradient_step.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")
+        trainer.gradient_step.scaler = torch.amp.GradScaler("cpu", init_scale=256.0, enabled=kind == "fp16")
         before = torch.cat([p.detach().flatten() for p in net.parameters()])
-        made._update(next(made.updates))
+        trainer._update(next(trainer.updates))
         found.append(
-            (made.state.baseline, torch.cat([p.detach().flatten() for p in net.parameters()]) - before)
+            (trainer.state.baseline, torch.cat([p.detach().flatten() for p in net.parameters()]) - before)
         )
     (baseline, moved), (low_baseline, low_moved) = found
     assert low_baseline == pytest.approx(baseline, rel=1e-3)

@@ -54,19 +54,19 @@ def test_expected_loss_definition(float64: None) -> None:
     size, features = 9, torch.randn(3, 4, 5, requires_grad=True)
     output = nn.Linear(5, size)
     outputs, advantages = [[4, 5, 6], [7], [8, 4]], [0.5, -2.0, 1.5]
-    drawn = drawn_of(outputs, advantages, longest=3)
+    samples = drawn_of(outputs, advantages, longest=3)
     want = 0.0
     for row, (tokens_, advantage) in enumerate(zip(outputs, advantages, strict=True)):
         for step, token in enumerate(tokens_ + [EOS] * (len(tokens_) < 3)):
             p = np.exp(output(features[row, step]).detach().numpy())
             p[list(BANNED)] = 0
             want -= advantage * math.log(p[token] / p.sum())
-    assert expected_loss(features, output, drawn).item() == pytest.approx(want, abs=1e-10)
+    assert expected_loss(features, output, samples).item() == pytest.approx(want, abs=1e-10)
 
 
 def test_expected_loss_of_no_token_is_zero() -> None:
-    drawn = drawn_of([[4]], [1.0], longest=1)
-    empty = drawn._replace(mask_RT=torch.zeros_like(drawn.mask_RT))
+    samples = drawn_of([[4]], [1.0], longest=1)
+    empty = samples._replace(mask_RT=torch.zeros_like(samples.mask_RT))
     assert expected_loss(torch.randn(1, 2, 5), nn.Linear(5, 9), empty).item() == 0
 
 
@@ -103,8 +103,8 @@ def log_p(
     inputs_BT, targets_BT, mask_BT = collate_target(outputs)
     logits = model.decoder(inputs_BT, memory).logits
     logits = logits.index_fill(2, torch.tensor(BANNED), -torch.inf).log_softmax(-1)
-    chosen = mask_BT & ~((torch.arange(inputs_BT.size(1)) == LONGEST) & (targets_BT == EOS))
-    return logits.gather(2, targets_BT[..., None])[..., 0].masked_fill(~chosen, 0.0).sum(1)
+    real_BT = mask_BT & ~((torch.arange(inputs_BT.size(1)) == LONGEST) & (targets_BT == EOS))
+    return logits.gather(2, targets_BT[..., None])[..., 0].masked_fill(~real_BT, 0.0).sum(1)
 
 
 def rewards(outputs: Sequence[Sequence[int]], place: int) -> Tensor:
@@ -126,10 +126,10 @@ def test_expected_loss_over_all_outputs_has_the_gradient_of_the_expected_reward(
     assert log_p_R.exp().sum().item() == pytest.approx(1)
     assert reward_R.max() > 0
     want = torch.autograd.grad((log_p_R.exp() * reward_R).sum(), parameters, allow_unused=True)
-    drawn = drawn_of(outputs, (log_p_R.exp() * (reward_R - baseline)).tolist(), [1] * len(outputs))
-    memory = net.encoder(source, mask).repeat_for(drawn.source_of_R)
+    samples = drawn_of(outputs, (log_p_R.exp() * (reward_R - baseline)).tolist(), [1] * len(outputs))
+    memory = net.encoder(source, mask).repeat_for(samples.source_of_R)
     loss = expected_loss(
-        net.decoder.hidden_states(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
+        net.decoder.hidden_states(samples.inputs_RT, memory).features_BTD, net.decoder.output, samples
     )
     got = torch.autograd.grad(loss, parameters, allow_unused=True)
     for one, other in zip(got, want, strict=True):
@@ -145,12 +145,12 @@ def test_captions_are_drawn_by_the_probabilities_that_are_differentiated() -> No
         1.5, "search.min_length=2", "search.no_repeat_ngram=1", "train.self_critical.samples=3000"
     )
     judge = cider_rewards(REFERENCES, toy.tokenizer(), conf)
-    drawn = judge(net, source[1:2], mask[1:2], torch.tensor([1]), 5)
-    assert drawn.banned == BANNED
+    samples = judge(net, source[1:2], mask[1:2], torch.tensor([1]), 5)
+    assert samples.banned == BANNED
     outputs = every(toy.tokenizer().size)
     with torch.no_grad():
         p = log_p(net.eval(), source, mask, outputs, 1).exp().tolist()
-    found = Counter(tuple(token for token in row.tolist() if token >= 4) for row in drawn.targets_RT)
+    found = Counter(tuple(token for token in row.tolist() if token >= 4) for row in samples.targets_RT)
     for output, probability in zip(outputs, p, strict=True):
         spread = 5 * math.sqrt(3000 * probability * (1 - probability)) + 3
         assert abs(found[tuple(output)] - 3000 * probability) < spread, output
@@ -171,16 +171,16 @@ def test_mean_over_samples_is_the_gradient_of_the_expected_reward(compared: str)
     want = torch.autograd.grad(
         (log_p(net, source, mask, outputs, 1).exp() * rewards(outputs, 1)).sum(), parameters
     )
-    drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(
+    samples = cider_rewards(REFERENCES, toy.tokenizer(), conf)(
         net, source[1:2], mask[1:2], torch.tensor([1]), 3
     )
-    assert drawn.reward == pytest.approx(
-        rewards([output_of(drawn, row) for row in range(2000)], 1).mean().item(), abs=1e-5
+    assert samples.reward == pytest.approx(
+        rewards([output_of(samples, row) for row in range(2000)], 1).mean().item(), abs=1e-5
     )
-    memory = net.encoder(source[1:2], mask[1:2]).repeat_for(drawn.source_of_R)
+    memory = net.encoder(source[1:2], mask[1:2]).repeat_for(samples.source_of_R)
     loss = (
         expected_loss(
-            net.decoder.hidden_states(drawn.inputs_RT, memory).features_BTD, net.decoder.output, drawn
+            net.decoder.hidden_states(samples.inputs_RT, memory).features_BTD, net.decoder.output, samples
         )
         / 2000
     )
@@ -193,8 +193,8 @@ def test_mean_over_samples_is_the_gradient_of_the_expected_reward(compared: str)
 # The critic
 
 
-def output_of(drawn: SampledTargets, row: int) -> list[int]:
-    return [token for token in drawn.targets_RT[row].tolist() if token >= 4]
+def output_of(samples: SampledTargets, row: int) -> list[int]:
+    return [token for token in samples.targets_RT[row].tolist() if token >= 4]
 
 
 @pytest.mark.parametrize("compared", ["samples", "greedy"])
@@ -206,11 +206,11 @@ def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None
         "search.max_length=4",
     )
     numbers = torch.tensor([2, 0, 1])  # the images' places in the data, not in the batch
-    drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
-    assert drawn.source_of_R.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    samples = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, numbers, 3)
+    assert samples.source_of_R.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     for place, number in enumerate(numbers.tolist()):
         rows = range(4 * place, 4 * place + 4)
-        reward = rewards([output_of(drawn, row) for row in rows], number)
+        reward = rewards([output_of(samples, row) for row in rows], number)
         if compared == "samples":
             want = [float(reward[row] - (reward.sum() - reward[row]) / 3) for row in range(4)]
         else:
@@ -220,18 +220,18 @@ def test_advantages_are_over_the_others_of_the_same_image(compared: str) -> None
                 [[source[place].movedim(0, -1)[None].numpy()]], beam=1
             )[0]
             want = (reward - rewards([best.tokens], number)).tolist()
-        assert drawn.advantage_R[rows.start : rows.stop].tolist() == pytest.approx(want, abs=1e-5)
+        assert samples.advantage_R[rows.start : rows.stop].tolist() == pytest.approx(want, abs=1e-5)
 
 
 def test_truncated_caption_never_chose_to_end() -> None:
     conf, net, source, mask = image_model(1.0, "train.self_critical.samples=50")
-    drawn = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
-    lengths = {len(output_of(drawn, row)) for row in range(150)}
+    samples = cider_rewards(REFERENCES, toy.tokenizer(), conf)(net, source, mask, torch.arange(3), 1)
+    lengths = {len(output_of(samples, row)) for row in range(150)}
     assert lengths == {0, 1, 2}
     for row in range(150):
-        count = len(output_of(drawn, row))
-        assert drawn.mask_RT[row].sum() == (count if count == LONGEST else count + 1)
-        assert drawn.inputs_RT[row, 0] == BOS
+        count = len(output_of(samples, row))
+        assert samples.mask_RT[row].sum() == (count if count == LONGEST else count + 1)
+        assert samples.inputs_RT[row, 0] == BOS
 
 
 def test_samples_depend_on_the_seed_and_leave_the_model_unchanged() -> None:

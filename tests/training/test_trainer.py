@@ -42,7 +42,7 @@ def exact_share(net):
     return right.all(1).double().mean().item()
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_training_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
     conf = settings(
         "model.dropout=0.0",
@@ -136,23 +136,23 @@ def test_best_weights_are_of_any_validation_scheduled_or_last(tmp_path):
     """The one at step 10, out of turn, is the best: going on, worse ones leave its weights alone."""
     scores = {4: 1.0, 8: 2.0, 10: 9.0, 12: 3.0}
     common = "train.validate_every=4", "train.metric=bleu"
-    seen = []
+    orders = []
 
     def fit_to(steps):
-        before = len(seen)
+        before = len(orders)
         due = [
             step
             for step in sorted(scores)
-            if step <= steps and (step % 4 == 0 or step == steps) and step not in seen
+            if step <= steps and (step % 4 == 0 or step == steps) and step not in orders
         ]
         values = iter(due)
 
         def validate(_):
-            seen.append(next(values))
-            return Scores({"bleu": scores[seen[-1]]})
+            orders.append(next(values))
+            return Scores({"bleu": scores[orders[-1]]})
 
         events = fit(tmp_path / "run", settings(*common, f"train.max_steps={steps}"), validate=validate)
-        assert len(seen) > before
+        assert len(orders) > before
         return events[-1].best_step
 
     assert fit_to(10) == 10
@@ -177,17 +177,17 @@ def test_update_of_accumulated_batches_equals_one_large_batch(tmp_path, monkeypa
 
 
 def test_epoch_has_each_pair_once(tmp_path, monkeypatch):
-    seen = Counter()
+    orders = Counter()
     training = Pairs(300, 1)
     ids = training.ids
-    monkeypatch.setattr(training, "ids", lambda rows: seen.update(rows.tolist()) or ids(rows))
+    monkeypatch.setattr(training, "ids", lambda rows: orders.update(rows.tolist()) or ids(rows))
     batches = len(training.plan(200, 1, 0))
     run = toy.new_run(tmp_path / "run", settings(f"train.max_steps={2 * batches}"))
     events = trainer.train(toy.model(run.config), run, training, toy.VALIDATION, world=toy.ALONE)
     while not (isinstance(event := next(events), Update) and event.step == batches):
         pass
     events.close()
-    assert seen == dict.fromkeys(range(300), 1)
+    assert orders == dict.fromkeys(range(300), 1)
 
 
 class Exploding(nn.Module):
@@ -261,9 +261,9 @@ def test_early_stopping_acts_under_every_schedule(tmp_path, schedule):
     )
     bleu = iter([1.0, 5.0, 4.0, 6.0, 6.0, 2.0, 3.0, 9.0])
     losses = iter(range(100, 200))
-    made = toy.new_trainer(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))
-    made.validator._loss = lambda: float(next(losses))  # rising: no tie is broken by it
-    events = list(made.run())
+    tested = toy.new_trainer(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": next(bleu)}))
+    tested.validator._loss = lambda: float(next(losses))  # rising: no tie is broken by it
+    events = list(tested.run())
     assert events[-1] == Finished("patience", 7, 4, events[-1].elapsed)
     assert [event.best for event in of(Validation, events)] == [True, True, False, True, False, False, False]
     again = fit(tmp_path / "run", conf, validate=lambda _: Scores({"bleu": 9.0}))
@@ -302,10 +302,10 @@ def test_bleu_near_zero_neither_selects_weights_nor_stops_training_and_resumes_a
     events = fit(
         tmp_path / "run", settings(*common, "train.max_steps=20"), validate=lambda _: of_four(next(falling))
     )
-    said = [event for event in events if isinstance(event, Validation)]
-    losses = [event.loss for event in said]
+    validations = [event for event in events if isinstance(event, Validation)]
+    losses = [event.loss for event in validations]
     assert losses == sorted(losses, reverse=True), "the toy is learned"
-    assert [event.best for event in said] == [True] * 4
+    assert [event.best for event in validations] == [True] * 4
     assert (events[-1].reason, events[-1].best_step) == ("max_steps", 20)
     # cut in the middle and gone on with
     first, second = iter([3.9, 0.5]), iter([0.0, 2.3])
@@ -318,10 +318,10 @@ def test_bleu_near_zero_neither_selects_weights_nor_stops_training_and_resumes_a
 
 
 def test_ema_averaged_weights_are_validated_and_saved_and_training_is_unchanged(tmp_path):
-    seen = []
+    orders = []
 
     def validate(net):
-        seen.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
+        orders.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
         return Scores({"bleu": 1.0})
 
     common = ("train.metric=bleu", "train.max_steps=5", "train.validate_every=5")
@@ -333,8 +333,8 @@ def test_ema_averaged_weights_are_validated_and_saved_and_training_is_unchanged(
     for name, tensor in named_tensors(nets[0]).items():
         assert torch.equal(tensor, named_tensors(nets[1])[name])
     best = read_tensors(tmp_path / "averaged" / "model.safetensors")
-    assert all(torch.equal(best[name], seen[1][name]) for name in best)
-    assert not all(torch.equal(best[name], seen[0][name]) for name in best)
+    assert all(torch.equal(best[name], orders[1][name]) for name in best)
+    assert not all(torch.equal(best[name], orders[0][name]) for name in best)
 
 
 def test_ema_average_is_of_all_weights_so_far(tmp_path):
@@ -358,10 +358,10 @@ def test_average_mean_is_over_the_last_validations(tmp_path, ema):
     """
     common = "train.metric=bleu", "train.validate_every=2", "train.max_steps=11", f"train.ema={ema}"
     bleu = iter([1.0, 2.0, 3.0, 9.0, 4.0, 5.0])
-    seen, states, trained = [], {}, {}
+    orders, states, trained = [], {}, {}
 
     def validate(net):
-        seen.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
+        orders.append({name: tensor.clone() for name, tensor in named_tensors(net).items()})
         return Scores({"bleu": next(bleu)})
 
     conf = settings(*common, "train.average=3")
@@ -382,14 +382,16 @@ def test_average_mean_is_over_the_last_validations(tmp_path, ema):
                 for name, tensor in named_tensors(net).items()
             }
             states[event.step] = moving
-    for found, steps in zip(seen, [(2,), (2, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10), (8, 10, 11)], strict=True):
+    for found, steps in zip(
+        orders, [(2,), (2, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10), (8, 10, 11)], strict=True
+    ):
         for name, tensor in found.items():
             torch.testing.assert_close(
                 tensor, sum(states[step][name] for step in steps) / len(steps), rtol=1e-5, atol=1e-6
             )
     kept = read_tensors(tmp_path / "run" / "model.safetensors")
-    assert all(torch.equal(kept[name], seen[3][name]) for name in kept)
-    assert not torch.equal(seen[3]["encoder.embedding.weight"], seen[2]["encoder.embedding.weight"])
+    assert all(torch.equal(kept[name], orders[3][name]) for name in kept)
+    assert not torch.equal(orders[3]["encoder.embedding.weight"], orders[2]["encoder.embedding.weight"])
     state, tensors = everything(tmp_path / "run")
     assert state.step == 11
     # bounded: those that the next one needs
@@ -536,19 +538,19 @@ def test_bf16_learns_on_the_cpu(tmp_path):
 
 def test_fp16_overflow_skips_the_step_and_lowers_the_scale(tmp_path):
     conf = settings("train.max_steps=6")
-    made = toy.new_trainer(tmp_path / "run", conf, format="fp16")
-    weights = made.averages.weights
+    tested = toy.new_trainer(tmp_path / "run", conf, format="fp16")
+    weights = tested.averages.weights
     before = {name: tensor.clone() for name, tensor in weights.items()}
-    made.scaler._lazy_init_scale_growth_tracker(made.world.device)
-    made.scaler.update(2.0**126)
-    made._update(next(made.updates))
+    tested.scaler._lazy_init_scale_growth_tracker(tested.world.device)
+    tested.scaler.update(2.0**126)
+    tested._update(next(tested.updates))
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
-    assert made.scaler.get_scale() == 2.0**125
-    made.scaler.update(4.0)
-    made._update(next(made.updates))
+    assert tested.scaler.get_scale() == 2.0**125
+    tested.scaler.update(4.0)
+    tested._update(next(tested.updates))
     assert not all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
-    made._save()
-    state, _ = resume.load_state(made.directory)
+    tested._save()
+    state, _ = resume.load_state(tested.directory)
     assert state.scaler["scale"] == 4.0
 
 

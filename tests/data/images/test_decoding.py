@@ -84,8 +84,8 @@ def corners(pixels_YX3: NDArray[np.uint8]) -> list[tuple[int, ...]]:
     return [tuple(int(value) for value in pixels_YX3[y, x]) for y, x in ((0, 0), (0, -1), (-1, 0), (-1, -1))]
 
 
-def near(found: list[tuple[int, ...]], expected: list[tuple[int, ...]], within: int = 12) -> bool:
-    return bool(np.abs(np.array(found) - np.array(expected)).max() <= within)
+def near(pixels: list[tuple[int, ...]], expected: list[tuple[int, ...]], within: int = 12) -> bool:
+    return bool(np.abs(np.array(pixels) - np.array(expected)).max() <= within)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
@@ -202,9 +202,9 @@ def test_apply_exif_to_boxes_keeps_the_same_pixels(form: str, orientation: int) 
     ((word, left, top, right, bottom),) = apply_exif_to_boxes([data], "a", [Box(3, *box)], (width, height))
     assert word == 3
     dark_YX = display_pixels([data], "a")[0, :, :, 1] < 128
-    wanted_YX = np.zeros_like(dark_YX)
-    wanted_YX[int(top) : int(bottom), int(left) : int(right)] = True
-    assert np.array_equal(dark_YX, wanted_YX)
+    expected_YX = np.zeros_like(dark_YX)
+    expected_YX[int(top) : int(bottom), int(left) : int(right)] = True
+    assert np.array_equal(dark_YX, expected_YX)
 
 
 def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
@@ -329,9 +329,9 @@ def test_cut_file_is_refused_or_decoded_whole(form: str) -> None:
     whole = still(data)
     refused = 0
     for end in range(0, len(data), 1 + len(data) // 300):
-        found = attempt(data[:end])
-        refused += found is None
-        assert found is None or np.array_equal(found[0], whole), end
+        pixels = attempt(data[:end])
+        refused += pixels is None
+        assert pixels is None or np.array_equal(pixels[0], whole), end
     assert refused > 200 or refused > 0.8 * len(data)
 
 
@@ -344,8 +344,8 @@ def test_noise_in_a_file_gives_one_line_or_pixels(form: str) -> None:
         for place in chance.integers(0, len(data) if chance.random() < 0.5 else 64, chance.integers(1, 8)):
             broken[min(place, len(data) - 1)] = chance.integers(256)
         for clip in (False, True):
-            found = attempt(bytes(broken), clip=clip, frames=2)
-            assert found is None or found.shape[1:] == (SIDE, SIDE, 3)
+            pixels = attempt(bytes(broken), clip=clip, frames=2)
+            assert pixels is None or pixels.shape[1:] == (SIDE, SIDE, 3)
 
 
 def test_bounds_do_not_depend_on_pillow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,10 +359,10 @@ def test_pillow_warnings_are_silenced() -> None:
     place = apng.index(b"acTL")
     apng[place + 4 : place + 8] = struct.pack(">I", 0)  # no frames: Pillow warns, and takes the first
     apng[place + 12 : place + 16] = struct.pack(">I", zlib.crc32(apng[place : place + 12]))
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always")
         assert still(bytes(apng)).shape == (SIDE, SIDE, 3)
-    assert not seen
+    assert not records
 
 
 def test_read_file_bounds_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -508,8 +508,8 @@ def test_a_clip_that_ends_too_early() -> None:
         data = moving(form)
         whole = model_pixels([data], "a", SIDE, clip=True, frames=9)
         for end in range(0, len(data), 3):
-            found = attempt(data[:end], clip=True, frames=9)
-            assert found is None or np.array_equal(found, whole[: len(found)]), (form, end)
+            pixels = attempt(data[:end], clip=True, frames=9)
+            assert pixels is None or np.array_equal(pixels, whole[: len(pixels)]), (form, end)
 
 
 # Sizes
@@ -522,32 +522,32 @@ def test_three_ways_to_fit_a_square() -> None:
     wide.paste(BLUE, (64, 0, 96, 32))
     for image, turn in ((wide, False), (wide.transpose(Image.Transpose.TRANSPOSE), True)):
         data = encoded(image)
-        found = {fit: still(data, 24, fit=fit) for fit in FITS}
-        found = {fit: value.transpose(1, 0, 2) if turn else value for fit, value in found.items()}
-        assert [tuple(found["stretch"][y, x].tolist()) for y in (0, 23) for x in (1, 12, 22)] == [
+        pixels = {fit: still(data, 24, fit=fit) for fit in FITS}
+        pixels = {fit: value.transpose(1, 0, 2) if turn else value for fit, value in pixels.items()}
+        assert [tuple(pixels["stretch"][y, x].tolist()) for y in (0, 23) for x in (1, 12, 22)] == [
             RED,
             GREEN,
             BLUE,
         ] * 2
-        assert near([tuple(found["crop"][y, x].tolist()) for y in (0, 23) for x in (1, 22)], [GREEN] * 4, 3)
-        assert [tuple(found["pad"][y, x].tolist()) for y in (7, 16) for x in (0, 23)] == [GREY] * 4
-        assert [tuple(found["pad"][12, x].tolist()) for x in (1, 12, 22)] == [RED, GREEN, BLUE]
+        assert near([tuple(pixels["crop"][y, x].tolist()) for y in (0, 23) for x in (1, 22)], [GREEN] * 4, 3)
+        assert [tuple(pixels["pad"][y, x].tolist()) for y in (7, 16) for x in (0, 23)] == [GREY] * 4
+        assert [tuple(pixels["pad"][12, x].tolist()) for x in (1, 12, 22)] == [RED, GREEN, BLUE]
 
 
 def test_thin_images() -> None:
     for size in ((5000, 1), (1, 5000)):
         data = encoded(Image.new("RGB", size, RED))
         for fit in FITS:
-            found = still(data, 24, fit=fit)
-            assert (found == np.array(RED)).all(-1).any()
+            pixels = still(data, 24, fit=fit)
+            assert (pixels == np.array(RED)).all(-1).any()
         assert max(display_pixels([data], "a", longest=100).shape) == 100
 
 
 def test_large_photographs_are_decoded_at_a_lower_size_and_look_alike() -> None:
     photo = photograph(640, 480)
     full = np.asarray(photo.resize((24, 24), Image.Resampling.BICUBIC)).astype(int)
-    found = still(encoded(photo, "JPEG", quality=95), 24).astype(int)
-    assert np.abs(found - full).mean() < 4
+    pixels = still(encoded(photo, "JPEG", quality=95), 24).astype(int)
+    assert np.abs(pixels - full).mean() < 4
     fine = np.zeros((512, 512), np.uint8)
     fine[:, ::2] = 255  # one pixel wide: without antialiasing any grey but the middle one
     assert near(corners(still(encoded(Image.fromarray(fine)), 32)), [(128, 128, 128)] * 4, 3)
@@ -565,10 +565,10 @@ def test_display_pixels_are_scaled_down() -> None:
 def test_augmentation_is_a_function_of_the_seed() -> None:
     data = encoded(photograph())
     augmentation = Augmentation(max_crop=0.3, flip=True, color_jitter=0.3)
-    found = [still(data, 24, augmentation=augmentation, seed=seed) for seed in range(8)]
+    pixels = [still(data, 24, augmentation=augmentation, seed=seed) for seed in range(8)]
     again = [still(data, 24, augmentation=augmentation, seed=seed) for seed in range(8)]
-    assert all(np.array_equal(one, other) for one, other in zip(found, again, strict=True))
-    assert all(not np.array_equal(found[0], other) for other in found[1:])
+    assert all(np.array_equal(one, other) for one, other in zip(pixels, again, strict=True))
+    assert all(not np.array_equal(pixels[0], other) for other in pixels[1:])
     assert np.array_equal(still(data, 24, augmentation=Augmentation(), seed=3), still(data, 24))
 
 
@@ -577,36 +577,36 @@ def test_crop_is_within_bounds(fit: str) -> None:
     """Every pixel's colour is its place: what is kept can be read off the corners."""
     y, x = np.mgrid[0:256, 0:256]
     data = encoded(Image.fromarray(np.stack([x, y, x * 0], -1).astype(np.uint8)))
-    seen = set()
+    variants = set()
     for seed in range(40):
-        found = still(data, 64, fit=fit, augmentation=Augmentation(max_crop=0.25), seed=seed).astype(int)
-        (left, top), (right, bottom) = found[0, 0, :2], found[-1, -1, :2]
+        pixels = still(data, 64, fit=fit, augmentation=Augmentation(max_crop=0.25), seed=seed).astype(int)
+        (left, top), (right, bottom) = pixels[0, 0, :2], pixels[-1, -1, :2]
         assert 0.74 * 256 - 6 <= right - left <= 256
         assert abs((right - left) - (bottom - top)) <= 3
-        seen.add((left, top, right - left))
-    assert len(seen) > 30
+        variants.add((left, top, right - left))
+    assert len(variants) > 30
 
 
 def test_flip_happens_half_the_time_and_changes_nothing_else() -> None:
     data = encoded(quarters())
-    found = [
+    pixels = [
         tuple(corners(still(data, augmentation=Augmentation(flip=True), seed=seed))) for seed in range(200)
     ]
-    assert set(found) == {(RED, GREEN, BLUE, WHITE), (GREEN, RED, WHITE, BLUE)}
-    assert 70 < found.count((RED, GREEN, BLUE, WHITE)) < 130
+    assert set(pixels) == {(RED, GREEN, BLUE, WHITE), (GREEN, RED, WHITE, BLUE)}
+    assert 70 < pixels.count((RED, GREEN, BLUE, WHITE)) < 130
 
 
 def test_color_jitter_is_within_bounds_and_leaves_padding() -> None:
     data = encoded(Image.new("RGB", (32, 16), (120, 90, 60)))
-    seen = set()
+    variants = set()
     for seed in range(50):
-        found = still(data, 16, fit="pad", augmentation=Augmentation(color_jitter=0.2), seed=seed)
-        assert tuple(found[0, 0].tolist()) == GREY
-        red, green, blue = (int(value) for value in found[8, 8])
+        pixels = still(data, 16, fit="pad", augmentation=Augmentation(color_jitter=0.2), seed=seed)
+        assert tuple(pixels[0, 0].tolist()) == GREY
+        red, green, blue = (int(value) for value in pixels[8, 8])
         assert 60 < red < 180
         assert red > green > blue
-        seen.add((red, green, blue))
-    assert len(seen) > 40
+        variants.add((red, green, blue))
+    assert len(variants) > 40
 
 
 def test_augmentation_is_the_same_for_all_frames() -> None:
@@ -623,10 +623,10 @@ def test_decoding_in_threads() -> None:
         for number, form in enumerate(["JPEG", "PNG", "GIF", "WEBP"] * 4)
     ]
     alone = [still(one, 32) for one in data]
-    found: list[NDArray[np.uint8] | None] = [None] * len(data)
+    pixels: list[NDArray[np.uint8] | None] = [None] * len(data)
 
     def work(number: int) -> None:
-        found[number] = still(data[number], 32)
+        pixels[number] = still(data[number], 32)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(len(data))]
     for thread in threads:
@@ -634,7 +634,7 @@ def test_decoding_in_threads() -> None:
     for thread in threads:
         thread.join()
     assert all(
-        other is not None and np.array_equal(one, other) for one, other in zip(alone, found, strict=True)
+        other is not None and np.array_equal(one, other) for one, other in zip(alone, pixels, strict=True)
     )
 
 
@@ -742,16 +742,16 @@ def measured(data: bytes) -> tuple[str, int]:
     ended = subprocess.run(
         [sys.executable, "-c", MEASURE], input=data, capture_output=True, check=True, env=environment
     )
-    said, size = ended.stdout.decode().splitlines()
-    return said, int(size)
+    text, size = ended.stdout.decode().splitlines()
+    return text, int(size)
 
 
 @pytest.mark.parametrize(("bits", "form", "kind"), [(32, 3, "<f4"), (32, 2, "<i4"), (16, 1, "<u2")])
 def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -> None:
     width, height = 8000, 7999
     row = np.linspace(0, 60_000, width).astype(kind).tobytes()
-    said, size = measured(tiff(width, height, bits, row, form))
-    values = json.loads(said)
+    text, size = measured(tiff(width, height, bits, row, form))
+    values = json.loads(text)
     assert len(values) == 8
     assert values == sorted(values)
     assert values[0] < 40
@@ -760,7 +760,7 @@ def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "text"),
     [
         (
             tiff(16, 16, 8, bytes(256), rows=16, tag322=60_000, tag323=60_000),
@@ -776,9 +776,9 @@ def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -
         (b"P5 " + b"9" * 100 + b" 1 255\n", "damaged"),
     ],
 )
-def test_huge_headers_are_refused_before_unpacking(data: bytes, said: str) -> None:
+def test_huge_headers_are_refused_before_unpacking(data: bytes, text: str) -> None:
     line, size = measured(data)
-    assert said in line
+    assert text in line
     assert size < 300
 
 
@@ -828,8 +828,8 @@ def test_large_images_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_SMALL", 0)
     monkeypatch.setattr(decoding, "_BUDGET", MemoryBudget(1))
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(still, data * 5))
-    assert all(np.array_equal(one, other) for one, other in zip(found, alone * 5, strict=True))
+        pixels = list(pool.map(still, data * 5))
+    assert all(np.array_equal(one, other) for one, other in zip(pixels, alone * 5, strict=True))
     assert most[0] == 1
     with pytest.raises(UserError, match=r"cut off|damaged"):
         still(data[0][:500])

@@ -49,7 +49,7 @@ def opened(path: Path) -> ImageCorpus:
     return corpus
 
 
-def found(corpus: ImageCorpus) -> dict[str, list[str]]:
+def captions_of(corpus: ImageCorpus) -> dict[str, list[str]]:
     images = list(corpus.images())
     for image in images:
         assert image.content() == [IMAGES[image.name.rpartition("/")[2]]]
@@ -92,17 +92,17 @@ def test_a_table_of_captions_beside_images(name: str, images: str, tmp_path: Pat
     table = write(tmp_path / name, TABLES[name])
     write(tmp_path / "README.md", "About these images")
     for path in (tmp_path, table):
-        assert found(opened(path)) == CAPTIONS
+        assert captions_of(opened(path)) == CAPTIONS
     assert opened(tmp_path).inputs == [table]
 
 
 def test_a_table_one_folder_down_and_beside_its_images(tmp_path: Path) -> None:
     put(tmp_path / "archive" / "Images")
     write(tmp_path / "archive" / "captions.txt", COMMAS)
-    assert found(opened(tmp_path)) == CAPTIONS
+    assert captions_of(opened(tmp_path)) == CAPTIONS
     put(tmp_path / "flickr30k" / "flickr30k_images" / "flickr30k_images")
     write(tmp_path / "flickr30k" / "flickr30k_images" / "results.csv", BARS)
-    assert found(opened(tmp_path / "flickr30k")) == CAPTIONS
+    assert captions_of(opened(tmp_path / "flickr30k")) == CAPTIONS
     put(tmp_path / "flickr30k", "10_a.jpg")
     write(tmp_path / "flickr30k" / "results.csv", BARS)
     with pytest.raises(
@@ -137,7 +137,7 @@ def test_image_names_match_in_any_case(tmp_path: Path) -> None:
     for path in (tmp_path / "Images").iterdir():
         path.rename(path.with_suffix(".JPG"))
     write(tmp_path / "captions.txt", COMMAS)
-    assert found(opened(tmp_path)) == CAPTIONS
+    assert captions_of(opened(tmp_path)) == CAPTIONS
     write(tmp_path / "captions.txt", COMMAS.replace(".jpg", ".JPG"))
     assert [len(image.content()) for image in opened(tmp_path).images()] == [1, 1, 1]
 
@@ -146,16 +146,19 @@ def test_rows_that_do_not_fit(tmp_path: Path) -> None:
     """Flickr30k's row 19999 has no bar before its caption."""
     put(tmp_path / "flickr30k_images")
     write(tmp_path / "results.csv", BARS + "30_c.jpg| 4   A dog runs across the grass .\n")
-    assert found(opened(tmp_path))["30_c.jpg"] == [*CAPTIONS["30_c.jpg"], "A dog runs across the grass ."]
+    assert captions_of(opened(tmp_path))["30_c.jpg"] == [
+        *CAPTIONS["30_c.jpg"],
+        "A dog runs across the grass .",
+    ]
     write(
         tmp_path / "results.csv",
         BARS + "20_b.jpg| 1| one | two\n" + '20_b.jpg| 2| "quoted ""so"""\n' + '20_b.jpg| 3| "a" and "b"\n',
     )
-    assert found(opened(tmp_path))["20_b.jpg"][1:] == ["one | two", 'quoted "so"', '"a" and "b"']
+    assert captions_of(opened(tmp_path))["20_b.jpg"][1:] == ["one | two", 'quoted "so"', '"a" and "b"']
     many = "".join(f"10_a.jpg| {number}| text\n" for number in range(100))
     write(tmp_path / "results.csv", BARS + many + "broken\n| 1| no name\n")
     corpus = opened(tmp_path)
-    assert len(found(corpus)["10_a.jpg"]) == 102
+    assert len(captions_of(corpus)["10_a.jpg"]) == 102
     assert corpus.notes == [
         "results.csv: 2 rows do not fit the 3 columns of the first line: line 107, 108; left out"
     ]
@@ -216,7 +219,7 @@ def test_captions_of_the_hub_with_lists_in_cells(tmp_path: Path) -> None:
         tmp_path / "flickr_annotations_30k.csv",
         "raw,sentids,split,filename,img_id\n" + "\n".join(rows) + "\n",
     )
-    assert found(opened(tmp_path)) == CAPTIONS
+    assert captions_of(opened(tmp_path)) == CAPTIONS
     assert list(splits(opened(tmp_path)).values()) == ["train", "valid", "test"]
 
 
@@ -291,11 +294,11 @@ def test_coco(year: int, tmp_path: Path) -> None:
     folder = whole_coco(tmp_path / "coco", year)
     reversed_ = {name: texts[::-1] for name, texts in CAPTIONS.items()}
     for path in (folder, folder / "annotations", tmp_path):
-        assert found(opened(path)) == reversed_
+        assert captions_of(opened(path)) == reversed_
         assert splits(opened(path)) == {"10_a.jpg": "train", "20_b.jpg": "train", "30_c.jpg": "valid"}
     alone = opened(folder / "annotations" / f"captions_val{year}.json")
     assert splits(alone) == {"30_c.jpg": None}
-    assert found(alone) == {"30_c.jpg": reversed_["30_c.jpg"]}
+    assert captions_of(alone) == {"30_c.jpg": reversed_["30_c.jpg"]}
 
 
 @pytest.mark.parametrize("layout", ["images/train2017", "images", ".", "deep/er/train2017"])
@@ -306,7 +309,7 @@ def test_coco_files_elsewhere(layout: str, reverse: bool, name: str, tmp_path: P
     path = coco(tmp_path / name, list(CAPTIONS), 1 if reverse else None, reverse)
     if name.endswith(".gz"):
         path.write_bytes(gzip.compress(path.read_bytes()))
-    assert {name: sorted(texts) for name, texts in found(opened(tmp_path)).items()} == {
+    assert {name: sorted(texts) for name, texts in captions_of(opened(tmp_path)).items()} == {
         n: sorted(t) for n, t in CAPTIONS.items()
     }
 

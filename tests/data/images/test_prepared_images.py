@@ -46,24 +46,24 @@ def test_what_was_read_is_there(tmp_path: Path) -> None:
     assert report["vocabulary"] == {"source": 0, "target": opened.target_tokenizer.size}
     assert report["options"]["tokenizer"] == "word"  # type: ignore[index]
     for name in opened.splits:
-        wanted = [image for image in ten() if image.split == name]
+        expected = [image for image in ten() if image.split == name]
         split = opened.captioned_split(name)
-        assert split.names == [image.name for image in wanted]
-        assert split.sizes == [(toy.SIDE, toy.SIDE)] * len(wanted)
-        assert split.captions == [list(image.captions) for image in wanted]
-        assert [split.content(number) for number in range(len(wanted))] == [
-            image.content() for image in wanted
+        assert split.names == [image.name for image in expected]
+        assert split.sizes == [(toy.SIDE, toy.SIDE)] * len(expected)
+        assert split.captions == [list(image.captions) for image in expected]
+        assert [split.content(number) for number in range(len(expected))] == [
+            image.content() for image in expected
         ]
         if name == "train":  # whose words are all known
             assert [opened.target_tokenizer.decode(ids.tolist()) for ids in split.target_ids] == [
-                text for image in wanted for text in image.captions
+                text for image in expected for text in image.captions
             ]
         assert split.target_lengths.tolist() == [
-            len(text.split()) for image in wanted for text in image.captions
+            len(text.split()) for image in expected for text in image.captions
         ]
         assert split.boxes is None
         facts = report["splits"][name]  # type: ignore[index]
-        assert (facts["images"], facts["kept"], facts["dropped"]) == (len(wanted), len(split), {})
+        assert (facts["images"], facts["kept"], facts["dropped"]) == (len(expected), len(split), {})
         assert facts["target"]["tokens"] == split.target_lengths.sum()
     assert not (tmp_path / "out" / "work").exists()
 
@@ -216,14 +216,14 @@ def test_hold_out_keeps_equal_files_together(tmp_path: Path) -> None:
     ]
     report = toy.prepare(tmp_path / "out", images, valid=8, test=8)
     opened = Prepared(tmp_path / "out")
-    seen: dict[str, set[bytes]] = {}
+    contents: dict[str, set[bytes]] = {}
     for name in opened.splits:
         split = opened.captioned_split(name)
-        seen[name] = {b"".join(split.content(number)) for number in range(len(split.names))}
+        contents[name] = {b"".join(split.content(number)) for number in range(len(split.names))}
         assert split.names == sorted(split.names, key=[image.name for image in images].index)
-    assert not (seen["train"] & seen["valid"])
-    assert not (seen["train"] & seen["test"])
-    assert not (seen["valid"] & seen["test"])
+    assert not (contents["train"] & contents["valid"])
+    assert not (contents["train"] & contents["test"])
+    assert not (contents["valid"] & contents["test"])
     assert [report["splits"][name]["images"] for name in ("valid", "test")] == [8, 8]  # type: ignore[index]
     assert [report["splits"][name]["images_in_train"] for name in ("valid", "test")] == [0, 0]  # type: ignore[index]
 

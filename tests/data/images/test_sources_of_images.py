@@ -64,7 +64,7 @@ def corpus_of(
     return corpus
 
 
-def found(corpus: ImageCorpus) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+def images_of(corpus: ImageCorpus) -> dict[str, tuple[str | None, tuple[str, ...]]]:
     images = list(corpus.images())
     by_name = {image.name.rpartition("/")[2]: image for image in images}
     assert len(by_name) == len(images)
@@ -112,7 +112,7 @@ def test_flickr(images: str, tmp_path: Path) -> None:
     write(folder / "Flickr8k.lemma.token.txt", "a.png#0\tdog run\n")
     write(folder / "latest.txt", "b.png\n")
     corpus = corpus_of(folder)
-    assert found(corpus) == EXPECTED
+    assert images_of(corpus) == EXPECTED
     assert corpus.language is None
     assert not corpus.clips
     assert [path.name for path in corpus.inputs] == [
@@ -133,10 +133,10 @@ def test_flickr_without_lists_is_undivided(tmp_path: Path) -> None:
     for path in folder.glob("*Images.txt"):
         path.unlink()
     expected = {name: (None, captions) for name, (_, captions) in EXPECTED.items()}
-    assert found(corpus_of(folder)) == expected
+    assert images_of(corpus_of(folder)) == expected
     token = (folder / "Flickr8k.token.txt").rename(folder / "results_20130124.token")
-    assert found(corpus_of(folder)) == expected
-    assert found(corpus_of(token)) == expected
+    assert images_of(corpus_of(folder)) == expected
+    assert images_of(corpus_of(token)) == expected
 
 
 def test_flickr_lists_that_leave_out(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_flickr_lists_that_leave_out(tmp_path: Path) -> None:
         file.write("nowhere.jpg\n")
     corpus = corpus_of(folder)
     for _ in range(2):
-        assert list(found(corpus)) == ["a.png", "b.png", "c.png"]
+        assert list(images_of(corpus)) == ["a.png", "b.png", "c.png"]
         assert corpus.notes == [
             "1 image of Flickr8k.token.txt is in no list of a split, and left out",
             "1 image of the lists is not in Flickr8k.token.txt",
@@ -292,14 +292,14 @@ def linked(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("form", ["hub", "karpathy", "flickr"])
 def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
     folder = linked(tmp_path)[form]
-    assert found(corpus_of(folder, follow_links=True)) == EXPECTED
+    assert images_of(corpus_of(folder, follow_links=True)) == EXPECTED
     for image in corpus_of(folder).images():
         with pytest.raises(LinkOut, match=r"is a link to .*blobs.*: allow links with `follow_links`"):
             image.content()
     (tmp_path / "name").symlink_to(put(tmp_path / "plain"))
     lines(tmp_path / "plain" / "metadata.jsonl", ROWS)
     # the folder that the user names may be a link at any time
-    assert found(corpus_of(tmp_path / "name")) == EXPECTED
+    assert images_of(corpus_of(tmp_path / "name")) == EXPECTED
 
 
 def test_which_file_of_captions(tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def test_karpathy(below: str, filepath: str | None, tmp_path: Path) -> None:
     put(tmp_path / below)
     for path in (tmp_path, file):
         corpus = corpus_of(path)
-        assert found(corpus) == EXPECTED
+        assert images_of(corpus) == EXPECTED
         assert corpus.inputs == [file]
 
 
@@ -369,7 +369,7 @@ def test_karpathy_images_of_one_name_in_two_folders(tmp_path: Path) -> None:
     put(tmp_path / "train2014")
     (tmp_path / "val2014").mkdir()
     (tmp_path / "val2014" / "a.png").write_bytes(png(99))
-    assert found(corpus_of(tmp_path)) == EXPECTED
+    assert images_of(corpus_of(tmp_path)) == EXPECTED
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
@@ -467,7 +467,7 @@ def test_an_image_folder(form: str, tmp_path: Path) -> None:
     METADATA[form](put(tmp_path))
     for name in (tmp_path, f"hf:{tmp_path}", next(tmp_path.glob("metadata.*"))):
         corpus = corpus_of(name)
-        assert found(corpus) == EXPECTED
+        assert images_of(corpus) == EXPECTED
         assert [path.name for path in corpus.inputs] == [next(tmp_path.glob("metadata.*")).name]
         assert (corpus.language, corpus.clips, corpus.notes) == (None, False, [])
 
@@ -481,7 +481,7 @@ def test_image_folder_with_a_folder_per_split(tmp_path: Path) -> None:
             [{"file_name": name, "captions": EXPECTED[name][1]} for name in names],
         )
     corpus = corpus_of(tmp_path)
-    assert found(corpus) == EXPECTED
+    assert images_of(corpus) == EXPECTED
     assert [image.name for image in corpus.images()] == [
         "test/d.png",
         "train/a.png",
@@ -513,7 +513,7 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no column French for `target`; there are: photo, Deutsch, split"):
         open_corpus(str(tmp_path), "photo", "French:fr")
     corpus = corpus_of(tmp_path, "photo", "Deutsch:de")
-    assert found(corpus) == EXPECTED
+    assert images_of(corpus) == EXPECTED
     assert corpus.language == "de"
 
 
@@ -645,15 +645,15 @@ def test_image_tables_one_per_split(tmp_path: Path) -> None:
     folder = split_tables(tmp_path / "set")
     write(folder / "extra.jsonl", "{}")
     corpus = corpus_of(folder)
-    assert found(corpus) == EXPECTED
+    assert images_of(corpus) == EXPECTED
     assert corpus.notes == ["tables left out: extra.jsonl"]
     assert [path.name for path in corpus.inputs] == ["test.parquet", "train.parquet", "valid.parquet"]
     (folder / "extra.jsonl").unlink()
     (folder / "data").mkdir()
     for name in ("train", "valid", "test"):
         (folder / f"{name}.parquet").rename(folder / "data" / f"{name}-00000-of-00001.parquet")
-    assert found(corpus_of(folder)) == EXPECTED
-    assert found(corpus_of(f"hf:{folder}")) == EXPECTED
+    assert images_of(corpus_of(folder)) == EXPECTED
+    assert images_of(corpus_of(f"hf:{folder}")) == EXPECTED
 
 
 @pytest.mark.parametrize("name", ["scenes", "clips"])
@@ -663,7 +663,7 @@ def test_bundled_corpora_are_found_by_name(
     folder = split_tables(tmp_path / name, "clip" if name == "clips" else "image")
     monkeypatch.setattr("seq2attn.data.sources.bundled_folder", lambda _: folder)
     corpus = corpus_of(name)
-    assert found(corpus) == EXPECTED
+    assert images_of(corpus) == EXPECTED
     assert (corpus.name, corpus.language, corpus.clips) == (name, "en", name == "clips")
     assert corpus_of(name, None, "captions:de").language == "de"
 
@@ -831,7 +831,7 @@ def test_what_datasets_saved(tmp_path: Path) -> None:
     datasets.DatasetDict({**parts, "extra": parts["train"]}).save_to_disk(str(tmp_path / "saved"))
     for name in (tmp_path / "saved", f"hf:{tmp_path / 'saved'}"):
         corpus = corpus_of(name)
-        assert found(corpus) == EXPECTED
+        assert images_of(corpus) == EXPECTED
         assert corpus.notes == ["splits left out: extra"]
 
 
@@ -883,7 +883,7 @@ def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.Mon
         "datasets.utils.file_utils.xopen", lambda name, _: io.BytesIO(DATA[name.rpartition("/")[2]])
     )
     corpus = corpus_of("hf:me/set")
-    assert found(corpus) == EXPECTED
+    assert images_of(corpus) == EXPECTED
     assert [image.place for image in corpus.images()] == ["test:1", "train:1", "train:2", "valid:1"]
     if form == "remote":
         monkeypatch.setattr("seq2attn.data.hf_datasets.MOST_BYTES", 10)

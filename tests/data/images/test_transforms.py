@@ -85,16 +85,16 @@ def test_captions_per_image_differ_by_epoch(stills: Prepared, count: int) -> Non
     """
     split = stills.captioned_split("train")
     of = CaptionedImages(split, STILLS, TrainConfig(captions_per_image=count))
-    seen: Counter[int] = Counter()
+    visits: Counter[int] = Counter()
     for epoch in range(5):
         chosen = rows(of.plan(60, 1, epoch))
         assert len(chosen) == len(set(chosen))
-        taken = Counter(split.image_of[chosen].tolist())
-        assert taken == {image: min(count, len(captions)) for image, captions in enumerate(split.captions)}
-        seen.update(chosen)
+        counts = Counter(split.image_of[chosen].tolist())
+        assert counts == {image: min(count, len(captions)) for image, captions in enumerate(split.captions)}
+        visits.update(chosen)
         times = epoch + 1
         for image, captions in enumerate(split.captions):
-            here = [seen[row] for row in range(split.first[image], split.first[image + 1])]
+            here = [visits[row] for row in range(split.first[image], split.first[image + 1])]
             assert max(here) - min(here) <= 1
             if times * count >= len(captions):
                 assert min(here) >= 1
@@ -202,10 +202,10 @@ def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
     assert (source[~mask] == 0).all()
     assert source[0, 2].any()
     # evenly spaced, the first and the last among them
-    for frames, wanted in ((2, [0, 5]), (4, [0, 2, 3, 5])):
-        seen = CaptionedImages(split, ImageTransform(toy.SIDE, "stretch", frames), None).sources([2])[0][0]
+    for frames, expected in ((2, [0, 5]), (4, [0, 2, 3, 5])):
+        clip = CaptionedImages(split, ImageTransform(toy.SIDE, "stretch", frames), None).sources([2])[0][0]
         every = CaptionedImages(split, ImageTransform(toy.SIDE, "stretch", 6), None).sources([2])[0][0]
-        assert torch.equal(seen, every[wanted])
+        assert torch.equal(clip, every[expected])
     source, mask = of.sources([1, 5])
     assert (source.shape[1], mask.tolist()) == (1, [[True], [True]])
 
@@ -229,26 +229,28 @@ def test_stacking_keeps_every_pixel_in_its_place() -> None:
 
 def test_features_take_the_place_of_pixels(stills: Prepared) -> None:
     split = stills.captioned_split("train")
-    made = np.random.default_rng(1).normal(size=(30, 5, 2, 2)).astype(np.float16)
-    of = CaptionedImages(split, STILLS, TrainConfig(), made)
+    features = np.random.default_rng(1).normal(size=(30, 5, 2, 2)).astype(np.float16)
+    of = CaptionedImages(split, STILLS, TrainConfig(), features)
     some = np.array([0, 1, 2, 9, 40])
     batch = of.batch(some, 3)
     assert batch.source.dtype == torch.float16
-    assert np.array_equal(batch.source.numpy(), made[np.unique(split.image_of[some])])
+    assert np.array_equal(batch.source.numpy(), features[np.unique(split.image_of[some])])
     assert batch.source_mask.tolist() == [[True]] * len(batch.source)
 
 
 def test_features_of_shorter_clips_end_before_nan(clips: Prepared) -> None:
-    made = np.random.default_rng(1).normal(size=(8, 4, 5, 2, 2)).astype(np.float16)
-    made[0, 3:] = made[1, 1:] = np.nan
-    of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(), made)
+    features = np.random.default_rng(1).normal(size=(8, 4, 5, 2, 2)).astype(np.float16)
+    features[0, 3:] = features[1, 1:] = np.nan
+    of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(), features)
     source, mask = of.sources([0, 1, 2])
     assert mask.tolist() == [[True, True, True, False], [True, False, False, False], [True] * 4]
     assert (source[~mask] == 0).all()
-    assert np.array_equal(source[mask].numpy(), np.concatenate([made[0, :3], made[1, :1], made[2]]))
+    assert np.array_equal(
+        source[mask].numpy(), np.concatenate([features[0, :3], features[1, :1], features[2]])
+    )
     source, mask = of.sources([1, 0])
     assert source.shape[1] == mask.shape[1] == 3
-    assert np.isnan(made[0, 3:]).all()  # what is kept is not written on
+    assert np.isnan(features[0, 3:]).all()  # what is kept is not written on
 
 
 # Faults
