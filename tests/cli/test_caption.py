@@ -709,7 +709,8 @@ def test_each_path_is_answered_before_the_next_is_written(
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow  # the same code as for lines of text, which is tested always
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_keeps_what_was_done(
     run: str, captioner: Captioner, images: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:
@@ -736,6 +737,7 @@ def test_interrupted_keeps_what_was_done(
     assert rows((tmp_path / "out.partial").read_text()) == expected(captioner, images[:1])
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
     with start(run, "--beam", 1, "--max-length", 2) as process:
         assert process.stdin is not None

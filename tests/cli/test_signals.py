@@ -54,12 +54,9 @@ def test_every_signal_that_asks_to_end_is_known() -> None:
     }
 
 
-@pytest.mark.parametrize(  # test_train.py kills with SIGTERM
-    "number",
-    [
-        pytest.param(number, id=number.name, marks=() if number == signal.SIGINT else pytest.mark.slow)
-        for number in signals.ENDING
-    ],
+@pytest.mark.slow  # the same with SIGTERM, in test_train.py, is tested always
+@pytest.mark.parametrize(
+    "number", [pytest.param(number, id=number.name) for number in signals.ENDING if number != signal.SIGTERM]
 )
 def test_training_saves_and_goes_on_to_the_same_weights(
     run: Run, home: Path, tmp_path: Path, number: signal.Signals

@@ -433,7 +433,7 @@ def test_each_line_is_answered_before_the_next_is_written(run: str) -> None:
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.Signals) -> None:
     out = tmp_path / "out"
     out.write_text("of yesterday\n")

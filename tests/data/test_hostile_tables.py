@@ -163,7 +163,7 @@ def memory_of(path: Path) -> tuple[str, int]:
     return "\n".join(message), int(size)
 
 
-@pytest.mark.parametrize("encoding", ["dictionary", "delta"])
+@pytest.mark.parametrize("encoding", ["dictionary", pytest.param("delta", marks=pytest.mark.slow)])
 def test_a_long_text_in_many_rows_of_parquet(encoding: str, tmp_path: Path) -> None:
     long = "x" * 900_000
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 3000, pa.int32()), [long])
@@ -202,7 +202,10 @@ def test_parquet_page_of_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytes
         pairs(path)
 
 
-@pytest.mark.parametrize("form", ["tsv", "jsonl", "json", "csv", "parquet"])
+@pytest.mark.parametrize(
+    "form",
+    ["tsv", "parquet", *(pytest.param(form, marks=pytest.mark.slow) for form in ("jsonl", "json", "csv"))],
+)
 def test_packed_tables_of_a_gigabyte(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{form}.gz"
     start = {

@@ -131,7 +131,8 @@ with ForkPool(work, 2).map(range(100)) as found:
 
 
 @pytest.mark.parametrize(
-    "end", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "end",
+    [signal.SIGKILL, *(pytest.param(end, marks=pytest.mark.slow) for end in (signal.SIGINT, signal.SIGTERM))],
 )
 def test_no_process_outlives_the_program(end: signal.Signals) -> None:
     # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.

@@ -283,7 +283,7 @@ def test_a_page_holds_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.Mo
         list(read_attention(path, keep_all=True))
 
 
-@pytest.mark.parametrize("key", ["attention", "source_words"])
+@pytest.mark.parametrize("key", ["attention", pytest.param("source_words", marks=pytest.mark.slow)])
 def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path, key: str) -> None:
     shape, kind = ((16_000, 16_000), "<f4") if key == "attention" else ((200_000_000,), "<U1")
     with (

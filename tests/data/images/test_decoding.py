@@ -746,7 +746,14 @@ def measured(data: bytes) -> tuple[str, int]:
     return text, int(size)
 
 
-@pytest.mark.parametrize(("bits", "form", "kind"), [(32, 3, "<f4"), (32, 2, "<i4"), (16, 1, "<u2")])
+@pytest.mark.parametrize(
+    ("bits", "form", "kind"),
+    [
+        (32, 3, "<f4"),
+        pytest.param(32, 2, "<i4", marks=pytest.mark.slow),
+        pytest.param(16, 1, "<u2", marks=pytest.mark.slow),
+    ],
+)
 def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -> None:
     width, height = 8000, 7999
     row = np.linspace(0, 60_000, width).astype(kind).tobytes()
