@@ -115,7 +115,7 @@ def test_penalty_gets_smaller_in_training(tmp_path: Path) -> None:
         losses = [event.loss for event in events if isinstance(event, Update)]
         assert losses[-1] < losses[0]  # what is shown is the cross-entropy alone
         assert max(losses) < 5
-    assert losses[5.0] < 0.8 * losses[0.0]
+    assert penalties[5.0] < 0.8 * penalties[0.0]
 
 
 def test_validation_loss_has_no_penalty(tmp_path: Path) -> None:

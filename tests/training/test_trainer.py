@@ -541,12 +541,12 @@ def test_fp16_overflow_skips_the_step_and_lowers_the_scale(tmp_path):
     tested = toy.new_trainer(tmp_path / "run", conf, format="fp16")
     weights = tested.averages.weights
     before = {name: tensor.clone() for name, tensor in weights.items()}
-    tested.scaler._lazy_init_scale_growth_tracker(tested.world.device)
-    tested.scaler.update(2.0**126)
+    tested.gradient_step.scaler._lazy_init_scale_growth_tracker(tested.world.device)
+    tested.gradient_step.scaler.update(2.0**126)
     tested._update(next(tested.updates))
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
-    assert tested.scaler.get_scale() == 2.0**125
-    tested.scaler.update(4.0)
+    assert tested.gradient_step.scaler.get_scale() == 2.0**125
+    tested.gradient_step.scaler.update(4.0)
     tested._update(next(tested.updates))
     assert not all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
     tested._save()
