@@ -27,9 +27,8 @@ def pytest_collection() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(1)
-    torch.set_num_threads(
-        1
-    )  # a call of CTranslate2 changes it, and small models are ten times slower with two
+    # a call of CTranslate2 changes it, and small models are ten times slower with two
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class Attention(nn.Module):
         history_size = 0 if self.history_feature is None else self.history_feature.size
         self.score = build_score(config, query_size, key_size, head_size, history_size)
         self.window = build_window(config, query_size, head_size)
-        self.normalise = build_normaliser(config, first_stream=layer_index * self.heads)
+        self.normalise = build_normaliser(config, first_head=layer_index * self.heads)
         self.needs_history = self.history_feature is not None  # a step reads the weights of earlier steps
         # a step reads its own number
         self.needs_step = self.normalise.draws or (self.window is not None and self.window.needs_step)
@@ -122,7 +122,7 @@ class Attention(nn.Module):
             return AttentionOutput(self._merge(self._fused(query_BTQ, memory)))
         dtype = query_BTQ.dtype
         if self.can_fuse and not torch.is_grad_enabled():
-            query_BTQ = query_BTQ.to(memory.keys.dtype)
+            query_BTQ = query_BTQ.to(memory.keys.dtype)  # `project_memory` has widened the keys
         query = _split(query_BTQ, self.heads).contiguous()
         features, mask, factor = None, memory.mask_BS[:, None, None], None
         if self.history_feature is not None and history is not None:
@@ -131,11 +131,11 @@ class Attention(nn.Module):
             mask, factor = self.window(self._for_heads(query), memory.mask_BS, history)
         query = self._for_heads(self.score.project_query(query))
         scores = self.score(query, memory.keys, features)
-        weights_BHTS, *draws = self.normalise(scores, mask, history)
+        weights_BHTS, *statistics = self.normalise(scores, mask, history)
         if factor is not None:
             weights_BHTS = weights_BHTS * factor
         context = matmul(weights_BHTS.to(memory.values.dtype), memory.values).to(dtype)
-        log_prob, entropy = (None if part_BHT is None else part_BHT.sum(1) for part_BHT in draws)
+        log_prob, entropy = (None if part_BHT is None else part_BHT.sum(1) for part_BHT in statistics)
         return AttentionOutput(self._merge(context), weights_BHTS.transpose(1, 2), log_prob, entropy)
 
     def _fused(self, query_BTQ: Tensor, memory: ProjectedMemory) -> Tensor:

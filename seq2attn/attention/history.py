@@ -4,14 +4,14 @@ A history feature turns the weights of earlier steps into P numbers for each sou
 multiplies these numbers by a matrix of its own and adds them. The decoder's state holds the weights.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention.part import Part
+from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
@@ -34,8 +34,8 @@ class AttentionHistory(NamedTuple):
     rng_stream: Tensor | None = None
 
     def for_all_steps(self, steps: int) -> Self:
-        """The history of all T steps of B sentences, (B) -> (B, T), from that before the first step. For
-        attentions whose steps do not read the weights of earlier steps.
+        """From the history before the first step, (B), that of all T steps, (B, T). For attentions whose
+        steps do not read the weights of earlier steps.
         """
         step = torch.arange(steps, device=self.step.device).expand(len(self.step), -1)
         use_expectation, rng_stream = (
@@ -52,7 +52,7 @@ class AttentionHistory(NamedTuple):
 History = AttentionHistory | None  # None where no step reads a history
 
 
-class HistoryFeature(Part):
+class HistoryFeature(AttentionPart, ABC):
     """P numbers for each source position, from the weights of earlier steps."""
 
     size: int  # P, features of one position

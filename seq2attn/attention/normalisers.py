@@ -9,7 +9,7 @@ Scores are (..., T, S); in an attention they are (B, H, T, S). Masks are broadca
 real position.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -54,9 +54,9 @@ def sigmoid(scores: Tensor, mask: Tensor) -> Tensor:
 SOFT = {"softmax": softmax, "sparsemax": sparsemax, "entmax15": entmax15, "sigmoid": sigmoid}
 
 
-class Normaliser(nn.Module):
-    draws = False  # it samples positions, and reads step, use_expectation and rng_stream of the history
-    fusible = False  # it is a softmax, which torch's fused attention computes too
+class Normaliser(nn.Module, ABC):
+    draws = False  # True: it samples positions, by step, use_expectation and rng_stream of the history
+    fusible = False  # True: it is a softmax, which torch's fused attention computes too
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Normaliser(nn.Module):
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
         """The weights of scores (..., T, S), which are first divided by the temperature."""
 
-    def apply_temperature(self, scores: Tensor) -> Tensor:
+    def prepare_scores(self, scores: Tensor) -> Tensor:
         """e / temperature, in float32 or wider."""
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         return scores if self.temperature == 1 else scores / self.temperature
@@ -80,7 +80,7 @@ class Soft(Normaliser):
         self.function, self.fusible = function, function is softmax
 
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
-        return AttentionWeights(self.function(self.apply_temperature(scores), mask))
+        return AttentionWeights(self.function(self.prepare_scores(scores), mask))
 
 
 class HardTopK(Normaliser):
@@ -93,41 +93,41 @@ class HardTopK(Normaliser):
         self.k = k
 
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
-        scores = self.apply_temperature(scores)
+        scores = self.prepare_scores(scores)
         hard = ones_at(largest(scores, mask, self.k), scores, mask)
         return AttentionWeights(straight_through(hard, softmax(scores, mask)))
 
 
 class Gumbel(HardTopK):
     """Weight 1 at the largest e + g, with the gradient of softmax((e + g) / temperature) (Jang 2017, section
-    2.2). In training g is Gumbel noise, otherwise it is 0.
+    2.2), where e is the score. In training g is Gumbel noise, otherwise it is 0.
     """
 
-    def apply_temperature(self, scores: Tensor) -> Tensor:
-        scores = super().apply_temperature(scores)
+    def prepare_scores(self, scores: Tensor) -> Tensor:
+        scores = super().prepare_scores(scores)
         return scores + gumbel(scores) / self.temperature if self.training else scores
 
 
 class HardSample(Normaliser):
-    """Weight 1 at k positions sampled from softmax(e) without replacement (Xu 2015, section 4.1, where k =
-    1).
+    """Weight 1 at k positions sampled from softmax(e) without replacement (Xu 2015, section 4.1, has k = 1),
+    where e is the score divided by the temperature.
 
     Training samples with torch's generator, and returns log p and entropy for the REINFORCE objective. Rows
     with `history.use_expectation` get the weights softmax(e), their gradient, and log p 0. Outside training
     `at_inference` selects the weights: "argmax" is 1 at the k most probable positions, "expected" is
     softmax(e), and "sample" is 1 at k sampled positions. That sample is a function of `history.rng_stream`,
-    head, step and scores alone. Scores are (B, H, T, S).
+    layer, head, step and scores alone. Scores are (B, H, T, S).
     """
 
     draws = True
 
-    def __init__(self, k: int, at_inference: str, temperature: float = 1.0, first_stream: int = 0) -> None:
-        """`first_stream` is the number of the first head's random stream; the other heads have the next."""
+    def __init__(self, k: int, at_inference: str, temperature: float = 1.0, first_head: int = 0) -> None:
+        """`first_head` is the number of its first head among the heads of all layers."""
         super().__init__(temperature)
-        self.k, self.at_inference, self.first_stream = k, at_inference, first_stream
+        self.k, self.at_inference, self.first_head = k, at_inference, first_head
 
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
-        scores = self.apply_temperature(scores)
+        scores = self.prepare_scores(scores)
         if self.training:
             return self._sample(scores, mask, None if history is None else history.use_expectation)
         if self.at_inference == "expected":
@@ -140,7 +140,8 @@ class HardSample(Normaliser):
 
     def _noise(self, history: AttentionHistory, scores: Tensor) -> Tensor:
         stream_BT = torch.zeros_like(history.step) if history.rng_stream is None else history.rng_stream
-        head_H = self.first_stream + torch.arange(scores.size(1), device=scores.device)
+        head_H = self.first_head + torch.arange(scores.size(1), device=scores.device)
+        # 20 bits of sentence and 12 of head: `gumbel_of` mixes 32
         stream_BHT = (stream_BT << 12)[:, None] + head_H[:, None]
         return gumbel_of(stream_BHT, history.step[:, None], scores.size(-1), scores.dtype)
 
@@ -156,14 +157,14 @@ class HardSample(Normaliser):
         return AttentionWeights(weights, log_prob, -(soft * logs).sum(-1))
 
 
-def build_normaliser(config: AttentionConfig, first_stream: int = 0) -> Normaliser:
-    """The normaliser that `config.normaliser` names; `first_stream` is that of `HardSample`."""
+def build_normaliser(config: AttentionConfig, first_head: int = 0) -> Normaliser:
+    """The normaliser that `config.normaliser` names; `first_head` is that of `HardSample`."""
     match config.normaliser:
         case "hard-topk":
             return HardTopK(config.temperature, config.k)
         case "gumbel":
             return Gumbel(config.temperature)
         case "hard-sample":
-            return HardSample(config.k, config.at_inference, config.temperature, first_stream)
+            return HardSample(config.k, config.at_inference, config.temperature, first_head)
         case soft:
             return Soft(SOFT[soft], config.temperature)

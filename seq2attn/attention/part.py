@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 
-class Part(nn.Module):
+class AttentionPart(nn.Module):
     """A score, a window or a history feature."""
 
     def draw_parameters(self, init: str) -> None:

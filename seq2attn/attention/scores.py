@@ -6,27 +6,28 @@ score works on any leading dimensions, heads among them: queries (..., T, Q) and
 where the matrix U is its own.
 
 A new score is a class here with its case in `build_score`, a row in the table of `config/scores.py`, a preset
-in `presets/`, and its formula in the tests' `reference/attention.py`.
+in `presets/`, and its formula in the tests' `reference/attention.py`. Its matrices are
+`kernels.deferred_gradients.Linear`, or multiply by `matmul` from there, which a loop over steps needs.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seq2attn.attention.part import Part
+from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig, Map
 from seq2attn.kernels.additive_score import additive_score
 from seq2attn.kernels.deferred_gradients import Linear, matmul
 
-# The score of a position beyond `max_positions`: finite in half precision, and its softmax weight is 0.
+# The score of a position beyond `max_positions`, which an attention also masks: finite in half precision.
 LOWEST = -10000.0
 MIN_LENGTH = 1e-6  # a shorter vector has no direction
 
 
-class Score(Part):
+class Score(AttentionPart):
     """Maps of queries and keys, and a comparison of the two."""
 
-    is_product = False  # it is a `ProductScore`, which torch's fused call can compute
+    is_product = False  # True: it is a `ProductScore`, which torch's fused call can compute
     max_positions: int | None = None  # source positions that it can score; attention masks later ones
 
     def __init__(
@@ -66,10 +67,10 @@ class Score(Part):
 
 
 class ProductScore(Score):
-    """e_ij = q(s_i) . k(h_j), the product of a mapped query and a mapped key.
+    """e_ij = f(q_i) . g(k_j), where f and g are the maps of queries and keys.
 
-    Without maps it is dot (Luong 2015, section 3.1), where queries and keys have one size. With a map of the
-    keys alone it is general, s_i W h_j (same section).
+    Without maps it is dot (Luong 2015, section 3.1), which needs queries and keys of one size. With a map of
+    the keys alone it is general, q_i W k_j (same section).
     """
 
     is_product = True
@@ -148,8 +149,8 @@ class Location(Score):
 
 
 class Additive(Score):
-    """e_ij = v . tanh(W q_i + U k_j + b) (Bahdanau 2015, appendix A.1.2). Features of earlier weights are
-    added inside the tanh (Chorowski 2015, eq. 9; Tu 2016, section 3).
+    """e_ij = v . tanh(W q_i + V k_j + b) (Bahdanau 2015, appendix A.1.2). Features f of earlier weights add
+    U f inside the tanh (Chorowski 2015, eq. 9; Tu 2016, section 3).
     """
 
     def __init__(self, query: Linear | None, key: Linear | None, history_size: int, size: int) -> None:

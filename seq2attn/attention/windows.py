@@ -4,21 +4,21 @@ Positions are counted from 0, and padding comes after all real positions. A wind
 values.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from seq2attn.attention.history import History
-from seq2attn.attention.part import Part
+from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
 
-class Window(Part):
+class Window(AttentionPart, ABC):
     """The positions around a centre that each query may read."""
 
-    needs_step = False  # it reads `history.step`
+    needs_step = False  # True: it reads `history.step`
 
     def __init__(self, half_width: int) -> None:
         """A query reads the positions j with |j - p_t| <= D = `half_width` around its centre p_t."""

@@ -138,15 +138,15 @@ def _source_attention(spec: Any, own: Attention, norm: nn.Module) -> None:
 def _heads(
     linear: nn.Linear, then: Callable[[Tensor], Tensor], parts: int, heads: int
 ) -> tuple[Tensor, Tensor | None]:
-    """The weight and bias of `heads` heads that share `parts` of a linear map, each followed by the map
-    `then`.
+    """The weight and bias of `heads` heads that share `parts` of a linear map. Each is followed by the map
+    `then`, A x + b, so that the weight is A W and the bias A c + b.
     """
-    weight = (
-        then(linear.weight.unflatten(0, (parts, -1)).mT).mT.repeat_interleave(heads // parts, 0).flatten(0, 1)
-    )
-    return weight, None if linear.bias is None else then(
-        linear.bias.unflatten(0, (parts, -1))
-    ).repeat_interleave(heads // parts, 0).flatten()
+    columns = linear.weight.unflatten(0, (parts, -1)).mT
+    shift = then(columns.new_zeros(parts, 1, columns.size(-1)))
+    weight = (then(columns) - shift).mT.repeat_interleave(heads // parts, 0).flatten(0, 1)
+    bias = shift if linear.bias is None else then(linear.bias.view(parts, 1, -1))
+    has_bias = linear.bias is not None or bool(shift.any())
+    return weight, bias.repeat_interleave(heads // parts, 0).flatten() if has_bias else None
 
 
 def _feedforward(spec: Any, own: FeedForward, norm: nn.Module) -> None:

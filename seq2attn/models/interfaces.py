@@ -86,7 +86,8 @@ class Decoder(nn.Module, abc.ABC):
         self, token_R: Tensor, state: Any, source: Any, weights: bool = True
     ) -> tuple[DecoderOutput, Any]:
         """One more token of each row: logits (R, N), and attention weights (R, L, H, S) if `weights` is True
-        and there is attention. Row r belongs to sentence r // width.
+        and there is attention. Row r belongs to sentence r // width. Without weights a decoder may use a
+        faster call, which never computes them.
         """
 
     @abc.abstractmethod

@@ -43,15 +43,15 @@ class Backpointers:
         if weights_RLHS is not None:
             self._weights.append(weights_RLHS)
 
-    def hypotheses(self, ends: list[list[End]], longest: list[int], least: int = 1) -> list[list[Hypothesis]]:
+    def hypotheses(self, ends: list[list[End]], limits: list[int], least: int = 1) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence, from their ends and the maximum length of each sentence.
 
         If a sentence has fewer than `least`, because the limits allow no other output, empty hypotheses of
         score -inf follow.
         """
-        outputs = iter(self._read([(b, end.last_step, end.row) for b, row in enumerate(ends) for end in row]))
-        results = []
-        for of_sentence, limit in zip(ends, longest, strict=True):
+        flat = [(b, end.last_step, end.row) for b, of_sentence in enumerate(ends) for end in of_sentence]
+        outputs, results = iter(self._read(flat)), []
+        for of_sentence, limit in zip(ends, limits, strict=True):
             hypotheses = [
                 Hypothesis(tokens, end.score, end.log_prob, weights, finished=end.last_step < limit)
                 for end, (tokens, weights) in zip(of_sentence, outputs, strict=False)
@@ -78,6 +78,7 @@ class Backpointers:
             weights_row_ET[:, step] = (offsets[step] + index_E) * width + row_E
             if step:  # at steps after its own end, the row of a hypothesis stays the same
                 index_E = torch.searchsorted(sentences[step - 1], sentence_E)
+                # after the last step of an end, its sentence may have left: this row is then not used
                 index = index_E.clamp(max=len(sentences[step - 1]) - 1)
                 token_ET[:, step - 1] = tokens[step - 1][index, row_E]
                 row_E = torch.where(step <= last_E, parents[step - 1][index, row_E], row_E)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seq2attn.search.backpointers import Backpointers, End
 from seq2attn.search.constraints import Constraints, Limits
-from seq2attn.search.step import Hypothesis, Select, State, Step, refuse_nan, rows_to_keep
+from seq2attn.search.step import Hypothesis, Select, State, Step, refuse_nan, sentences_to_keep
 from seq2attn.search.topk import log_softmax, top_candidates
 
 
@@ -82,7 +82,7 @@ def beam_search(
     if sentences == 0:
         return []
     constraints = Constraints(limits)
-    longest: list[int] = constraints.limit_B.tolist()
+    max_lengths: list[int] = constraints.limit_B.tolist()
     backpointers = Backpointers()
     results = FinishedPool.empty(sentences, beam, device)  # of all sentences
     finished = FinishedPool.empty(sentences, beam, device)  # of those in the batch
@@ -119,20 +119,20 @@ def beam_search(
         is_finished_B = ~(best_possible_B > finished.score[:, n_best - 1])
         # a finished sentence has no live hypotheses any more
         alive_BW = alive_BW.masked_fill(is_finished_B[:, None], -torch.inf)
-        row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
-        keep_B = rows_to_keep(is_finished_B, batch_multiple)
+        parent_row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
+        keep_B = sentences_to_keep(is_finished_B, batch_multiple)
         if keep_B is not None:
             results.put(sentence_B, finished)
             if len(keep_B) == 0:
                 break
             finished = FinishedPool(*(field[keep_B] for field in finished))
-            sentence_B, alive_BW, token_BW, row_BW = (
-                tensor[keep_B] for tensor in (sentence_B, alive_BW, token_BW, row_BW)
+            sentence_B, alive_BW, token_BW, parent_row_BW = (
+                tensor[keep_B] for tensor in (sentence_B, alive_BW, token_BW, parent_row_BW)
             )
             constraints.select_sentences(keep_B)
         token_R = token_BW.flatten()
         if beam > 1 or keep_B is not None:  # otherwise each row extends itself
-            state = select(state, row_BW.flatten())
+            state = select(state, parent_row_BW.flatten())
 
     refuse_nan(has_nan)
-    return backpointers.hypotheses(results.ends(n_best), longest)
+    return backpointers.hypotheses(results.ends(n_best), max_lengths)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seq2attn.search.backpointers import Backpointers, End
 from seq2attn.search.constraints import Constraints, Limits
-from seq2attn.search.step import Hypothesis, Select, State, Step, normalised, refuse_nan, rows_to_keep
+from seq2attn.search.step import Hypothesis, Select, State, Step, normalised, refuse_nan, sentences_to_keep
 from seq2attn.search.topk import log_softmax
 
 
@@ -73,8 +73,8 @@ def sample(
         return []
     device, sentences = limits.max_length_B.device, len(seeds)
     constraints = Constraints(limits)
-    longest: list[int] = constraints.limit_B.tolist()
-    uniform_BWT = _uniform(seeds, samples, longest).to(device)
+    max_lengths: list[int] = constraints.limit_B.tolist()
+    uniform_BWT = _uniform(seeds, samples, max_lengths).to(device)
     backpointers = Backpointers()
     sentence_B = torch.arange(sentences, device=device)  # int64 (B,): the sentences still in the batch
     log_p_BW = torch.zeros(sentences, samples, dtype=torch.float64, device=device)  # of all sentences
@@ -105,7 +105,7 @@ def sample(
 
         token_R = token_BW.flatten()
         is_finished_B = ((last_BW[sentence_B] >= 0) | ~log_p_BW[sentence_B].isfinite()).all(1)
-        keep_B = rows_to_keep(is_finished_B, batch_multiple)
+        keep_B = sentences_to_keep(is_finished_B, batch_multiple)
         if keep_B is not None:
             if len(keep_B) == 0:
                 break
@@ -122,7 +122,7 @@ def sample(
             if math.isfinite(log_p) and last >= 0  # else the step allowed no token, or no end
         ]
         ends.append(sorted(of_sentence, key=lambda end: -end.score))
-    return backpointers.hypotheses(ends, longest, least=samples)
+    return backpointers.hypotheses(ends, max_lengths, least=samples)
 
 
 def _uniform(seeds: Sequence[int], samples: int, limits: Sequence[int]) -> Tensor:

@@ -55,7 +55,7 @@ def refuse_nan(has_nan: Tensor) -> None:
         raise NonFiniteProbabilities("a step returned NaN")
 
 
-def rows_to_keep(is_finished_B: Tensor, batch_multiple: int) -> Tensor | None:
+def sentences_to_keep(is_finished_B: Tensor, batch_multiple: int) -> Tensor | None:
     """The numbers of the sentences that stay in the batch, ascending, or None if all stay.
 
     The unfinished sentences stay, and as many finished ones as make their number a multiple of

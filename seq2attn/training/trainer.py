@@ -2,11 +2,12 @@
 
 The order of the batches, and the seed of dropout before each batch, are pure functions of (train.seed, epoch,
 step, number of the batch in the update). So a saved state needs no state of a random generator, an update can
-be divided into batches over time (train.accumulate) or over processes, and 10 + 10 steps give bit for bit
-what 20 steps give. (The exception is train.max_minutes, where a cosine schedule follows the clock.)
+be divided into batches over time (train.accumulate) or over processes, and a run that was interrupted ends
+bit for bit as one that was not. Under a cosine schedule this needs the same end: train.max_minutes and a new
+train.max_steps move it.
 
 The loss of each batch is a sum over its tokens. It is divided by the number of target tokens of the whole
-update, which has batches in several processes. No parameter changes before the loss and the gradient are
+update, over all of its batches and processes. No parameter changes before the loss and the gradient are
 known to be finite.
 
 The loop knows a model by its encoder and decoder, and data by lengths and ids. It knows no search, no metric
@@ -136,6 +137,7 @@ class _Trainer:
                         yield event
                         yield self._save()
                         reason = self._reason()
+                # several processes stop after the same update, in which `_update` exchanges `stop`
                 if reason is None and (self.stop_requested or (self.world.size == 1 and self.stop())):
                     reason = "interrupted"
                 if reason == "interrupted":
@@ -172,9 +174,9 @@ class _Trainer:
             if sums.entropy is not None:
                 entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens
         norm_tensor = self.gradient_step.norm()
-        nats = 0.0 if entropy is None else entropy.item()
+        own_entropy = 0.0 if entropy is None else entropy.item()
         mean_loss, stops, self.clock.spent, mean_entropy = self.world.sum(
-            [loss.item(), float(self.stop()), self.clock.to_exchange(self.world), nats]
+            [loss.item(), float(self.stop()), self.clock.to_exchange(self.world), own_entropy]
         )
         self.stop_requested = stops > 0
         norm = norm_tensor.item()

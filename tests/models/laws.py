@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import reference
 import torch
-from families import SIDE
+from models.families import SIDE
 from named_weights import recipe, weights
 from recipes import SOURCE, TARGET
 from reference.recipe import Decoded, Encoded

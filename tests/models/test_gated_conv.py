@@ -10,7 +10,7 @@ import pytest
 import recipes
 import torch
 from conv_recipes import FEW, KERNELS, POSITIONS, SIZE, SMOOTH, SWEEP, plain
-from laws import B, S, T, random_model, text_batch
+from models.laws import B, S, T, random_model, text_batch
 from recipes import SOURCE, TARGET
 from torch import Tensor, nn
 

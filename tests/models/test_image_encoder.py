@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from families import CLIPS, DECODERS, SIDE, SIZE, STILLS, of_images
+from models.families import CLIPS, DECODERS, SIDE, SIZE, STILLS, of_images
 from recipes import TARGET
 from torch import Tensor, nn
 from torch.nn import functional as F

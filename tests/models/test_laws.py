@@ -3,14 +3,14 @@
 import re
 from typing import Any
 
-import laws
 import pytest
 import torch
 import transformer_recipes
 from conv_recipes import POSITIONS
-from families import CLIPS, FAMILIES, FEW, IMAGES, PAIRS, SMOOTH, SWEEP, of_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import laws
+from models.families import CLIPS, FAMILIES, FEW, IMAGES, PAIRS, SMOOTH, SWEEP, of_images
 
 from seq2attn.config import HARD, ModelConfig
 

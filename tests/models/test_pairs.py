@@ -9,8 +9,8 @@ import pytest
 import tiny
 import torch
 import toy
-from families import ATTENTIONS, DECODERS, ENCODERS, pair, pair_tree
-from laws import batch_of, equals_the_papers, random_model
+from models.families import ATTENTIONS, DECODERS, ENCODERS, pair, pair_tree
+from models.laws import batch_of, equals_the_papers, random_model
 from pairwise import pairwise
 from torch import Tensor
 

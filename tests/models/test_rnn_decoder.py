@@ -7,7 +7,7 @@ import pytest
 import recipes
 import reference
 import torch
-from laws import LENGTHS, B, S, T, random_model, text_batch
+from models.laws import LENGTHS, B, S, T, random_model, text_batch
 from named_weights import weights
 from recipes import FEW, SMOOTH, SWEEP
 from torch import Tensor

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from families import SIDE, recurrent
-from laws import batch_of, loss_of
+from models.families import SIDE, recurrent
+from models.laws import batch_of, loss_of
 from recipes import SOURCE, TARGET
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -10,8 +10,8 @@ import recipes
 import reference
 import torch
 import transformer_recipes
-from families import transformer
-from laws import B, S, T, attentions, random_model, text_batch
+from models.families import transformer
+from models.laws import B, S, T, attentions, random_model, text_batch
 from recipes import SOURCE, TARGET
 from torch import Tensor, nn
 from transformer_recipes import FEW, SIZE, SMOOTH, SWEEP

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from models.test_pairs import both, tree
+from models.families import DECODERS, ENCODERS, pair_tree
 from search.plain import plain_beam
 from search.test_no_repeat_ngram import again
 from torch import Tensor
@@ -28,6 +28,8 @@ from seq2attn.inference.predictor import BANNED
 from seq2attn.inference.translator import Member
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.runs.loading import to_bfloat16
+
+both = pytest.mark.parametrize(("encoder", "decoder"), list(itertools.product(ENCODERS, DECODERS)))
 
 LENGTHS = (1, 5, 2, 9, 3, 17)  # of the sources, in tokens
 KINDS = ("rnn", "conv", "transformer")
@@ -60,7 +62,7 @@ def translator_of(
     ends: float = 0.2,
 ) -> Translator:
     settings = config.validate(
-        {"data": {"joint": False}, "model": tree(encoder, decoder, attention)}, "tests"
+        {"data": {"joint": False}, "model": pair_tree(encoder, decoder, attention)}, "tests"
     )
     numbers: Any = tiny.Numbers(vocabulary)
     first, *others = (a_model(settings, vocabulary, seed, sharpness, ends) for seed in range(1, members + 1))

@@ -37,7 +37,7 @@ class ConvConstants(NamedTuple):
     """What every step reads beside the memory."""
 
     scale_B: Tensor  # the factor on the context: the root of the number of real positions
-    weights: Constant[dict[WeightNorm, Tensor]]  # the normalised weights of each module
+    matrices: Constant[dict[WeightNorm, Tensor]]  # the normalised matrix of each module
 
 
 class ConvPast(NamedTuple):
@@ -84,11 +84,11 @@ class ConvDecoder(ConvSide, ParallelDecoder):
     def layers_forward(
         self, tokens_RT: Tensor, past: ConvPast | None, reader: SourceReader
     ) -> tuple[Tensor, ConvPast]:
-        scale_B, weights = reader.source.constants.scale_B, reader.source.constants.weights.parts
+        scale_B, matrices = reader.source.constants.scale_B, reader.source.constants.matrices.parts
         time, before = (0, None) if past is None else (past.time.parts, past.before)
         embedded = self.positions.add_to(self.target_embedding(tokens_RT), time)
         embedded = dropout(embedded, self.dropout, self.training)
-        x_RTC = self.in_proj(embedded, weights[self.in_proj])
+        x_RTC = self.in_proj(embedded, matrices[self.in_proj])
         steps, after = tokens_RT.size(1), []
         for index, layer in enumerate(self.layers):
             inputs = dropout(x_RTC, self.dropout, self.training)
@@ -97,12 +97,13 @@ class ConvDecoder(ConvSide, ParallelDecoder):
             else:
                 inputs = torch.cat([before[index], inputs], 1)
             after.append(inputs[:, steps:])
-            y_RTC = layer.convolution(inputs, weights[layer.convolution])
-            query_RTE = (layer.query_proj(y_RTC, weights[layer.query_proj]) + embedded) * ROOT_HALF
+            y_RTC = layer.convolution(inputs, matrices[layer.convolution])
+            query_RTE = (layer.query_proj(y_RTC, matrices[layer.query_proj]) + embedded) * ROOT_HALF
+            # T steps of a sentence, or in a search the W rows of one: both are queries of the sentence
             query_BTE = query_RTE.reshape(len(scale_B), -1, query_RTE.size(-1))
             context = reader.contexts(layer.attention, query_BTE)
             context = (context * scale_B[:, None, None]).to(context.dtype)
-            context = layer.context_proj(context, weights[layer.context_proj]).reshape(y_RTC.shape)
+            context = layer.context_proj(context, matrices[layer.context_proj]).reshape(y_RTC.shape)
             x_RTC = (x_RTC + (y_RTC + context) * ROOT_HALF) * ROOT_HALF
-        x_RTE = dropout(self.out_proj(x_RTC, weights[self.out_proj]), self.dropout, self.training)
+        x_RTE = dropout(self.out_proj(x_RTC, matrices[self.out_proj]), self.dropout, self.training)
         return x_RTE, ConvPast(Constant(time + steps), tuple(after))

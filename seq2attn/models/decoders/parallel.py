@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from torch import Tensor
 
-from seq2attn.attention import Attention, AttentionHistory, AttentionOutput
+from seq2attn.attention import Attention, AttentionOutput, History
 from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_weights
@@ -27,8 +27,8 @@ class ParallelSource(NamedTuple):
 class ParallelState(NamedTuple):
     """What one step leaves to the next, of R rows."""
 
-    past: Any  # what the layers need of earlier tokens; None: they need nothing
-    history: AttentionHistory | None  # history of the attention to the source
+    past: Any  # what the layers need of earlier tokens; None: there are no earlier tokens
+    history: History  # history of the attention to the source
 
 
 class SourceReader:
@@ -36,7 +36,7 @@ class SourceReader:
     attentions.
     """
 
-    def __init__(self, source: ParallelSource, history: AttentionHistory | None, weights: bool) -> None:
+    def __init__(self, source: ParallelSource, history: History, weights: bool) -> None:
         self.source, self.history, self.weights = source, history, weights
         self.outputs: list[AttentionOutput] = []
 
@@ -61,8 +61,9 @@ class ParallelDecoder(Decoder):
 
     @abc.abstractmethod
     def layers_forward(self, tokens_RT: Tensor, past: Any, reader: SourceReader) -> tuple[Tensor, Any]:
-        """T more tokens of each row: their features, in the order of the rows, and the past of the next step.
-        Without a past, the T tokens are those of a whole sentence.
+        """T more tokens of each row (R, T): their features, (R, T, D) or (B, W, D), which are in the order of
+        the rows, and the past of the next step. Without a past there are no earlier tokens: T is a whole
+        sentence, or the first step of a search.
         """
 
     def project_memory(self, memory: Memory) -> ParallelSource:
@@ -96,7 +97,7 @@ class ParallelDecoder(Decoder):
         history = None if history is None else history.for_all_steps(tokens_BT.size(1))
         return SourceReader(self.project_memory(memory), history, weights)
 
-    def _initial_history(self, memory: Memory, rows: int) -> AttentionHistory | None:
+    def _initial_history(self, memory: Memory, rows: int) -> History:
         # no layer's history holds weights, so that one history serves all layers
         attention = self.attentions()[0]
         return attention.initial_history(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)

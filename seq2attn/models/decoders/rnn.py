@@ -167,7 +167,7 @@ class RNNDecoder(Decoder):
     ) -> tuple[AttentionOutput, RNNState]:
         """One step. `gates` is the part of the first layer's gates that comes from the embedding."""
         config = self.config
-        output = AttentionOutput(state.context)
+        output = AttentionOutput(state.context)  # the cells read c_{i-1}, or c_i if its query is s_{i-1}
         if self.query_is_previous or self.attention is None:
             output = self._attend_rows(state.layers[-1].h, e_RE, source, state.history)
         feedback = present((output.context if "input" in config.context_to else None, state.readout))

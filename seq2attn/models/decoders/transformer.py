@@ -1,7 +1,7 @@
 """The Transformer decoder: layers of masked self-attention, attention to the source and a feed-forward
 network (Vaswani 2017).
 
-Training and search differ only in what self-attention may read, which `Past` holds.
+Training and search differ only in what self-attention may read, which `LayerPast` holds.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ class TransformerPast(NamedTuple):
     slots_RC: Tensor | None
 
 
-class Past(NamedTuple):
+class LayerPast(NamedTuple):
     """What self-attention reads in one layer."""
 
     rotary: RotaryAngles | None
@@ -48,7 +48,7 @@ class DecoderLayer(TransformerLayer):
         self.ffn = FeedForward(config)
         self.self_attn_norm, self.cross_attn_norm, self.ffn_norm = (build_norm(config) for _ in range(3))
 
-    def forward(self, x_BTD: Tensor, past: Past, reader: SourceReader) -> tuple[Tensor, Cache | None]:
+    def forward(self, x_BTD: Tensor, past: LayerPast, reader: SourceReader) -> tuple[Tensor, Cache | None]:
         """The layer's output (B, T, D), and the cache with the new tokens."""
         y_BTD, cache = self._self_attend(self.before(x_BTD, self.self_attn_norm), past)
         x_BTD = self.add(x_BTD, y_BTD, self.self_attn_norm)
@@ -56,7 +56,7 @@ class DecoderLayer(TransformerLayer):
         x_BTD = self.add(x_BTD, context, self.cross_attn_norm)
         return self.add(x_BTD, self.ffn(self.before(x_BTD, self.ffn_norm)), self.ffn_norm), cache
 
-    def _self_attend(self, x_BTD: Tensor, past: Past) -> tuple[Tensor, Cache | None]:
+    def _self_attend(self, x_BTD: Tensor, past: LayerPast) -> tuple[Tensor, Cache | None]:
         if past.cache is None:
             return self.self_attn(x_BTD, None, past.rotary), None
         query, key, value = self.self_attn.project(x_BTD, past.rotary)
@@ -112,18 +112,18 @@ class TransformerDecoder(ParallelDecoder):
             x_BTD, _ = layer(x_BTD, past, reader)
         return torch.stack(weights, 1)
 
-    def _all_tokens(self, tokens_BT: Tensor) -> tuple[Tensor, list[Past]]:
+    def _all_tokens(self, tokens_BT: Tensor) -> tuple[Tensor, list[LayerPast]]:
         """The input of the first layer and the past of each layer, where all tokens of a sentence are
         queries.
         """
         x_BTD = self._embed(tokens_BT, 0)
         position_T = torch.arange(tokens_BT.size(1), device=x_BTD.device)
         rotary = self.layers.first.self_attn.rotary_angles(position_T, x_BTD)
-        return x_BTD, [Past(rotary)] * len(self.layers)
+        return x_BTD, [LayerPast(rotary)] * len(self.layers)
 
     def _last_tokens(
         self, tokens_R1: Tensor, past: TransformerPast
-    ) -> tuple[Tensor, list[Past], TransformerPast]:
+    ) -> tuple[Tensor, list[LayerPast], TransformerPast]:
         """The input of the first layer and the past of each layer, where the queries are the last tokens of
         the W rows of a sentence; and `past` with the slots of these tokens.
         """
@@ -137,7 +137,7 @@ class TransformerDecoder(ParallelDecoder):
             own = torch.eye(width, dtype=torch.bool, device=x_BWD.device).repeat(len(tokens_BW), 1)
             slots_RC = torch.cat([past.slots_RC, own], 1)
             past, mask = past._replace(slots_RC=slots_RC), slots_RC.view(len(tokens_BW), 1, width, -1)
-        return x_BWD, [Past(rotary, cache, mask) for cache in caches], past
+        return x_BWD, [LayerPast(rotary, cache, mask) for cache in caches], past
 
     def _embed(self, tokens_BT: Tensor, first: int, count: int | None = None) -> Tensor:
         x_BTD = self.target_embedding(tokens_BT) * self.target_embedding.embedding_dim**0.5

@@ -36,7 +36,9 @@ class Cell(nn.Module, abc.ABC):
         self.hidden_to_gates = Linear(size, self.gates * size)
 
     def draw_parameters(self, init: str) -> None:
-        """Recurrent matrices orthogonal, gate by gate (Bahdanau 2015, appendix B.1), but with "uniform"."""
+        """The recurrent matrix of each gate is orthogonal, except with "uniform" (Bahdanau 2015, appendix
+        B.1).
+        """
         if init != "uniform":
             for gate in self.hidden_to_gates.weight.split(self.size):
                 nn.init.orthogonal_(gate)
@@ -129,6 +131,7 @@ class LSTMCell(Cell):
         dtype = product_dtype(x_BTI)
         first = [part[None].to(dtype) for part in state if part is not None]
         weights = [w.to(dtype) for w in (weight, hidden.weight, own.bias, hidden.bias)]
+        # with biases, one layer, no dropout, one direction, batch first
         return torch.lstm(x_BTI.to(dtype), first, weights, True, 1, 0.0, self.training, False, True)[0]
 
 

@@ -3,10 +3,10 @@
 Each step of each row gets a slot that never moves. A mask, which moves with the row, marks the slots of the
 row's past:
 
-    slot      0 1 2 | 3 4 5 | 6 7 8        width 3; slots 3 t to 3 t + 2 are written in step t
-    row 0     x     |   x   |   x          came from row 1, in steps 1 and 2, and from row 0 before
-    row 1     x     |   x   |     x        came from the same rows: it shares their slots
-    row 2         x |     x |       x
+    slot      0 1 2 | 3 4 5 | 6 7 8     width 3; step t writes the slots 3 t to 3 t + 2
+    row 0     x     |   x   | x         its own step 2, after step 1 of row 1 and step 0 of row 0
+    row 1     x     |   x   |   x       its own step 2, after the same steps, whose slots it shares
+    row 2         x |     x |     x     its own steps
 
 So a search that reorders its rows copies no keys, and all rows of a sentence read one matrix of keys
 together.
@@ -26,9 +26,9 @@ INITIAL_CAPACITY = 16
 
 class Cache(Selectable):
     def __init__(self, keys: Tensor, values: Tensor, used: int, written: list[int]) -> None:
-        """Buffers (B, G, capacity, d), of which the first `used` slots are this cache's. `written` is one
-        number that all caches on the same buffers share: the slots that this cache, or one made from it, has
-        written.
+        """Buffers (B, G, capacity, d), of which this cache has the first `used` slots. `written` holds one
+        number, which all caches on the same buffers share: how many slots are written. If it is above `used`,
+        another cache has appended, and `append` has to copy.
         """
         self._keys, self._values, self.used, self._written = keys, values, used, written
 
@@ -68,6 +68,6 @@ class Cache(Selectable):
         return type(self)(*buffers, count, written), buffers[0][:, :, :count], buffers[1][:, :, :count]
 
     def select_rows(self, index_R: Tensor) -> Self:
-        """The cache of the sentences `index_R`."""
+        """The cache of the sentences `index_R`: inside a `PerSentence`, dim 0 is the sentence."""
         keys, values = self._keys.index_select(0, index_R), self._values.index_select(0, index_R)
         return type(self)(keys, values, self.used, [self.used])
