@@ -68,7 +68,7 @@ class CaptionTestSet(TestSet):
         system.likelihood, system.pointing = forced.likelihood, forced.pointing
 
     def score(self, systems: Sequence[System]) -> None:
-        """Score the systems. Of several systems, BLEU, CIDEr-D and ROUGE-L are compared.
+        """Score the systems. Of several systems, BLEU, BLEU-4, CIDEr-D and ROUGE-L are compared.
 
         The other scores are only in the record.
         """

@@ -53,7 +53,7 @@ def percent(share: float | None) -> str:
 def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
     """The links of one Pharaoh line whose words are counted from `first`, 0 or 1.
 
-    Raises UserError that begins with `where`.
+    Raises UserError, which begins with `where`.
     """
     sure, possible = set(), set()
     for word in line.split():

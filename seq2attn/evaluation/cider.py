@@ -48,7 +48,7 @@ class CiderD:
 
     Document frequencies are those of these images and stay fixed whatever is scored. Scores are in
     CIDEr-D's usual units: 0 to 10, good captions near 1.
-    Raises UserError if an image has no reference, or where there is no image.
+    Raises UserError if an image has no reference, or if there is no image.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:

@@ -20,8 +20,10 @@ Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Counts(NamedTuple):
-    """The counts of one caption: its words with boxes, how many of these point at their box, how many a
-    random cell would hit, and boxes that no cell can hit.
+    """The counts of one caption.
+
+    `words` is the number of words with boxes, `hits` how many of them point at their box, `chances` how many
+    a random cell would hit, and `left_out` the number of boxes that no cell can hit.
     """
 
     hits: float

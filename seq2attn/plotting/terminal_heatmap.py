@@ -148,8 +148,10 @@ def _escape(character: str) -> str:
 
 
 def _harmless(character: str) -> bool:
-    """Whether a character may stand in a terminal: joiners and variation selectors may, because they belong
-    to words; marks that change the direction of a whole line may not.
+    """Whether a character may stand in a terminal.
+
+    Joiners and variation selectors may, because they belong to words. Marks that change the direction of a
+    whole line may not.
     """
     return character.isprintable() or character in "\u200c\u200d"
 

@@ -194,7 +194,7 @@ def _is_run_file(name: str) -> bool:
 def open_run(path: str | Path, *, trained: bool = True) -> Run:
     """The run at `path`.
 
-    Raises UserError, one line, where it is missing, incomplete, damaged or from a newer version. Without
+    Raises UserError, one line, if it is missing, incomplete, damaged or from a newer version. Without
     `trained`, the best weights may be missing.
     """
     path = Path(path)

@@ -1,6 +1,6 @@
-"""Rows of a table that cannot be read: left out and counted, and refused where there are too many.
+"""Rows of a table that cannot be read: they are left out and counted, and too many of them are refused.
 
-It knows no file format.
+This module knows no file format.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class BadRow(NamedTuple):
 def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
     """The good rows. At the end, notes on the bad rows are added to `notes`.
 
-    Raises UserError if the bad rows are more than the share `share` of all rows.
+    Raises UserError if the bad rows are a larger part of all rows than `share`.
     """
     bad: dict[tuple[str, str], list[int]] = {}
     counts: dict[tuple[str, str], int] = {}

@@ -192,8 +192,9 @@ def _trimmed(parts: list[str], width: int) -> list[str]:
 
 
 def _fitting(lines: list[str], path: Path, delimiter: str) -> float:
-    """The share of rows with as many cells as the first row; 0 if it is too small, or where that is one
-    cell.
+    """The share of rows with as many cells as the first row.
+
+    It is 0 if this share is below _FITTING, or if the first row has one cell.
     """
     rows = _Records(iter(lines), delimiter, path, cut=True)
     widths = [0 if isinstance(row, BadRow) else len(row[1]) for row in rows]

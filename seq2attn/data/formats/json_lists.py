@@ -63,7 +63,7 @@ def _none(path: Path, names: tuple[str, ...]) -> UserError:
 
 
 def lists_in(path: Path, *names: str) -> set[str]:
-    """Those of `names` that are names of lists in the beginning of a file; none where it cannot be read."""
+    """Those of `names` that name lists in the beginning of a file; none if the file cannot be read."""
     try:
         with opened(path) as file:
             text = file.read(_BEGINNING).decode("utf-8-sig", "replace")

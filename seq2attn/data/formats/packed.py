@@ -111,7 +111,7 @@ def bare(name: str) -> str:
 
 
 def _kind(head: bytes) -> tuple[str, str]:
-    """The kind of file that begins with `head`, "" where it may be text, and the way out."""
+    """The kind of file that begins with `head` ("" if it may be text), and the way out."""
     for magic, kind, way_out in _KNOWN:
         if head.startswith(magic) and (kind is not _BZIP2 or head[4:10] in _BZIP2_BLOCKS):
             if kind is ZIP:

@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 def sample_change(augmentation: Augmentation | None, seed: int | None) -> Change:
-    """A random change, which depends only on `seed`."""
+    """A random change within the limits of `augmentation`. The same seed gives the same change."""
     if augmentation is None:
         return Change()
     rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[int, int, int]:
     """(frames, width, height) of the first frame as a person sees it, after everything was decoded.
 
-    Raises UserError, one line that starts with `where`, when the content is no image that can be decoded.
+    Raises UserError, one line that starts with `where`, if the content is no image that can be decoded.
     """
     with closing(load_frames(content, where, clip, MOST_FRAMES if clip else 1)) as images:
         sizes = [image.size for image in images]

@@ -51,11 +51,11 @@ class ImageRow(NamedTuple):
 def choose(
     first: Mapping[str, object], source: str | None, target: str | None, where: str
 ) -> ImageColumns | None:
-    """The columns of a table with that first row; None when it is no table of images.
+    """The columns of a table with that first row; None if it is no table of images.
 
-    `source` is the column of the images, `target` that of the captions, NAME or NAME:LANG, where they have
-    other names than usual. Raises UsageError if the user must name the captions, UserError when there is no
-    such column.
+    `source` is the column of the images, `target` that of the captions, NAME or NAME:LANG, if they have other
+    names than usual. Raises UsageError if the user must name the captions, and UserError if there is no such
+    column.
     """
     if source is not None:
         if source not in first or not (source in _IMAGES or _is_image(first[source])):
@@ -94,8 +94,9 @@ def open_tables(
     target: str | None,
     follow_links: bool = False,
 ) -> ImageCorpus | None:
-    """A corpus of tables below `root`, each with the split of its rows, or None. None when the first is no
-    table of images.
+    """A corpus of tables below `root`, each with the split of its rows or None.
+
+    The result is None if the first table is no table of images.
     """
     first = next((record for table, _ in tables for _, record in read_records(table)), None)
     columns = choose(first, source, target, where) if first is not None else None

@@ -48,7 +48,7 @@ class Files:
         """The file of that name in one of `folders`, or anywhere below the root by its last part.
 
         A folder gives its frames, as `read_frames` does. Raises UserError if there is no such file, more
-        than one, or it cannot be read, and LinkOut when it lies behind a link that is not followed.
+        than one, or if it cannot be read, and LinkOut if it lies behind a link that is not followed.
         """
         path = self._find(name, place, folders, anywhere)
         if path.is_symlink() and not path.exists():

@@ -20,7 +20,7 @@ from seq2attn.data.images.augmentation import Augmentation
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.pixels import model_pixels
 
-THREADS = 4  # that decode; more would wait for each other and for the files
+THREADS = 4  # threads that decode; more would wait for each other and for the files
 
 
 class ImageTransform(NamedTuple):
@@ -28,7 +28,7 @@ class ImageTransform(NamedTuple):
 
     side: int  # pixels
     fit: str  # one of resizing.FITS
-    frames: int  # the most of a clip; 1: stills
+    frames: int  # frames of a clip, at most; 1: stills
 
     @classmethod
     def of(cls, encoder: ImageEncoderConfig) -> "ImageTransform":
@@ -42,7 +42,7 @@ class ImageTransform(NamedTuple):
         augmentation: Augmentation | None = None,
         seed: int | None = None,
     ) -> NDArray[np.uint8]:
-        """(F, side, side, 3). Raises UserError, naming `where`, for content that is no image."""
+        """The pixels (F, side, side, 3). Raises UserError, which names `where`, if `content` is no image."""
         return model_pixels(
             content,
             where,
@@ -83,8 +83,9 @@ class CaptionedImages(Pairs):
     ) -> None:
         """`settings` give the augmentation and the number of captions of an image in a batch.
 
-        None: no augmentation and all captions. `features`, (images, C, h, w) or (images, F, C, h, w), take
-        the place of pixels. The last frames of a clip that has fewer are NaN.
+        Without them there is no augmentation, and an image has all its captions. `features`, (images, C, h,
+        w) or (images, F, C, h, w), take the place of pixels. A clip with fewer than F frames has NaN in the
+        last ones.
         """
         self.split, self.view, self.features = split, view, features
         self.augmentation = None
