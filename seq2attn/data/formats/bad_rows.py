@@ -20,10 +20,10 @@ BEGINNING = 60  # characters of a bad row in an error
 class BadRow(NamedTuple):
     """A row that cannot be read."""
 
-    file: str  # for people
+    file: str  # name for people
     number: int  # its line or row, from 1
-    kind: str  # of the problem, as it follows "3 rows "
-    problem: str  # of this row
+    kind: str  # kind of the problem, as it follows "3 rows "
+    problem: str  # problem of this row
 
 
 def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
@@ -65,5 +65,5 @@ def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> I
 
 
 def beginning(text: str) -> str:
-    """The start of a row, for an error."""
+    """The first BEGINNING characters of a row, for an error."""
     return f'"{text[:BEGINNING]}{"..." if len(text) > BEGINNING else ""}"'

@@ -23,7 +23,7 @@ NAME = re.compile(r"captions?_.*\.json(\.gz)?", re.IGNORECASE)
 _BESIDE = "annotations"
 _OTHERS = re.compile(
     r"(instances|person_keypoints|panoptic|stuff|image_info)_.*", re.IGNORECASE
-)  # without captions
+)  # files without captions
 
 
 def is_coco(path: Path) -> bool:

@@ -26,7 +26,7 @@ CLIP, BOXES = "clip", "boxes"
 _IMAGES = ("image", CLIP, "file_name", "img", "image_path", "filename", "image_name")
 # in order of preference
 _CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")
-# the path in a cell and its place -> a name, unique in the corpus, and the function that reads the image
+# From the path in a cell and its place: a name, unique in the corpus, and the function that reads the image.
 Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]
 
 
@@ -160,8 +160,10 @@ class _Collected:
 
 
 def _images(rows: Iterable[ImageRow]) -> Iterator[CaptionedImage]:
-    """An image whose bytes are in the row comes as soon as the next row has another image. Images with a path
-    come when all rows are read, for any row may have another caption.
+    """The images of the rows, with the captions of all their rows.
+
+    An image whose bytes are in the row is yielded as soon as another row has another image. Images with a
+    path are yielded when all rows are read, because any row may have another caption.
     """
     by_path: dict[tuple[str, str | None], _Collected] = {}
     last: tuple[str | None, list[bytes], _Collected] | None = None
@@ -263,7 +265,7 @@ def _texts(value: object, column: str, place: str) -> Iterator[str]:
             yield from (text for part in _listed(value, place) for text in _texts(part, "", place))
         else:
             yield one_line(value.strip(), place)
-    elif isinstance(value, list) and column:  # but no list inside a list
+    elif isinstance(value, list) and column:  # a list inside a list is refused
         for part in value:
             yield from _texts(part, "", place)
     elif isinstance(value, Mapping) and isinstance(value.get("raw"), str):
@@ -278,7 +280,7 @@ def _is_nested(boxes: list[object]) -> bool:
 
 
 def _listed(value: object, place: str) -> list[object]:
-    """A list; in a table that holds text alone, written as JSON."""
+    """The list in a cell. In a table that holds only text, it is written as JSON."""
     if isinstance(value, str) and value:
         try:
             value = strict_json.parse(value)

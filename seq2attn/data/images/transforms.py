@@ -1,7 +1,7 @@
-"""Captioned images as a model takes them: pixels of its size, augmented in training, or features computed
-before; and the batches of both.
+"""Captioned images as a model takes them, and their batches.
 
-Images are decoded by threads, for Pillow works outside Python's lock. It knows no model.
+They are pixels of the model's size, augmented in training, or features that were computed before. Threads
+decode images, because Pillow releases Python's lock. This module knows no model.
 """
 
 import itertools
@@ -109,9 +109,9 @@ class CaptionedImages(Pairs):
         yield from self.split.frames_content()
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """A batch has images with all captions, or with `captions_per_image` of them, others in each epoch.
+        """The rows of each batch of one epoch. All rows of an image are in one batch, which encodes it once.
 
-        So an image is encoded once for all its captions.
+        With `captions_per_image`, an image has that many of its captions, and others in each epoch.
         """
         first, lengths = self.split.first, self.split.target_lengths
         rows = self._rows(seed, epoch)
@@ -147,7 +147,7 @@ class CaptionedImages(Pairs):
     def sources(
         self, numbers: Sequence[int] | NDArray[np.integer], draw: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The batch of those images, pixels or features, and the mask of their real frames."""
+        """The pixels or features of those images as a batch, and the mask of their real frames."""
         if self.features is not None:
             features = torch.from_numpy(self.features[np.asarray(numbers)])
             if self.view.frames == 1:
