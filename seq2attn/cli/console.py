@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "duration"]
 
 quiet = False  # set by --quiet
-PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal
+PLAIN_INTERVAL = 10.0  # seconds between progress lines without a terminal
 
 _live: "Console | None" = None  # the console of the live line: notes are printed above it
 

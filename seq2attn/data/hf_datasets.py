@@ -61,7 +61,7 @@ def _of_datasets(
     inputs: list[Path],
     options: ReadingOptions,
 ) -> Corpus | ImageCorpus:
-    """A corpus of datasets by split; `root` is their folder where they have one."""
+    """A corpus of datasets by split. `root` is their folder, if they have one."""
     splits = _known_splits(datasets_by_split, where)
     first = next(iter(splits.values()))[0]
     example = _guarded(where, lambda: next(iter(first), None))

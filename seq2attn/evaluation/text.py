@@ -171,11 +171,13 @@ def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Non
 
 
 def tokenizer_for(language: str | None, texts: Iterable[str] = ()) -> str:
-    """sacreBLEU's tokenizer for a target language: a code (`zh`, `zh_TW`, `cmn`), a name, or None; when it
-    says nothing, the script of `texts` does.
+    """sacreBLEU's tokenizer for a target language.
 
-    MeCab segments Japanese and Korean where it is installed; characters serve there otherwise, and wherever
-    words are not spaced.
+    The language is a code (`zh`, `zh_TW`, `cmn`), a name, or None. If it is unknown, the script of `texts`
+    decides.
+
+    MeCab segments Japanese and Korean if it is installed. Without it, and for other languages without spaces
+    between words, the units are characters.
     """
     code = _language(language, texts)
     if code == "zh":
@@ -201,10 +203,10 @@ def looks_tokenized(lines: Sequence[str]) -> bool:
 def without_four(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None
 ) -> str | None:
-    """Why BLEU says nothing of these lines, or None: it counts sequences of four words, which no output or no
-    reference has.
+    """Why BLEU is not informative for these lines, or None.
 
-    Characters stand for words where the tokenizer of the language counts those.
+    It counts sequences of four words, which no output or no reference has. If the tokenizer of the language
+    counts characters, they take the place of words.
     """
     theirs = [comparables(reference) for reference in references]
     scorer = metric("BLEU", theirs, target_language)

@@ -97,7 +97,7 @@ def box(shape: str, side: int) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=256)
 def light(texture: str, side: int) -> Mask:
-    """(side, side): where a texture shows white instead of the colour."""
+    """The pixels (side, side) in which a texture shows white instead of the colour."""
     y, x = np.indices((side, side))
     white = np.zeros((side, side), dtype=np.bool_)
     if texture == "striped":

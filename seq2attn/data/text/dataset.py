@@ -1,7 +1,7 @@
 """The pairs of one split of a prepared folder, memory-mapped. It knows no model.
 
 SPLIT/    Arrow as `datasets` saves it: source and target (as read), source_ids and target_ids (without BOS
-          and EOS), and alignment where the corpus has gold word alignments
+          and EOS), and alignment if the corpus has gold word alignments
 """
 
 from collections.abc import Callable, Iterator

@@ -469,7 +469,7 @@ class Derivation:
             self.use("modal", chosen_modal)
             negated = "" if negated == "never" else negated
         tense = tense or self.tense(verb)
-        # The simple past of cut, put and read looks like their present: past only where the verb shows it.
+        # The simple past of cut, put and read looks like their present, except with "did" or as in "he cut".
         if (
             tense == "past"
             and en.past(verb.english) == verb.english

@@ -284,7 +284,7 @@ def coordination(d: Derivation) -> Both:
 
 
 def _following(d: Derivation, tense: str) -> tuple[Words, Words, str]:
-    """A statement after another of that tense, in the same tense where its verb allows."""
+    """A statement after another of that tense, in the same tense if its verb has it."""
     women, theys = d.feminine_plurals, d.theys
     second = statement(d, tense, adjuncts=False) if d.chance(0.8) else description(d)
     if women and d.theys > theys:  # they would be understood as those just named, and be elles
