@@ -22,8 +22,9 @@ def rouge_l(candidate: Sequence[Hashable], references: Sequence[Sequence[Hashabl
 
 
 def longest_common(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """Length of the longest common subsequence, a row of the table at a time as the bits of one number (Hyyrö
-    2004).
+    """The length of the longest common subsequence.
+
+    It computes a row of the table at a time, as the bits of one number (Hyyrö 2004).
     """
     places: dict[Hashable, int] = {}
     for place, word in enumerate(second):

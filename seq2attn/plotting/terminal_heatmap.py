@@ -1,5 +1,6 @@
-"""Attention drawn with block characters, for a terminal or a pipe: source words on a staircase above, target
-words at the left.
+"""Attention drawn with block characters, for a terminal or a pipe.
+
+Source words are on a staircase above, target words at the left.
 
     render(weights, ["I", "see", "them"], ["je", "les", "vois"]) gives
 

@@ -1,8 +1,7 @@
-"""Rows of a Parquet file, or of some of its columns, in bounded memory: sizes are checked before anything is
-unpacked.
+"""Rows of a Parquet file, or of some of its columns, in bounded memory.
 
-A page may hold a long text once and name it in a million rows, so the number of rows at a time is bounded
-too.
+Sizes are checked before anything is unpacked. A page may hold a long text once and name it in a million rows,
+so the number of rows at a time is bounded too.
 """
 
 from collections.abc import Iterator, Sequence

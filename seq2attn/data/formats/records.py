@@ -1,8 +1,7 @@
-"""Records of one file: .tsv (and .txt with tabs), .csv, .jsonl, .json, .parquet, plain or packed; read as a
-stream.
+"""Records of one file: .tsv (and .txt with tabs), .csv, .jsonl, .json or .parquet, plain or packed.
 
-The content decides on the format: JSON and Parquet are recognised by their first bytes, whatever the file is
-called.
+They are read as a stream. The content decides on the format: JSON and Parquet are recognised by their first
+bytes, whatever the file is called.
 """
 
 import re

@@ -64,8 +64,10 @@ def form_of(path: Path) -> Form | None:
 
 
 def captions_of(path: Path, form: Form, notes: list[str]) -> Iterator[Caption]:
-    """The rows; the number of those that do not fit comes into `notes`. Raises UserError for more than
-    MOST_BAD.
+    """The captions of the rows that fit the columns.
+
+    At the end, a note on the number of the other rows is added to `notes`. Raises UserError if they are more
+    than the share MOST_BAD.
     """
     rows, bad = 0, list[int]()
     for number, cells in _bars(path) if form.delimiter == "|" else _quoted(path, form.delimiter):

@@ -43,8 +43,9 @@ CAPTIONS = pa.schema(
 
 
 class CaptionedSplit:
-    """Images 0 .. len(split.names) - 1 and captions 0 .. len(split) - 1 in the order of the corpus; those of
-    one image are consecutive.
+    """Images 0 .. len(split.names) - 1 and captions 0 .. len(split) - 1 in the order of the corpus.
+
+    The captions of an image are consecutive.
     """
 
     def __init__(self, path: Path, vocabulary: int | None = None) -> None:

@@ -47,8 +47,9 @@ def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[
 
 
 def count_frames(content: Sequence[bytes], where: str) -> int:
-    """How many frames the content has, by its headers alone: more than one for an animated image, at most
-    MOST_FRAMES + 1. Raises UserError as `check` does.
+    """The number of frames of the content, read only from its headers; at most MOST_FRAMES + 1.
+
+    An animated image has more than one. Raises UserError as `check` does.
     """
     if len(content) != 1:
         return len(content)

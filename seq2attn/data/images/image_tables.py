@@ -1,9 +1,9 @@
-"""Tables with an image a row: image folders with metadata.jsonl or .csv as `datasets` has them, and .parquet,
-.jsonl or .csv with an image or clip column.
+"""Tables with an image in each row: metadata files of image folders, and tables with an image column.
 
-The cell of an image is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of
-these, the frames of a clip. Its captions are a list, several columns, or several rows. Columns are recognised
-by their names. It knows no image format and no data set library.
+The former are metadata.jsonl, .csv or .parquet, as `datasets` has them. The latter are .parquet, .jsonl or
+.csv. The cell of an image is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a
+list of these, the frames of a clip. Its captions are a list, several columns, or several rows. Columns are
+recognised by their names. It knows no image format and no data set library.
 """
 
 import re

@@ -1,5 +1,7 @@
-"""The files of the images that captions name: all below one folder, unless a link leads out of it and the
-user allows that. It knows no format of captions.
+"""The files of the images that captions name.
+
+All are below one folder, unless a link leads out of it and the user allows that. This module knows no format
+of captions.
 """
 
 import os

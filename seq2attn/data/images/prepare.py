@@ -1,5 +1,6 @@
-"""The splits of a prepared folder from a corpus of captioned images: each file kept as it is, each caption
-encoded.
+"""The splits of a prepared folder from a corpus of captioned images.
+
+Each image file stays as it is. Each caption is encoded.
 """
 
 import hashlib

@@ -52,12 +52,12 @@ class Columns(NamedTuple):
 def choose_columns(
     names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()
 ) -> Columns:
-    """The columns called `source` and `target` among `names`, or among `nested`, the names in the column
-    NESTED.
+    """The columns called `source` and `target` among `names`.
 
-    They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without both: the only two
-    that look like language codes, or "source" and "target". Raises UserError, which names the columns that
-    exist, and UsageError if the user must say which to use.
+    If there are `nested` names, those in the column NESTED, the columns are among these, unless `source` is
+    among `names`. They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without
+    both: the only two that look like language codes, or "source" and "target". Raises UserError, which names
+    the columns that exist, and UsageError if the user must say which to use.
     """
     inside = bool(nested) and not (source and _find(names, source))
     there = nested if inside else names

@@ -102,8 +102,9 @@ class TextSplit(Texts):
 
 
 class _IdLists:
-    """A column of id lists, straight from its Arrow buffers. The ids of a chunk are checked when it is read
-    for the first time, not when the column is opened.
+    """A column of id lists, as views of its Arrow buffers.
+
+    The ids of a chunk are checked when it is first read, not when the column is opened.
     """
 
     def __init__(self, column: pa.ChunkedArray, damaged: Callable[[str], UserError]) -> None:

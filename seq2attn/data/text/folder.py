@@ -1,5 +1,6 @@
-"""A folder of line-aligned text: SPLIT.LANG or SPLIT*.LANG, plain or packed, and SPLIT*.align with gold word
-alignments.
+"""A folder of line-aligned text: files SPLIT.LANG or SPLIT*.LANG, plain or packed.
+
+SPLIT*.align has gold word alignments.
 """
 
 from collections.abc import Iterator

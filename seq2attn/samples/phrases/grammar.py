@@ -299,8 +299,9 @@ class Derivation:
     def _determiner(
         self, determiner: str, noun: Noun, plural: bool, det: int, following: str, preposed: bool
     ) -> tuple[Words, Words, Words, Words]:
-        """The determiner in English and French, and what it sets after the noun (possessors) in English and
-        French.
+        """The determiner in English and French, and what follows the noun in English and French.
+
+        A possessor may follow the noun.
         """
         article = words(fr.definite(noun.feminine, plural), det)
         match determiner:
