@@ -1,7 +1,7 @@
 """Errors that the user can fix. Each is one line that names the file, line or setting, and the way out.
 
-The command line prints only the message and exits with `exit_code`. Any other exception is a defect of the
-program.
+The command line prints only the message and exits with `exit_code`. Any other exception that escapes is a
+defect of the program.
 
 The error of a library function names an argument or a setting, never a flag with dashes. An argument that is
 wrong comes first in the message and is repeated as `setting`. Any other argument stands in backquotes:

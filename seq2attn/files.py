@@ -51,8 +51,8 @@ _LOOK = 0.2  # seconds between two checks whether another process has ended
 class ConcurrentWrite(UserError):
     """Another process is writing the same folder, or has just written it.
 
-    While it runs, `holder` is its private folder and `maker` its name. The files of both processes stay as
-    they are.
+    If it is still writing, `holder` is its private folder and `maker` its name; otherwise they are None and
+    "". The files of both processes stay as they are.
     """
 
     def __init__(self, message: str, holder: Path | None = None, maker: str = "") -> None:
@@ -176,7 +176,7 @@ def is_left_of(name: str, known: set[str]) -> bool:
 
 
 def _place(path: Path) -> Path | None:
-    """The path of the file after all links; None for a device, a pipe or a descriptor.
+    """The path of the file to which all links lead; None for a device, a pipe or a descriptor.
 
     Raises OSError if it cannot be replaced.
     """
@@ -207,7 +207,7 @@ def _place(path: Path) -> Path | None:
 
 
 def _open_as_it_is(path: Path) -> int:
-    """Open a device or a pipe. Of a descriptor of this process (/dev/stdout), a duplicate at its position."""
+    """Open a device or a pipe. A descriptor of this process (/dev/stdout) is duplicated at its position."""
     place = os.path.join(os.path.realpath(path.parent), path.name)
     for _ in range(40):
         parent, name = os.path.split(place)
@@ -227,9 +227,7 @@ def _put(new: Path, place: Path, folder: Path) -> None:
 
 
 def _dress(new: Path, place: Path, folder: Path) -> None:
-    """Bring the file to the disk. It gets the mode and owner of the file that it replaces, or of a new
-    file.
-    """
+    """Bring the file to the disk, with the mode and owner of the file that it replaces, or of a new file."""
     descriptor = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # some file systems have no modes
@@ -540,7 +538,7 @@ def refused(path: Path, way: str | None = None) -> Iterator[None]:
 def refusal(path: Path, error: Exception, way: str | None = None) -> UserError:
     """A UserError of one line: `path`, why it cannot be written, and the way out.
 
-    `way` is the way out; None: the usual one for that cause.
+    `way` is the way out. None: the usual way out for that cause.
     """
     number = number_of(error)
     own = error.strerror if isinstance(error, OSError) and error.errno == errno.ENOENT else None

@@ -69,7 +69,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock whose file is `path`. The file is created, and removed at the end.
 
     If another process holds the lock, this waits for it or, without `wait`, raises Held. Raises OSError if
-    the file cannot be created, or if something else than a file is there. The lock is advisory (`flock`): it
+    the file cannot be created, or if something other than a file is there. The lock is advisory (`flock`): it
     keeps out only processes that ask for it. A crash leaves at most a file that locks nothing.
     """
     descriptor = _locked(path, wait)
@@ -81,7 +81,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     finally:
         if is_kept(descriptor):  # not in a child process that was forked meanwhile
             with suppress(OSError):
-                path.unlink()  # before the release, so others see that it is gone
+                path.unlink()  # before the release, so that a process that opened it sees that it is gone
             let_go(descriptor)
 
 

@@ -25,9 +25,10 @@ def nearest(word: str, names: Iterable[str], most: int = 3) -> list[str]:
 
 
 def distance(one: str, other: str) -> int:
-    """The number of letters to change, add, drop or exchange to turn one word into the other (Damerau).
+    """The number of edits that turn one word into the other (Damerau).
 
-    Two neighbours are exchanged. A distance above MOST is any number above MOST.
+    An edit changes, adds or drops a letter, or exchanges two neighbours. A distance above MOST is any number
+    above MOST.
     """
     if abs(len(one) - len(other)) > MOST:
         return MOST + 1

@@ -86,7 +86,7 @@ class Attention(nn.Module):
         self.needs_history = self.history_feature is not None  # a step reads the weights of earlier steps
         # a step reads its own number
         self.needs_step = self.normalise.draws or (self.window is not None and self.window.needs_step)
-        # one call of torch computes the context, where nobody asks for the weights
+        # one call of torch computes the context, if nobody asks for the weights
         bare = self.window is None and self.history_feature is None
         self.can_fuse = bare and self.score.is_product and self.normalise.fusible
 
@@ -158,7 +158,7 @@ class Attention(nn.Module):
         self, rows: int, mask_BS: Tensor, like: Tensor, rng_stream_B: Tensor | None = None
     ) -> History:
         """The history of R rows before the first step, R / B rows of each sentence: step and rng_stream
-        (R), previous and cumulative (R, H, S), use_expectation (R). None where no step needs a history.
+        (R), previous and cumulative (R, H, S), use_expectation (R). None if no step needs a history.
 
         It has the device of `like`. `rng_stream_B` selects the random numbers of each sentence outside
         training.
@@ -176,7 +176,7 @@ class Attention(nn.Module):
         return AttentionHistory(step, zeros, zeros, use_expectation, rng_stream)
 
     def update_history(self, history: History, weights_RHS: Tensor | None) -> History:
-        """The history one step later, from the weights of this step. They may be None where `needs_history`
+        """The history one step later, from the weights of this step. They may be None if `needs_history`
         is False.
         """
         if history is None:

@@ -49,7 +49,7 @@ class AttentionHistory(NamedTuple):
         return type(self)(*(None if part is None else part.unflatten(0, (sentences, -1)) for part in self))  # type: ignore[arg-type]
 
 
-History = AttentionHistory | None  # None where no step reads a history
+History = AttentionHistory | None  # None if no step reads a history
 
 
 class HistoryFeature(AttentionPart, ABC):
@@ -121,7 +121,7 @@ def by_head(weights: Tensor | None) -> Tensor:
 
 
 def build_history_feature(config: AttentionConfig, key_size: int) -> HistoryFeature | None:
-    """The feature that `config.history` names, for keys of `key_size`; None where scores read no history."""
+    """The feature that `config.history` names, for keys of `key_size`; None if scores read no history."""
     match config.history:
         case "none":
             return None

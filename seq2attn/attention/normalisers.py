@@ -23,7 +23,7 @@ from seq2attn.kernels.sparsemax import entmax15, sparsemax
 
 
 class AttentionWeights(NamedTuple):
-    """The result of a normaliser. `log_prob` and `entropy` are None where no positions are sampled."""
+    """The result of a normaliser. `log_prob` and `entropy` are None if no positions are sampled."""
 
     weights: Tensor  # (..., T, S), float32 or wider
     # (..., T): log-probability of the sampled positions, with its gradient; 0 for rows without a sample
@@ -84,7 +84,7 @@ class Soft(Normaliser):
 
 
 class HardTopK(Normaliser):
-    """Weight 1 at the k largest scores, or at all real positions where there are fewer. Of equal scores the
+    """Weight 1 at the k largest scores, or at all real positions if there are fewer. Of equal scores the
     earlier position counts as larger. The gradient is that of softmax (straight through, Bengio 2013).
     """
 

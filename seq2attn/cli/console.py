@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "duration"]
 
 quiet = False  # set by --quiet
-PLAIN_INTERVAL = 10.0  # seconds between progress lines where there is no terminal
+PLAIN_INTERVAL = 10.0  # seconds between progress lines without a terminal
 
 _live: "Console | None" = None  # the console of the live line: notes are printed above it
 
@@ -120,8 +120,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 @contextmanager
 def progress(interval: float | None = None) -> Iterator[Progress]:
-    """A function that shows the progress of tasks. Without a terminal it prints a line at the start and the
-    end of a task, and every `interval` seconds between. A task of unknown length prints no first line.
+    """A function that shows the progress of tasks.
+
+    Without a terminal it prints a line at the start and the end of a task, and every `interval` seconds
+    between. A task of unknown length prints no first line.
     """
     if quiet:
         yield lambda task, done, total=None, facts="", clock=None: None
@@ -132,8 +134,9 @@ def progress(interval: float | None = None) -> Iterator[Progress]:
 
 
 class Pace:
-    """Decides when a line is due without a terminal: the first at once, the next after `interval` seconds
-    without a line.
+    """Decides when a line is due without a terminal.
+
+    The first is due at once, the next after `interval` seconds without a line.
     """
 
     def __init__(self, interval: float) -> None:
@@ -214,8 +217,9 @@ def _moving() -> Iterator[Progress]:
 def _render_line(
     console: "Console", task: str, done: int, total: int | None, clock: Clock, facts: str
 ) -> "Text":
-    """The line at the present width of the terminal. One column stays free, because some terminals wrap a
-    full line.
+    """The line at the present width of the terminal.
+
+    One column stays free, because some terminals wrap a full line.
     """
     from rich.cells import cell_len
     from rich.text import Text

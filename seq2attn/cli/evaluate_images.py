@@ -68,7 +68,7 @@ class CaptionTestSet(TestSet):
         system.likelihood, system.pointing = forced.likelihood, forced.pointing
 
     def score(self, systems: Sequence[System]) -> None:
-        """Score the systems. Of several systems, BLEU, CIDEr-D and ROUGE-L are compared.
+        """Score the systems. Of several systems, BLEU, BLEU-4, CIDEr-D and ROUGE-L are compared.
 
         The other scores are only in the record.
         """
@@ -118,8 +118,9 @@ def of_split(prepared: "Prepared", name: str) -> CaptionTestSet:
 
 
 def of_files(name: str, where: str, files: Sequence[Sequence[str]], language: str | None) -> CaptionTestSet:
-    """Captions in files with a line an image, those of one caption each; where an image has fewer than
-    others, lines are blank.
+    """Captions in files with a line for each image. Each file has one caption of an image.
+
+    If an image has fewer captions than others, the last files have a blank line.
     """
     references = [[line for line in of_image if not is_blank(line)] for of_image in zip(*files, strict=True)]
     return CaptionTestSet(name, where, references, language=language)

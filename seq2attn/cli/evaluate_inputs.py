@@ -132,7 +132,7 @@ def system_of_file(file: Path, test: TestSet) -> System:
 
 
 def _ending(files: list[Path]) -> str | None:
-    """The language in the name of the files, such as `test.de` or `test.de.gz`."""
+    """The language in the name of the first file, such as `test.de` or `test.de.gz`; None without one."""
     return next(
         (
             ending

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def are_of_images(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> bool:
-    """Whether the runs describe images. It imports no torch.
+    """Whether the runs describe images.
 
-    Raises UsageError if some describe images and others translate text. Raises UserError if a run, the data
-    or one of the `splits` (None: files are scored) is missing or does not fit.
+    It imports torch only for a run whose config.json it cannot read by itself. Raises UsageError if some
+    describe images and others translate text. Raises UserError if a run, the data or one of the `splits`
+    (None: files are scored) is missing or does not fit.
     """
     members = [member for run in runs for member in outline.of_run(run)]
     known = [member for member in members if member is not None]
@@ -117,7 +118,7 @@ def load(
 
 
 def system(run: str, predictor: "Translator | Captioner", test: TestSet, search: Search, seed: int) -> System:
-    """The run with its outputs for the test set. Its processes are closed."""
+    """The run with its outputs for the test set. It closes the processes of the predictor."""
     folder = Path(run) if Path(run).is_dir() else None
     settings = predictor.config
     result = System(run, [], folder, _search(settings, search), _changed_settings(run, settings, search))

@@ -21,8 +21,7 @@ def _quiet(value: bool) -> bool:
 
 
 def _device(name: str) -> str:
-    # Checks only the form, before torch is imported. `devices` checks later whether the machine has the
-    # device.
+    # Checks only the form, before torch is imported. `devices` checks later if the machine has the device.
     if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", name):
         raise UsageError(f"--device {name}: choose auto, cpu, cuda or cuda:N")
     return name
@@ -33,8 +32,7 @@ def _settings(settings: list[str] | None) -> list[str] | None:
     return settings
 
 
-# The same as in `evaluation.text` and `inference.predictor`, which take seconds to import. A test compares
-# them.
+# As in `evaluation.text` and `inference.predictor`, which take seconds to import. A test compares them.
 UTILITIES = ("chrf", "bleu")
 SAMPLES = 32
 BATCH_TOKENS_DEFAULT = "3,072 on a CPU, 16,384 on CUDA"

@@ -20,9 +20,7 @@ _MAX_DOTS = 20_000  # dots of a side, at most
 
 
 class Heads(NamedTuple):
-    """A layer and a head. Each is a number from 1, "all" for a drawing of each, or None for the mean of
-    all.
-    """
+    """A layer and a head. Each is a number from 1, "all" (a drawing of each) or None (the mean of all)."""
 
     layer: int | str | None
     head: int | str | None
@@ -48,8 +46,10 @@ class Heads(NamedTuple):
                 raise UsageError(f"--{name} {value}: the attention of {where} has {has}")
 
     def check_run(self, run: str) -> None:
-        """Raise UsageError, before weights are loaded, if a run has no such layer or head, or if the members
-        of an ensemble differ in their numbers.
+        """Raise UsageError if a run has no such layer or head.
+
+        It also raises UsageError if the members of an ensemble differ in their numbers of layers or heads. It
+        loads no weights.
         """
         from seq2attn.inference import run_paths
         from seq2attn.runs.directory import open_run
@@ -73,10 +73,10 @@ class Heads(NamedTuple):
 
 
 def select_head(caption: "Caption", heads: Heads, where: str) -> "tuple[Caption, str]":
-    """The caption with the attention of one layer and one head (or the mean over all of either), and the
-    title of that drawing.
+    """The caption with the attention of one layer and one head, and the title of that drawing.
 
-    The caption needs the attention of all heads. Raises UsageError if there is no such layer or head.
+    Without a number, it is the mean over all layers or heads. The caption needs the attention of all heads.
+    Raises UsageError if there is no such layer or head.
     """
     from seq2attn.inference.attention_weights import select_attention
 
@@ -125,7 +125,7 @@ class Canvas(NamedTuple):
         return cls(title, (wide, high), dpi)
 
     def check(self, output: Path | None, of_image: bool) -> None:
-        """Raise UsageError if such a drawing has no size, or no dots."""
+        """Raise UsageError if a size or dots an inch are given for a drawing that has none to choose."""
         option = "--size" if self.size is not None else "--dpi" if self.dpi is not None else None
         if option is not None and (output is None or output.suffix.lower() in PAGES):
             raise UsageError(f"{option} is for an image file: name one with -o, .png, .svg or .pdf")

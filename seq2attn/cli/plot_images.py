@@ -38,7 +38,7 @@ class ImageOptions(NamedTuple):
 class _Input(NamedTuple):
     content: list[bytes]
     where: str
-    width: int  # of the image, in the pixels of the boxes
+    width: int  # width of the image, in the pixels of the boxes
     reference: str | None
     boxes: "Sequence[Box]"
 

@@ -140,7 +140,7 @@ def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, 
 def _search(run: str, settings: list[str]) -> config.SearchConfig:
     """The run's search settings, changed by --set.
 
-    For a run that cannot be read, the defaults: opening it reports more.
+    Returns the defaults for a run that cannot be read, because the code that loads it reports the reason.
     """
     from seq2attn.runs.directory import open_run
 

@@ -13,16 +13,14 @@ from typing import Any
 # and then its whole group.
 SAME = 1.0
 PRESSING = (signal.SIGINT, signal.SIGTERM)  # a second one stops at once
-# A closed terminal, what batch systems send minutes before the end, and the limit of processor time, sent
-# each second.
+# A closed terminal, what batch systems send minutes before the end, and the limit of processor time (sent
+# every second).
 EARLY = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 ENDING = (*PRESSING, *EARLY)
 
 
 class StopRequests:
-    """Counts requests to stop, not signals. A copy of a signal must not interrupt the saving that it
-    started.
-    """
+    """Counts requests to stop, not signals: a copy of a signal must not interrupt the save that it caused."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -62,7 +62,7 @@ def print_next_commands(run: Path, answer: str, plot: str | None, tests: Sequenc
 
 
 def interruptible(stop: Callable[[], bool], progress: Progress) -> Progress:
-    """`progress`, raising Interrupted once `stop` returns True."""
+    """A callback that calls `progress`, and raises Interrupted once `stop` returns True."""
 
     def report(done: int, total: int | None) -> None:
         if stop():

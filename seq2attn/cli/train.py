@@ -1,6 +1,4 @@
-"""`seq2attn train`: its options, and checks before anything heavy is imported. `train_run` runs the
-training.
-"""
+"""`seq2attn train`: options, and checks before anything heavy is imported. `train_run` runs the training."""
 
 import json
 import os

@@ -17,8 +17,8 @@ LOCK = "training.lock"  # file in a run while it is trained
 def refuse_data(data: str, settings: Config) -> None:
     """Raise UserError or UsageError if a corpus or prepared folder does not fit.
 
-    It is missing, is not data, lacks the columns, or is not what the model reads. A corpus of the hub is
-    checked later.
+    It must exist, hold data, have the columns, and be what the model reads. A corpus of the hub is checked
+    later.
     """
     mistaken.refuse_no_data(data)
     if mistaken.is_prepared(Path(data)):

@@ -160,7 +160,7 @@ def _open_data(data: str, settings: Config, changes: Sequence[str], world: "Worl
     folder = Path(data)
     if (folder / REPORT).is_file():
         prepared = Prepared(folder)
-        for setting in changes:  # they replace a preset's settings silently, but not the user's
+        for setting in changes:  # data settings of the folder replace those of a preset, but not these
             key = setting.partition("=")[0].strip()
             if not key.startswith("data."):
                 continue

@@ -31,7 +31,7 @@ FAR = 1.5  # a line with more tokens than this many times the longest source in 
 FEW = 0.02  # share of training sources with several sentences, above which such lines get no warning
 CHARACTERS_WITH_ATTENTION = (
     1 << 16
-)  # lines that are translated together with --attention, which needs much memory
+)  # characters of lines that are translated together with --attention, which needs much memory
 RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 

@@ -46,8 +46,8 @@ SENTENCES = {
 def command(word: str, commands: Sequence[str]) -> str:
     """The hint for an unknown command.
 
-    It names commands that begin alike, then our names for commands of other toolkits, then similar spellings,
-    or says what the word is.
+    It names commands that begin alike or, without any, our names for commands of other toolkits or, without
+    any, similar spellings. Otherwise it says what the word is.
     """
     plain = word.lower()
     alike = [

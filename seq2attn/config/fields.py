@@ -15,7 +15,7 @@ class Declared(NamedTuple):
     """A setting or a section of settings, with its own marks and those of the sections around it."""
 
     name: str  # with dots
-    kind: str | None  # the kind of encoder or decoder that has it; None: no kind
+    kind: str | None  # the kind of encoder or decoder that has it; None: all have it, or it is of neither
     field: FieldInfo
     marks: tuple[Mark, ...]
     is_section: bool

@@ -28,7 +28,7 @@ def presets() -> dict[str, Path]:
 def load(preset_or_file: str, settings: Iterable[str] = (), where: str = "settings") -> Config:
     """The config of a preset or a TOML file, changed by `section.key=value` settings in order.
 
-    Settings of a kind are applied first. `where` names the settings in errors. A setting that would do
+    Settings that end in `.kind` come first. `where` names the settings in errors. A setting that would do
     nothing is refused if `settings` name it. A file may hold one, so that a change to a preset needs no
     second change. Raises UsageError.
     """
@@ -46,7 +46,7 @@ def load(preset_or_file: str, settings: Iterable[str] = (), where: str = "settin
 def change(config: Config, settings: Iterable[str], where: str = "settings") -> Config:
     """The config, changed by `section.key=value` settings in order.
 
-    Settings of a kind are applied first. `where` names the settings in errors. Raises UsageError.
+    Settings that end in `.kind` come first. `where` names the settings in errors. Raises UsageError.
     """
     tree = config.model_dump(mode="json")
     assign_all(tree, settings, where)

@@ -1,4 +1,4 @@
-"""Refuses settings that would do nothing, where the user names them.
+"""Refuses settings that would do nothing, if the user names them.
 
 Most settings declare the condition themselves (`marks.IgnoredUnless`). The rules here need several settings.
 """
@@ -32,7 +32,7 @@ def refuse_idle(
     trained: bool = False,
     where: str = "settings",
 ) -> None:
-    """Raise UsageError for the first `section.key=value` setting that does nothing in any changed config.
+    """Raise UsageError for the first `section.key=value` setting that does nothing in all changed configs.
 
     `changes` holds each config before the settings (None if it was invalid by itself) and after them. A
     setting may repeat its value or its default. With `trained`, settings that only training uses count as

@@ -52,7 +52,7 @@ class When(Condition):
 
 
 class IgnoredUnless(Condition):
-    """A condition that matters only where the user names the setting.
+    """A condition that matters only if the user names the setting.
 
     Files may hold the setting all the same, so that a change to a preset needs no second change.
     """

@@ -97,7 +97,7 @@ def _short(value: object) -> str:
 
 
 def _hint(key: str, kinds: Mapping[str, object], most: int = 3) -> str:
-    """What a misspelt setting may mean: one with the same ending, the same name elsewhere, or a similar name.
+    """What a misspelt setting may mean: one with that ending, one with that name elsewhere, or a similar one.
 
     Settings of the kinds of encoder and decoder in use come first. If nothing is similar, the hint lists the
     section.
@@ -138,7 +138,7 @@ def _ending(names: Iterable[str], end: str) -> list[str]:
 
 
 def _beginning(names: list[str], typed: str) -> list[str]:
-    """Settings whose last name begins with the typed one, such as `drop` for `dropout`."""
+    """Settings whose last name begins with the typed one, such as `dropout` for `drop`."""
     last = typed.rpartition(".")[2]
     begin = [name for name in names if len(last) > 2 and name.rpartition(".")[2].startswith(last)]
     return _in_its_section(begin, typed)

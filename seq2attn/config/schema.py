@@ -26,7 +26,7 @@ Layers = Annotated[int, Field(ge=1, le=256)]
 Heads = Annotated[int, Field(ge=1, le=1024)]
 Places = Annotated[int, Field(ge=1, le=65_536)]  # positions of a source or an output
 Kernel = Annotated[int, Field(ge=1, le=1023)]  # positions
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # of what costs only time, such as steps
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]  # number of what costs only time, such as steps
 CountOrZero = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
@@ -385,7 +385,7 @@ class RNNDecoderConfig(Section):
         "Readout size: hidden units; not set: the decoder's size, or no hidden layer if the readout is "
         "linear.",
     )
-    readout_embedding: bool = setting(False, "Readout input: adds the embedding of the last token to it.")
+    readout_embedding: bool = setting(False, "Readout input: appends the embedding of the last token.")
     bridge: Literal["last", "linear", "mean", "zero"] = setting(
         "linear",
         "Bridge: computes the initial decoder state. last: the encoder's last state; linear: tanh(W x + b) "
@@ -549,8 +549,8 @@ class AttentionConfig(Section):
     )
     at_inference: Literal["argmax", "expected", "sample"] = setting(
         "argmax",
-        "Hard attention at inference: context after training. argmax: most probable position; expected: "
-        "expected context; sample: sampled position.",
+        "Hard attention at inference: context in validation and after training. argmax: most probable "
+        "position; expected: expected context; sample: sampled position.",
         When("normaliser", "hard-sample"),
     )
     window: Literal["none", "local-m", "local-p"] = setting(
@@ -591,7 +591,7 @@ class ModelConfig(Section):
     )
     dropout: Share = setting(
         0.3,
-        "Dropout: probability of dropping a unit of embeddings, between layers and of readouts.",
+        "Dropout: probability that a unit is dropped, in embeddings, between layers and in readouts.",
         TRAINING_ONLY,
     )
     init: Literal["glorot", "uniform", "bahdanau15"] = setting(
@@ -644,8 +644,8 @@ class SelfCriticalConfig(Section):
     rules = (consistency.mean_of_others_needs_two_samples,)
     start_step: Count | None = setting(
         None,
-        "Self-critical training: step at which rewards by CIDEr-D replace the loss (Rennie 2017); not set: "
-        "never.",
+        "Self-critical training: step after which rewards by CIDEr-D replace the loss (Rennie 2017); not "
+        "set: never.",
     )
     samples: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] = setting(
         5, "Samples: number of captions that are sampled for each image.", IgnoredUnless("start_step")
@@ -763,7 +763,7 @@ class TrainConfig(Section):
         0.0, "Color jitter: maximum relative change of brightness, contrast and saturation.", IMAGES
     )
     unfreeze_step: CountOrZero = setting(
-        0, "Unfreezing: step from which the backbone is trained, too.", IMAGES, TRAINED_BACKBONE
+        0, "Unfreezing: step after which the backbone is trained, too.", IMAGES, TRAINED_BACKBONE
     )
     backbone_lr_factor: Positive = setting(
         1.0, "Backbone learning rate: factor on lr for the backbone.", IMAGES, TRAINED_BACKBONE

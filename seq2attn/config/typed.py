@@ -18,13 +18,13 @@ def split(setting: str, where: str = "settings", example: str = "train.lr=0.001"
 
 
 def refuse_incomplete(settings: Iterable[str], where: str = "settings") -> None:
-    """Raise UsageError if a setting has no key or no value."""
+    """Raise UsageError if a setting has no "=" or no key."""
     for setting in settings:
         split(setting, where)
 
 
 def assign_all(tree: dict[str, Any], settings: Iterable[str], where: str = "settings") -> None:
-    """Put settings into a tree in order, those of a kind first.
+    """Put settings into a tree in order, but those that end in `.kind` first.
 
     A section that gets another kind loses its settings. Raises UsageError.
     """

@@ -2,7 +2,6 @@
 
 import os
 
-# `datasets` reads these once, at its import. The library of the hub then sends no telemetry and prints
-# nothing.
+# `datasets` reads these once, when it is imported. With them, the hub's library sends and prints nothing.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_VERBOSITY", "error")

@@ -146,7 +146,7 @@ def collate_target(ids: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
     """Ids of B targets, without BOS and EOS, as (inputs from BOS on, targets to EOS, mask), each (B, T)."""
     targets_BT, mask_BT = collate_source(ids)
     inputs_BT = torch.full_like(targets_BT, BOS)
-    # Shifted by one: where the targets end, the inputs have the last token.
+    # Shifted by one: at the end of the targets, the inputs have the last token.
     inputs_BT[:, 1:] = torch.where(mask_BT[:, 1:], targets_BT[:, :-1], PAD)
     return inputs_BT, targets_BT, mask_BT
 

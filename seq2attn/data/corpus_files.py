@@ -1,5 +1,6 @@
-"""The files of a folder that are part of a corpus: not those of prepared folders and runs in it, nothing
-hidden.
+"""The files of a folder that are part of a corpus.
+
+Hidden files, and files of prepared folders and runs in the folder, are not.
 """
 
 import os
@@ -44,8 +45,9 @@ def arrow_in(folder: Path, follow_links: bool = False) -> str | None:
 
 
 def is_own(name: str) -> bool:
-    """Whether a file of that name may be data: not hidden, and no copy that an editor or office program
-    keeps.
+    """Whether a file of that name may be data.
+
+    A hidden file is not, nor a copy that an editor or an office program keeps.
     """
     return not name.startswith((".", "~$", "#")) and not name.endswith("~") and name != "__MACOSX"
 

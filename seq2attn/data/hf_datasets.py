@@ -1,6 +1,4 @@
-"""Datasets of the Hugging Face hub, streamed, and those that `datasets` saved to disk. The door to `datasets`
-for corpora.
-"""
+"""Datasets of the Hugging Face hub, streamed, and those that `datasets` has saved to disk, as corpora."""
 
 import os
 import re
@@ -61,7 +59,7 @@ def _of_datasets(
     inputs: list[Path],
     options: ReadingOptions,
 ) -> Corpus | ImageCorpus:
-    """A corpus of datasets by split; `root` is their folder where they have one."""
+    """A corpus of datasets by split. `root` is their folder, if they have one."""
     splits = _known_splits(datasets_by_split, where)
     first = next(iter(splits.values()))[0]
     example = _guarded(where, lambda: next(iter(first), None))
@@ -121,9 +119,7 @@ def _known_splits(datasets_by_split: dict[Any, Any], where: str) -> dict[str, li
 
 
 def _locate(where: str, files: Files | None) -> image_tables.Locate:
-    """How to read an image that a dataset names by its path: below the folder of the dataset, or from the
-    hub.
-    """
+    """A function that finds an image by its path in a dataset: below `files`, or (None) on the hub."""
 
     def locate(name: str, place: str) -> tuple[str, Any]:
         if files is not None:
@@ -185,8 +181,9 @@ def _undecoded(dataset: Any) -> Any:
 
 
 def _guarded(where: str, action: Any) -> Any:
-    """The result of `action`; any exception of a foreign reader or of the network becomes a UserError of one
-    line.
+    """The result of `action`.
+
+    An exception of another library or of the network becomes a UserError of one line.
     """
     try:
         return action()

@@ -39,7 +39,7 @@ class Preparation:
     stage: Callable[[str], Progress]  # the progress callback of a stage with this name
 
     def limits(self, split: str) -> DataConfig | None:
-        """The options that drop pairs. They act only in training."""
+        """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""
         return self.options if split == "train" else None
 
 

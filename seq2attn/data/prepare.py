@@ -28,7 +28,7 @@ from seq2attn.version import __version__
 
 
 def default_tokenizer(corpus: Corpus | ImageCorpus) -> Literal["unigram", "word"]:
-    """The kind of tokenizer where the options name none: captions are read word by word."""
+    """The kind of tokenizer if the options name none: words for captions, subwords for text."""
     return "word" if isinstance(corpus, ImageCorpus) else "unigram"
 
 

@@ -1,7 +1,7 @@
-"""What a CORPUS argument is: a bundled corpus, a folder, one file, or a dataset of the Hugging Face hub; of
-text or of captioned images.
+"""What a CORPUS argument is: a bundled corpus, a folder, one file, or a dataset of the Hugging Face hub.
 
-A reader opens a path of its kind, and returns None for others. Readers are asked in the order of their list.
+A corpus is of text or of captioned images. A reader opens a path of its kind, and returns None for others.
+Readers are tried in the order of their list.
 """
 
 from collections.abc import Callable

@@ -66,7 +66,7 @@ class Spool(Generic[T]):
             first = end
 
     def select(self, mask: NDArray[np.bool_], path: Path) -> "Spool[T]":
-        """The rows where `mask` (N,) is true, in a file of their own; the order stays."""
+        """The rows for which `mask` (N,) is true, in a file of their own. Their order stays."""
         first = 0
         with pa.memory_map(str(self.path)) as file:
             batches = pa.ipc.open_stream(file)

@@ -1,5 +1,6 @@
-"""A folder of tables as a corpus, of text or of captioned images. The name of a table, or of a folder on the
-way to it, says which split its rows are in.
+"""A folder of tables as a corpus, of text or of captioned images.
+
+The name of a table, or of a folder on the way to it, says in which split its rows are.
 """
 
 import re
@@ -31,8 +32,10 @@ def has_metadata(path: Path, follow_links: bool = False) -> bool:
 
 
 def open_tables(path: Path, options: ReadingOptions, holds_images: bool = False) -> Corpus | ImageCorpus:
-    """The tables of a folder. Where it `holds_images` too, they are text only if the user or the names of
-    their columns say so. Files that a README.md names are not read.
+    """The tables of a folder as a corpus.
+
+    If the folder `holds_images`, too, the tables are text only if the user or the names of their columns say
+    so. Raises UserError or UsageError if they are no corpus.
     """
     files, notes = tables_in(path, ENDINGS, options.follow_links)
     if loose := arrow_in(path, options.follow_links):

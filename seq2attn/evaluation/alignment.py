@@ -53,7 +53,7 @@ def percent(share: float | None) -> str:
 def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
     """The links of one Pharaoh line whose words are counted from `first`, 0 or 1.
 
-    Raises UserError that begins with `where`.
+    Raises UserError, which begins with `where`.
     """
     sure, possible = set(), set()
     for word in line.split():
@@ -76,8 +76,10 @@ def parse_lines(lines: Iterable[str], first: int = 0, where: str = "alignment") 
 
 
 def score(predicted: Sequence[Collection[Link]], gold: Sequence[Links]) -> AlignmentScore:
-    """The alignment error rate of `predicted` links over the whole corpus: 1 - (|A and S| + |A and P|) / (|A|
-    + |S|). Raises UserError if the lines differ in number.
+    """The scores of `predicted` links over the whole corpus.
+
+    The alignment error rate is 1 - (|A and S| + |A and P|) / (|A| + |S|) for predicted links A, sure links S
+    and possible links P. Raises UserError if the lines differ in number.
     """
     if len(predicted) != len(gold):
         raise UserError(
@@ -110,8 +112,9 @@ def check_words(
     where: str = "gold",
     way_out: str = "are the words counted from 1? Then say so (gold_first=1)",
 ) -> None:
-    """Raises UserError unless every link points at white-space words that exist: an alignment of other text,
-    or counted from another number, is caught here.
+    """Raise UserError unless every link is between white-space words that exist.
+
+    Alignments of other texts, or with words counted from another number, have other links.
     """
     if not len(gold) == len(sources) == len(targets):
         raise UserError(f"{where}: {len(gold):,} lines of alignments for {len(sources):,} pairs of sentences")

@@ -1,8 +1,7 @@
-"""Paired bootstrap of captions: BLEU-4, CIDEr-D and ROUGE-L of each system against the first, images drawn
-anew with all their references.
+"""Paired bootstrap of captions: BLEU-4, CIDEr-D and ROUGE-L of each system against the first.
 
-Document frequencies of CIDEr-D stay those of all images in every sample. Knows systems by name and output
-only.
+A sample has images with all their references. In every sample, the document frequencies of CIDEr-D are those
+of all images. This module knows only names and outputs of systems.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +25,9 @@ Values = Callable[[list[tuple[str, ...]]], NDArray[np.float64]]  # hypotheses ->
 def paired_bootstrap_captions(
     systems: Sequence[tuple[str, Sequence[str]]], references: Sequence[Sequence[str]], samples: int = SAMPLES
 ) -> Comparison:
-    """As `significance.paired_bootstrap`, of METRICS; `references` are grouped by image. Units and errors
-    as `captions.scores`.
+    """The comparison of `significance.paired_bootstrap`, for METRICS.
+
+    `references` are grouped by image. Units and errors are those of `captions.scores`.
     """
     for _, hypotheses in systems:
         check(hypotheses, references)
@@ -48,8 +48,9 @@ def paired_bootstrap_captions(
 
 
 class _Mean(Metric):
-    """The mean of one value a line, in the form in which sacreBLEU draws samples; the references are in
-    `values` already.
+    """The mean of one value for each line, as a metric of sacreBLEU, which draws the samples.
+
+    The function `values` has the references.
     """
 
     def __init__(self, name: str, values: Values) -> None:

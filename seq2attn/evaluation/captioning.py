@@ -1,6 +1,4 @@
-"""The captions of a model on the images of a split, how likely it finds the references, and whether it looks
-at the things that they name.
-"""
+"""A captioner on the images of a split: its captions, the likelihood of the references, and its pointing."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Unpack, cast
@@ -18,8 +16,8 @@ from seq2attn.evaluation.translation import Search
 from seq2attn.inference import Caption, Captioner
 from seq2attn.progress import Progress, silent
 
-BLOCK = 128  # images between two signs of progress, at most
-BYTES = 1 << 28  # of pixels in one block
+BLOCK = 128  # images between two reports of progress, at most
+BYTES = 1 << 28  # bytes of pixels in one block
 
 
 def load_images(
@@ -28,8 +26,10 @@ def load_images(
     numbers: Sequence[int],
     features: NDArray[np.float16] | None = None,
 ) -> list[list[NDArray[Any]]]:
-    """Those images as each member of a captioner takes them: pixels, or `features` computed before (see
-    `inference.feature_cache`); NaN stands for the frames that a clip does not have.
+    """Those images as each member of a captioner takes them: pixels, or `features` if they are given.
+
+    `features` were computed before (see `inference.feature_cache`). A clip has NaN in place of the frames
+    that it does not have; they are left out.
     """
     if features is None:
         return [captioner.decode_pixels(split.content(number), split.names[number]) for number in numbers]
@@ -79,11 +79,11 @@ def force(
     seed: int = 1,
     progress: Progress = silent,
 ) -> Forced:
-    """Force every caption of every image on the model, in one pass: how likely all are, and whether the model
-    looks into the box of each word that has one.
+    """Force every caption of every image on the model, in one pass.
 
-    Captions that are blank, or that have more tokens than an output can have, are left out and counted: no
-    model was trained on them.
+    Returns the likelihood of all captions, and whether attention at each word with a box lies in the box.
+    Captions are left out and counted if they are blank, or if they have more tokens than an output can have:
+    no model was trained on them.
     """
     points = split.boxes is not None and captioner.attends and not captioner.clips
     boxes = [of_caption for of_image in split.boxes or () for of_caption in of_image]

@@ -27,10 +27,10 @@ Words = tuple[str, ...]
 def scores(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> list[Score]:
     """All of METRICS, in this order. `references[i]` are those of the image that `hypotheses[i]` describes.
 
-    Their number may vary. BLEU (no smoothing, closest reference length) and ROUGE-L are in points, 0 to 100.
-    CIDEr-D is in its usual units, 0 to 10, with document frequencies from `references`. BLEU-n is 0 if no
-    n-gram is right. Raises UserError if images and hypotheses differ in number, or if an image has no
-    reference.
+    Images may have different numbers of them. BLEU (no smoothing, closest reference length) and ROUGE-L are
+    in points, 0 to 100. CIDEr-D is in its usual units, 0 to 10, with document frequencies from `references`.
+    BLEU-n is 0 if no n-gram is right. Raises UserError if images and hypotheses differ in number, or if an
+    image has no reference.
     """
     check(hypotheses, references)
     ours, theirs = tokenised(hypotheses, references)
@@ -103,9 +103,9 @@ def streams(references: Sequence[Sequence[Words]]) -> Any:
 def parallel(references: Sequence[Sequence[str]]) -> Any:
     """References grouped by image as sacreBLEU's parallel sets.
 
-    If an image has fewer references than another, it has None in the others, which sacreBLEU's types do not
-    know. All of its metrics skip None: BLEU and chrF as if the image's own references were repeated, TER with
-    their own mean length.
+    If an image has fewer references than another, it has None in the last sets, which sacreBLEU's types do
+    not know. All of sacreBLEU's metrics skip None: BLEU and chrF as if the image's own references were
+    repeated, TER with their own mean length.
     """
     most = max(map(len, references), default=0)
     return [

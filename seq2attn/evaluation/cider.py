@@ -32,23 +32,24 @@ class _Grams(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """What the references weigh for one n: N different n-grams, and G of them counted anew in each reference
-    that holds them; R references.
+    """The weights of the references for one n.
+
+    There are R references and N different n-grams. G is the number of pairs of a reference and an n-gram in
+    it.
     """
 
-    idf_N: Floats
+    idf_N: Floats  # inverse document frequencies
     key_G: Ints  # (reference, n-gram) in one number, sorted
     weight_G: Floats  # term frequency times idf
     norm_R: Floats
 
 
 class CiderD:
-    """CIDEr-D against the references of P images, `references[p]` those of image p: text, which is
-    tokenised as coco-caption does, or tokens of any hashable kind.
+    """CIDEr-D against the references of P images.
 
-    Document frequencies are those of these images and stay fixed whatever is scored. Scores are in
-    CIDEr-D's usual units: 0 to 10, good captions near 1.
-    Raises UserError if an image has no reference, or where there is no image.
+    `references[p]` are those of image p: text, which is tokenised as in coco-caption, or hashable tokens.
+    Document frequencies are those of these images, whatever is scored. Scores are in CIDEr-D's usual units: 0
+    to 10, good captions near 1. Raises UserError if an image has no reference, or if there is no image.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
@@ -68,7 +69,7 @@ class CiderD:
         self._orders: list[_Order] = []
         self._known: list[Ints] = []
         for n, grams in enumerate(_grams(word_T, self._length_R, self._known, learn=True)):
-            # each image counts once
+            # Each image counts once.
             in_image = np.unique(image_R[grams.caption_G] << _WORD_BITS | grams.gram_G)
             frequency_N = np.bincount(in_image & (1 << _WORD_BITS) - 1, minlength=len(self._known[n]))
             idf_N = self._rarest - np.log(frequency_N)
@@ -82,12 +83,14 @@ class CiderD:
 
     @property
     def weightless(self) -> bool:
-        """Whether no n-gram of the references weighs anything, so that every score is 0."""
+        """Whether no n-gram of the references has a weight, so that every score is 0."""
         return not any((order.idf_N > 0).any() for order in self._orders)
 
     def scores(self, candidates: Sequence[Caption], images: Sequence[int] | None = None) -> Floats:
-        """CIDEr-D of each candidate (C,) against the references of its image: number `images[c]`, or
-        number c where none are named.
+        """CIDEr-D of each candidate (C,) against the references of its image.
+
+        The image of candidate c has the number `images[c]` or, without `images`, c. Raises UserError if their
+        numbers then differ.
         """
         if images is None and len(candidates) != len(self):
             raise UserError(
@@ -113,7 +116,7 @@ class CiderD:
             ],
             dtype=np.int64,
         )
-        # One row for each (candidate, reference of its image): B of them.
+        # B is the number of pairs of a candidate and a reference of its image.
         candidate_B = np.repeat(np.arange(len(captions)), self._count_P[image_C])
         start_C = np.cumsum(self._count_P[image_C]) - self._count_P[image_C]
         reference_B = np.arange(len(candidate_B)) - start_C[candidate_B] + self._first_P[image_C][candidate_B]
@@ -135,19 +138,19 @@ class CiderD:
                 self._count_P[image_C],
                 norm_C,
             )
-        # coco-caption counts pairs of words
+        # coco-caption takes the number of pairs of words as the length of a caption.
         distance_B = np.maximum(length_C - 1, 0)[candidate_B] - np.maximum(self._length_R - 1, 0)[reference_B]
         sum_B *= np.exp(-(distance_B**2) / (2 * SIGMA**2))
         total_C = np.bincount(candidate_B, sum_B, minlength=len(captions))
         return 10 * total_C / ORDERS / self._count_P[image_C]
 
     def corpus(self, hypotheses: Sequence[Caption]) -> float:
-        """The mean over all images, hypothesis p being of image p."""
+        """The mean over all images. `hypotheses[p]` is that of image p."""
         return float(self.scores(hypotheses).mean())
 
 
 def check_grouped(counts: Sequence[int]) -> None:
-    """Raises UserError unless there is an image, and each of them has a reference."""
+    """Raise UserError unless there is an image, and each image has a reference."""
     if not counts:
         raise UserError("a score needs at least one image with its references")
     if min(counts) < 1:
@@ -188,10 +191,10 @@ def _cosines(
 
 
 def _grams(word_T: Ints, length_C: Ints, known: list[Ints], learn: bool = False) -> list[_Grams]:
-    """The n-grams of the captions whose words lie one after the other in `word_T`, for n = 1 to ORDERS.
+    """The n-grams of the captions whose words are one after another in `word_T`, for n = 1 to ORDERS.
 
-    `known[n - 1]` are the references' n-grams, sorted; with `learn` they are these captions' own and are
-    appended. Others are numbered after the known ones.
+    `known[n - 1]` are the n-grams of the references, sorted. With `learn` these captions are the references,
+    and their n-grams are appended to `known`. Unknown n-grams are numbered after the known ones.
     """
     caption_T = np.repeat(np.arange(len(length_C)), length_C)
     left_T = np.repeat(np.cumsum(length_C), length_C) - np.arange(len(word_T))  # words from here to the end

@@ -20,8 +20,10 @@ Sides = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 class Counts(NamedTuple):
-    """The counts of one caption: its words with boxes, how many of these point at their box, how many a
-    random cell would hit, and boxes that no cell can hit.
+    """The counts of one caption.
+
+    `words` is the number of words with boxes, `hits` how many of them point at their box, `chances` how many
+    a random cell would hit, and `left_out` the number of boxes that no cell can hit.
     """
 
     hits: float
@@ -47,11 +49,11 @@ class Pointing(NamedTuple):
 
 
 def in_view(box: Sides, size: tuple[float, float], side: float, fit: Fit) -> Sides:
-    """A box (left, top, right, bottom) of an image of `size` (width, height) in the square view of `side`
-    pixels; parts of it may be outside.
+    """A box of an image in the model's square view of `side` pixels. Parts of it may be outside.
 
-    stretch: both sides become `side`. crop: the shorter side becomes `side` and the middle is kept. pad: the
-    longer one does, and the image lies in the middle.
+    `box` and the result are (left, top, right, bottom). `size` is the (width, height) of the image. With
+    "stretch", both sides become `side`. With "crop", the shorter side becomes `side`, and the view is the
+    middle. With "pad", the longer side becomes `side`, and the image is in the middle of the view.
     """
     if fit not in get_args(Fit):
         raise ValueError(f"fit {fit!r}: choose {', '.join(get_args(Fit))}")
@@ -74,11 +76,11 @@ def pointing(
     boxes: Sequence[Box],
     where: str = "boxes",
 ) -> Counts:
-    """Counts of one caption: weights of its T words over a row-major `grid` (h, w), S = h * w; the image's
-    `size` (width, height); its boxes.
+    """The counts of one caption.
 
-    A word with several boxes may point at any of them. Of equal largest weights each counts its share. Raises
-    UserError, which begins with `where`, for a box of
+    The weights are those of its T words over a row-major `grid` (h, w), with S = h * w. `size` is the (width,
+    height) of the image in pixels of the boxes. A word with several boxes may point at any of them. Each of
+    several equal largest weights counts its share. Raises UserError, which begins with `where`, for a box of
     a word that the caption does not have.
     """
     h, w = grid

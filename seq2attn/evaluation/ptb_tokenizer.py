@@ -1,8 +1,8 @@
-"""Words of captions as coco-caption counts them: the Penn Treebank tokens of Stanford's PTBTokenizer,
-lower-cased, without punctuation; no Java is needed.
+"""Words of captions as coco-caption counts them, without Java.
 
-Rules for English prose; a text in another script comes apart at its spaces and punctuation. Knows no metric
-and no file.
+They are the Penn Treebank tokens of Stanford's PTBTokenizer, in lower case and without punctuation. The rules
+are for English. Text in another script is split at spaces and punctuation. This module knows no metric and no
+file.
 """
 
 import re
@@ -67,10 +67,9 @@ _TWO = {
 
 
 def tokens(caption: str) -> tuple[str, ...]:
-    """The words of one caption, in order and in the form in which texts are compared. Any text has words, or
-    none.
+    """The words of one caption, in order and in the form in which texts are compared.
 
-    No word holds white space.
+    No word holds white space. A text may have no words. No text is an error.
     """
     text = _ENTITY.sub(lambda match: _ENTITIES[match[1]], comparable(caption)).translate(_REPLACED)
     words: list[str] = []

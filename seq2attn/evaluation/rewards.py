@@ -1,5 +1,7 @@
-"""Rewards for self-critical training (Rennie 2017): captions sampled from the model, each with its advantage
-in CIDEr-D over others of the same image.
+"""Rewards for self-critical training (Rennie 2017).
+
+They are the advantages, in CIDEr-D, of captions that are sampled from the model over other captions of the
+same image.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
-"""ROUGE-L of a caption (Lin 2004): the longest common subsequence of words with its references, as
-coco-caption weighs it. Knows no corpus.
+"""ROUGE-L of a caption (Lin 2004): its longest common subsequence of words with the references.
+
+Precision and recall are weighted as in coco-caption. This module knows no corpus.
 """
 
 from collections.abc import Hashable, Sequence
@@ -8,8 +9,9 @@ BETA = 1.2  # how much more recall counts than precision
 
 
 def rouge_l(candidate: Sequence[Hashable], references: Sequence[Sequence[Hashable]]) -> float:
-    """F-measure in points (0 to 100) of the best precision and the best recall over the references, which may
-    be two of them; 0 if no word is shared.
+    """The F-measure, in points (0 to 100), of the best precision and the best recall over the references.
+
+    These may be of two references. The result is 0 if no word is shared.
     """
     common = [(longest_common(candidate, reference), len(reference)) for reference in references]
     precision = max((length / len(candidate) for length, _ in common if length), default=0.0)
@@ -20,8 +22,9 @@ def rouge_l(candidate: Sequence[Hashable], references: Sequence[Sequence[Hashabl
 
 
 def longest_common(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    """Length of the longest common subsequence, a row of the table at a time as the bits of one number (Hyyrö
-    2004).
+    """The length of the longest common subsequence.
+
+    It computes a row of the table at a time, as the bits of one number (Hyyrö 2004).
     """
     places: dict[Hashable, int] = {}
     for place, word in enumerate(second):

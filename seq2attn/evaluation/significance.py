@@ -1,7 +1,6 @@
-"""Whether a difference between systems is more than chance: sacreBLEU's paired bootstrap of each system
-against the first.
+"""Whether a difference between systems is more than chance, by sacreBLEU's paired bootstrap.
 
-Knows systems by name and output only.
+Each system is compared with the first. This module knows only names and outputs of systems.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,10 @@ SAMPLES = 1000
 
 
 class Compared(NamedTuple):
-    """One metric of one system: its score, the mean over bootstrap samples with half the width of its 95%
-    interval, and the p-value.
+    """One metric of one system.
 
-    That is against the first system; None: it is the first itself, or there is one line alone.
+    `value` is its score, `mean` the mean over bootstrap samples, and `interval` half the width of its 95%
+    interval. `p_value` compares it with the first system; None for the first system, and for a single line.
     """
 
     value: float
@@ -43,10 +42,10 @@ def paired_bootstrap(
     samples: int = SAMPLES,
     lowercase: bool = False,
 ) -> Comparison:
-    """Paired bootstrap resampling (Koehn 2004) of (name, output) systems against the first; every name is
-    another. Raises UserError as `text.bleu`.
+    """Paired bootstrap resampling (Koehn 2004) of (name, outputs) of systems against the first.
 
-    The p-value is the chance of a difference at least so large between two systems that are equally good.
+    Names must be distinct. The p-value is the probability of a difference at least as large between two
+    systems that are equally good. Raises UserError as `text.bleu` does.
     """
     for _, hypotheses in systems:
         check(hypotheses, references)

@@ -1,9 +1,8 @@
-"""Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with the signature that makes it
-reproducible.
+"""Corpus scores of translated text: BLEU, chrF and TER by sacreBLEU, each with its signature.
 
-Text goes in raw, as a person reads it, and is compared in one form (see `form`); the target language chooses
-the tokenizer. `lowercase` scores without case, as the signature then says. Knows no model, no file and no
-run.
+Texts are raw, as a person reads them, and are compared in one form (see `form`). The target language chooses
+the tokenizer. `lowercase` scores without case, and the signature says so. This module knows no model, no file
+and no run.
 """
 
 import functools
@@ -94,8 +93,9 @@ def ter(
     target_language: str | None = None,
     lowercase: bool = False,
 ) -> Score:
-    """Translation edit rate (Snover et al. 2006), lower is better; over characters for Chinese and Japanese;
-    arguments and errors as `bleu`.
+    """Translation edit rate (Snover et al. 2006), lower is better. Arguments and errors: see `bleu`.
+
+    For Chinese and Japanese it counts characters.
     """
     return _score("TER", hypotheses, references, target_language, lowercase)
 
@@ -124,17 +124,16 @@ def metric(
 
 
 def utility(name: str, target_language: str | None = None) -> Callable[[str, str], float]:
-    """(hypothesis, reference) -> sacreBLEU's sentence score in points, the higher the better: what
-    `Translator.translate` may choose samples by.
+    """A function of (hypothesis, reference): sacreBLEU's sentence score in points, higher is better.
 
-    `name` is one of UTILITIES: chrF2 (Popovic 2015), or sentence BLEU with exponential smoothing and no more
-    orders of n-gram than the hypothesis has (Chen &
-    Cherry 2014). The tokenizer is that of the language or, where none is known, of the reference. Raises
+    `Translator.translate` may choose samples by it. `name` is one of UTILITIES: chrF2 (Popovic 2015), or
+    sentence BLEU with exponential smoothing and no more orders of n-gram than the hypothesis has (Chen and
+    Cherry 2014). The tokenizer is that of the language or, if it is unknown, of the reference. Raises
     UsageError for another name.
     """
     if name not in UTILITIES:
         raise UsageError(f"utility {name}: choose {' or '.join(UTILITIES)}")
-    return functools.partial(_sentence_score, name, target_language)  # which other processes can be sent
+    return functools.partial(_sentence_score, name, target_language)  # unlike a lambda, it can be pickled
 
 
 def _sentence_score(name: str, target_language: str | None, hypothesis: str, reference: str) -> float:
@@ -171,11 +170,13 @@ def check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Non
 
 
 def tokenizer_for(language: str | None, texts: Iterable[str] = ()) -> str:
-    """sacreBLEU's tokenizer for a target language: a code (`zh`, `zh_TW`, `cmn`), a name, or None; when it
-    says nothing, the script of `texts` does.
+    """sacreBLEU's tokenizer for a target language.
 
-    MeCab segments Japanese and Korean where it is installed; characters serve there otherwise, and wherever
-    words are not spaced.
+    The language is a code (`zh`, `zh_TW`, `cmn`), a name, or None. If it is unknown, the script of `texts`
+    decides.
+
+    MeCab segments Japanese and Korean if it is installed. Without it, and for other languages without spaces
+    between words, the units are characters.
     """
     code = _language(language, texts)
     if code == "zh":
@@ -192,8 +193,9 @@ def uses_spaces(texts: Sequence[str], language: str | None = None) -> bool:
 
 
 def looks_tokenized(lines: Sequence[str]) -> bool:
-    """Whether many lines end in a full stop set apart: text that was never detokenised scores too low or too
-    high.
+    """Whether many lines end in a full stop after a space.
+
+    The score of text that was never detokenised is too low or too high.
     """
     return sum(line.endswith(" .") for line in lines) >= max(10, len(lines) // 10)
 
@@ -201,10 +203,10 @@ def looks_tokenized(lines: Sequence[str]) -> bool:
 def without_four(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], target_language: str | None = None
 ) -> str | None:
-    """Why BLEU says nothing of these lines, or None: it counts sequences of four words, which no output or no
-    reference has.
+    """Why BLEU is not informative for these lines, or None.
 
-    Characters stand for words where the tokenizer of the language counts those.
+    It counts sequences of four words, which no output or no reference has. If the tokenizer of the language
+    counts characters, they take the place of words.
     """
     theirs = [comparables(reference) for reference in references]
     scorer = metric("BLEU", theirs, target_language)

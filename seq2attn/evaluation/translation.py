@@ -67,7 +67,7 @@ def force(
     """Force every reference of each source on the model, in one pass.
 
     Returns the likelihood of all references and, with `align`, the links of each pair of the first set. A
-    link joins a white-space word of the target to the source word with the largest weight. References are
+    link joins each white-space word of the target to the source word with its largest weight. References are
     left out and counted if they are blank, if their source is blank, or if they have more tokens than an
     output can have: no model was trained on such a pair. Unknown tokens of a reference count as in training.
     """

@@ -1,9 +1,8 @@
-"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), with that project's own converter
-and specification.
+"""A Transformer for CTranslate2 (https://github.com/OpenNMT/CTranslate2), by its converter and specification.
 
 Parts that CTranslate2 does not have are converted to parts that compute the same: positions become a table,
-the linear maps of a score are multiplied into those of queries and keys, and heads that share keys and
-values get a copy each.
+the linear maps of a score are multiplied into those of queries and keys, and heads that share keys and values
+get a copy each.
 """
 
 from collections.abc import Callable
@@ -100,8 +99,9 @@ def _stack(settings: TransformerConfig) -> dict[str, Any]:
 
 
 def _table(positions: Positions, settings: TransformerConfig) -> Tensor | None:
-    """The vectors that are added at each position, (POSITIONS, D); zeros for a model without positions,
-    because CTranslate2 adds sinusoids if there is no table. None for rotary positions.
+    """The vectors (POSITIONS, D) that are added at each position; None for rotary positions.
+
+    They are zeros for a model without positions, because CTranslate2 adds sinusoids if there is no table.
     """
     if settings.positions == "rotary":
         return None
@@ -138,8 +138,9 @@ def _source_attention(spec: Any, own: Attention, norm: nn.Module) -> None:
 def _heads(
     linear: nn.Linear, then: Callable[[Tensor], Tensor], parts: int, heads: int
 ) -> tuple[Tensor, Tensor | None]:
-    """The weight and bias of `heads` heads that share `parts` of a linear map. Each is followed by the map
-    `then`, A x + b, so that the weight is A W and the bias A c + b.
+    """The weight and bias of `heads` heads that share `parts` parts of a linear map.
+
+    Each part is followed by the map `then`, A x + b, so that the weight is A W and the bias A c + b.
     """
     columns = linear.weight.unflatten(0, (parts, -1)).mT
     shift = then(columns.new_zeros(parts, 1, columns.size(-1)))

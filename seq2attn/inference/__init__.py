@@ -50,8 +50,9 @@ def load(
     allow_code: bool = False,
     processes: bool = False,
 ) -> "Translator | Captioner":
-    """A `Translator` or a `Captioner`, by the task of the (first) run. Arguments and errors: see their
-    `load`.
+    """A `Translator` or a `Captioner`, by the task of the (first) run.
+
+    Arguments and errors: see their `load`.
     """
     from seq2attn.inference.captioner import Captioner
     from seq2attn.inference.translator import Translator

@@ -223,9 +223,7 @@ class Captioner(Predictor[Pixels, Caption]):
         return self_attention(self, source, len(source) if self.clips else None, target_ids, [])
 
     def load_pixels(self, image: File, where: str | None = None) -> list[Pixels]:
-        """The pixels of an image for each member. Raises UserError, which names the file, if it is no
-        image.
-        """
+        """The pixels of an image for each member. Raises UserError, which names the file, if it is none."""
         content, name = (
             ([image], "image")
             if isinstance(image, bytes)

@@ -95,8 +95,7 @@ def _answer(encoder: ImageEncoder, side: int) -> bytes:
     pixels = (torch.arange(3 * side * side) * 97 % 256).to(torch.uint8).view(1, 3, side, side)
     device = next(encoder.parameters()).device
     features = encoder.features(pixels.to(device)).flatten().double().cpu().nan_to_num()
-    # Only a few numbers, so that none is so near to the next hundredth that another device rounds it
-    # differently.
+    # Few numbers, so that probably none is so near to a bound that another device rounds it differently.
     some = features[:: max(1, len(features) // 64)]
     return (100 * some / features.abs().max().clamp(min=1e-30)).round().to(torch.int64).numpy().tobytes()
 

@@ -70,8 +70,9 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def open_npz(path: Path) -> Iterator[NpzReader]:
-    """The reader of an npz file. Raises ValueError, and the errors of zipfile, if it is no archive of
-    arrays.
+    """The reader of an npz file, which is closed at the end.
+
+    Raises ValueError, and the errors of zipfile, if it is no archive of arrays.
     """
     if not path.is_file():
         raise ValueError("no file")

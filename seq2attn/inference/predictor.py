@@ -42,7 +42,7 @@ WIDE = 256  # rows of each source; in a wider search each source is a batch of i
 NARROW = 16  # rows of each source; no search up to this width needs more memory than is allowed
 MAX_NUMBERS = 2**29  # numbers of one batch that a wider search may keep (2 GiB); on a GPU 1/4 of its memory
 MAX_PREFIX = 1024  # tokens of a prefix, if the longest output is shorter
-MIN_FORK_WORK = 2**12  # source positions times rows; with less work it does not pay to start processes
+MIN_FORK_WORK = 2**12  # source positions times rows of each source; less work is not worth processes
 NO_NUMBERS = (
     "the model's probabilities are not numbers: its weights are damaged, or too large for this precision "
     "(try fp32)"
@@ -216,7 +216,10 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def _encode_prefixes(
         self, prefixes: Sequence[str] | None, limits: Sequence[int]
     ) -> tuple[list[list[int]] | None, list[int]]:
-        """The ids of each prefix, and how many ids it has beyond the longest output."""
+        """The ids of each prefix, up to a limit, and how many ids it has beyond it.
+
+        The limit is that of the output, but at least MAX_PREFIX.
+        """
         if prefixes is None:
             return None, []
         ids = encode_texts(self.target_tokenizer, prefixes)

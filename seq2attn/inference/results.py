@@ -1,5 +1,4 @@
-"""What inference returns: `Translation` and `Caption`, hypotheses as people read them, with their
-attention.
+"""What inference returns: `Translation` and `Caption`, with the text and the attention of a hypothesis.
 
 Probabilities are natural logs. Attention is None if the model has none or the caller did not ask for it.
 Shapes: T target words, U target subwords, S source words (or positions of an image), R source subwords, L
@@ -41,8 +40,9 @@ class Translation:
     subword_attention_heads: Weights | None = field(default=None, compare=False)
 
     def alignment(self) -> list[tuple[int, int]]:
-        """(source word, target word) from 0, in target order: for each target word the source word with the
-        largest weight; none for a target word whose weights are all 0.
+        """(source word, target word), counted from 0, in target order.
+
+        Each target word has the source word with the largest weight, or none if all its weights are 0.
         """
         if self.attention is None or self.attention.size == 0:
             return []

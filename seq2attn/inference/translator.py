@@ -138,10 +138,10 @@ class Translator(Predictor[list[int], Translation]):
         utility: Utility | None = None,
         samples: int | None = None,
     ) -> list[list[Translation]]:
-        """The `n_best` translations of each text, best first; one empty translation of an empty or blank
-        text.
+        """The `n_best` translations of each text, best first.
 
-        None stands for the run's own search settings, or for what fits the device. Lengths are in tokens.
+        An empty or blank text has one empty translation. None stands for the run's own search settings, or
+        for what fits the device. Lengths are in tokens.
 
         `prefixes`: what the translation of each text begins with; may be empty.
         `no_repeat_ngram`: n above 0: no translation holds an n-gram of target tokens twice.

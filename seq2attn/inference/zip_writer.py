@@ -1,7 +1,7 @@
-"""Writes a zip archive of many small files in constant memory. (`zipfile` keeps a few hundred bytes of each
-file until the archive is closed.)
+"""Writes a zip archive of many small files in constant memory.
 
-The directory, which stands at the end of an archive, is collected in a temporary file without a name.
+`zipfile` keeps a few hundred bytes of each file until the archive is closed. Here the directory, which is at
+the end of an archive, is collected in a temporary file without a name.
 """
 
 import struct

@@ -18,7 +18,7 @@ class Memory(NamedTuple):
     values_BSV: Tensor
     mask_BS: Tensor  # bool, True = real
     summary_BV: Tensor  # the source in one vector
-    grid: tuple[int, int] | None = None  # (h, w) where the positions are an image's
+    grid: tuple[int, int] | None = None  # (h, w) if the positions are an image's
     # int64, below 2^20: the random stream of a sentence's draws outside training; None: stream 0
     stream_B: Tensor | None = None
     # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
@@ -56,7 +56,7 @@ class HiddenStates(NamedTuple):
     """What T steps of a decoder give the output layer and the loss."""
 
     features_BTD: Tensor  # input of the output layer
-    weights_BTLHS: Tensor | None = None  # where they are asked for
+    weights_BTLHS: Tensor | None = None  # if they are requested
     # log-probability of the positions that hard attention sampled, differentiable; None: no samples
     log_p_BT: Tensor | None = None
     entropy_BT: Tensor | None = None  # entropy of the distributions they were sampled from, nats
@@ -84,7 +84,7 @@ def present(parts: Iterable[Tensor | None]) -> list[Tensor]:
 
 
 def stack_present(parts: Iterable[Tensor | None], dim: int) -> Tensor | None:
-    """The parts that are not None, stacked along a new dimension; None where there are none."""
+    """The parts that are not None, stacked along a new dimension; None if there are none."""
     tensors = present(parts)
     return torch.stack(tensors, dim) if tensors else None
 

@@ -43,7 +43,7 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
 
     Without `draw` the model has no useful weights until some are loaded.
 
-    Raises ValueError when one embedding cannot serve both sides, UserError when a backbone cannot be built.
+    Raises ValueError if one embedding cannot serve both sides, UserError if a backbone cannot be built.
     """
     if model.tied == "all" and source_size != target_size:
         raise ValueError(

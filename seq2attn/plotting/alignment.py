@@ -73,7 +73,7 @@ def count_line(alignment: Alignment, name_words: bool = True) -> str:
 
 
 def mean(alignments: Sequence[Alignment]) -> Alignment:
-    """The mean over several heads of one pair, without a title."""
+    """The mean over several heads of one pair, without a title; a single head as it is."""
     first = alignments[0]
     if len(alignments) == 1:
         return first

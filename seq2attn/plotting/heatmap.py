@@ -367,8 +367,9 @@ def _labelled(count: int, cell: float, font: float) -> range:
 
 
 def _ceiling(weights: np.ndarray) -> float:
-    """The weight of the darkest colour: a round number just above the highest weight, so that low weights
-    remain visible and images are comparable.
+    """The weight of the darkest colour: a round number that is not below the highest weight.
+
+    So low weights are visible, and images are comparable.
     """
     most = float(weights.max())
     return next(step for step in (0.05, 0.1, 0.2, 0.5, 1.0, math.ceil(most)) if most <= step + 1e-6)

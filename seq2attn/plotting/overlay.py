@@ -149,8 +149,9 @@ def _colours(boxes: Sequence[tuple[int, float, float, float, float]], words: int
 
 
 def _across(count: int) -> int:
-    """The number of panels side by side: all of them if one row is enough, otherwise the number that fills
-    the last row best.
+    """The number of panels side by side.
+
+    It is `count` if one row is enough, otherwise the number that fills the last row best.
     """
     return count if count <= _ROWS_OF[0] else min(_ROWS_OF, key=lambda across: -count % across)
 

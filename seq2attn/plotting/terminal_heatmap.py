@@ -1,5 +1,6 @@
-"""Attention drawn with block characters, for a terminal or a pipe: source words on a staircase above, target
-words at the left.
+"""Attention drawn with block characters, for a terminal or a pipe.
+
+Source words are on a staircase above, target words at the left.
 
     render(weights, ["I", "see", "them"], ["je", "les", "vois"]) gives
 
@@ -148,8 +149,10 @@ def _escape(character: str) -> str:
 
 
 def _harmless(character: str) -> bool:
-    """Whether a character may stand in a terminal: joiners and variation selectors may, because they belong
-    to words; marks that change the direction of a whole line may not.
+    """Whether a character may stand in a terminal.
+
+    Joiners and variation selectors may, because they belong to words. Marks that change the direction of a
+    whole line may not.
     """
     return character.isprintable() or character in "\u200c\u200d"
 

@@ -1,5 +1,6 @@
-"""Attention of each word of a caption, drawn with block characters for a terminal: a small grid of shades per
-word, several side by side.
+"""Attention of each word of a caption, drawn with block characters for a terminal.
+
+Each word has a small grid of shades. Several grids are side by side.
 
     render(["a", "dog"], weights, (2, 3)) gives
 

@@ -20,12 +20,12 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # file systems withou
 
 @contextmanager
 def claimed(path: Path, check: Callable[[], None]) -> Iterator[bool]:
-    """Keep every other trainer out of the run at `path`; the folder is created where it is missing.
+    """Keep every other trainer out of the run at `path`. The folder is created if it is missing.
 
-    `check` raises UserError where the run may not be trained. It is called before anything is touched, and
-    again once nobody else can train the run. Yields whether the file system has locks; without them nobody is
-    kept out. Folders that were created for the lock alone are removed at the end. Raises UserError, with
-    nothing touched, where another process trains the run.
+    `check` raises UserError if the run may not be trained. It is called before anything is touched, and again
+    once nobody else can train the run. Yields whether the file system has locks; without them nobody is kept
+    out. Folders that were created only for the lock are removed at the end. Raises UserError, with nothing
+    touched, if another process trains the run.
     """
     lock = path / LOCK
     if (name := locks.holder(lock)) is not None:

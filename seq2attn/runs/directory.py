@@ -1,7 +1,7 @@
 """The run directory: what a person can read and a program can load without pickle, whole at every moment.
 
     RUN/config.json          settings, format number, version, languages, vocabulary sizes
-    RUN/model.safetensors    the best weights so far (averaged where train.ema or train.average is set)
+    RUN/model.safetensors    the best weights so far (averaged if train.ema or train.average is set)
     RUN/tokenizer.model      or source.model and target.model
     RUN/metrics.jsonl        one object a line, each with "step"
     RUN/provenance.jsonl     one object a line for each start of training: see `provenance`
@@ -114,7 +114,7 @@ def create(
 
 
 def write_config(run: Run) -> None:
-    """Write config.json, again where a resumed run changes its settings. With it the directory is a run."""
+    """Write config.json, again if a resumed run changes its settings. With it the directory is a run."""
     tree = {
         "format": FORMAT,
         "seq2attn": __version__,
@@ -194,7 +194,7 @@ def _is_run_file(name: str) -> bool:
 def open_run(path: str | Path, *, trained: bool = True) -> Run:
     """The run at `path`.
 
-    Raises UserError, one line, where it is missing, incomplete, damaged or from a newer version. Without
+    Raises UserError, one line, if it is missing, incomplete, damaged or from a newer version. Without
     `trained`, the best weights may be missing.
     """
     path = Path(path)

@@ -101,7 +101,7 @@ def load_runs(
 
 
 def load_tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Tokenizer:
-    """The tokenizer at `path`, or an equal one of `known`.
+    """The tokenizer at `path`, or that of an equal file in `known`, to which a new one is added.
 
     Raises UserError if its vocabulary does not have `size` tokens.
     """
@@ -129,7 +129,7 @@ def to_bfloat16(models: Sequence[Seq2Seq]) -> None:
 def _changed(run: Run, settings: Sequence[str]) -> Run:
     """The run with settings changed.
 
-    Raises UsageError, naming the setting, where it is wrong or changes the shape of a parameter.
+    Raises UsageError, which names the setting, if it is wrong or changes the shape of a parameter.
     """
     if not settings:
         return run

@@ -30,7 +30,7 @@ def named_tensors(model: nn.Module) -> dict[str, Tensor]:
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy tensors, named as by `named_tensors`, into the model.
 
-    Raises UserError, naming `where`, if one is missing, unknown, or of another shape or dtype.
+    Raises UserError, which names `where`, if one is missing, unknown, or of another shape or dtype.
     """
     own = named_tensors(model)
     _refuse_unfit(_shapes(own), _shapes(tensors), where)

@@ -1,5 +1,6 @@
-"""Grounds on which things are drawn: pale tints, plain or in tones too near each other to be taken for a
-thing. It knows nothing of what is drawn on them.
+"""Backgrounds on which things are drawn: pale tints, plain or with a pattern of similar tones.
+
+The tones are too similar to look like a thing. This module does not know what is drawn on them.
 """
 
 import random
@@ -13,11 +14,11 @@ TINTS: tuple[Colour, ...] = (
     *((232, 228, 244), (226, 226, 228), (206, 212, 216), (220, 210, 196)),
 )
 PATTERNS = ("plain", "plain", "downwards", "sideways", "patches", "tiles", "lines")
-STEP = 6  # of 255, between one tone and the next
+STEP = 6  # difference between one tone and the next, of 255
 
 
 def ground(tint: Colour, pattern: str, number: int, side: int) -> Pixels:
-    """(side, side, 3); `number` stands for the pattern's chance."""
+    """The pixels (side, side, 3) of a background. `number` seeds the pattern."""
     y, x = np.indices((side, side))
     rng = random.Random(f"ground {number}")
     start = int(rng.random() * 12)

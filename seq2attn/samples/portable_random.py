@@ -1,4 +1,4 @@
-"""Choices that every version of Python makes alike: of `Random.random()` alone, one draw each."""
+"""Random choices that are the same in every version of Python, because they use only `Random.random()`."""
 
 import random
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 def pick(rng: random.Random, items: Sequence[T]) -> T:
-    """One of the items, each as likely."""
+    """One of the items, with equal probabilities."""
     return items[int(rng.random() * len(items))]
 
 
 def mix(rng: random.Random, items: Sequence[T]) -> list[T]:
-    """The items in an order of chance."""
+    """The items in random order."""
     return sorted(items, key=lambda _: rng.random())

@@ -1,8 +1,7 @@
-"""Flat shapes as small rasters of our own: which pixel is outside, half covered, rim or inside, the same on
-every machine.
+"""Flat shapes as small rasters: which pixel is outside, half covered, rim or inside.
 
-The arithmetic is addition, multiplication and comparison alone, so no library's rules of drawing show. It
-knows nothing of scenes, clips or files.
+They are the same on every machine, because the arithmetic is only addition, multiplication and comparison,
+and no library draws. This module knows no scenes, clips or files.
 """
 
 from collections.abc import Callable
@@ -67,8 +66,9 @@ SHAPES: dict[str, Callable[[Places, Places], Mask]] = {
 
 @lru_cache(maxsize=1024)
 def raster(shape: str, side: int) -> Pixels:
-    """(side, side): OUTSIDE, EDGE, RIM or INSIDE for each pixel of a shape that fills a square of `side`
-    pixels. Not to be written to.
+    """The raster (side, side) of a shape that fills a square of `side` pixels.
+
+    Each pixel is OUTSIDE, EDGE, RIM or INSIDE. The array is read-only.
     """
     fine = side * FINENESS
     middle: Places = (np.arange(fine, dtype=np.float64) + 0.5) * (2 / fine) - 1
@@ -97,7 +97,7 @@ def box(shape: str, side: int) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=256)
 def light(texture: str, side: int) -> Mask:
-    """(side, side): where a texture shows white instead of the colour."""
+    """The pixels (side, side) in which a texture shows white instead of the colour."""
     y, x = np.indices((side, side))
     white = np.zeros((side, side), dtype=np.bool_)
     if texture == "striped":

@@ -43,7 +43,7 @@ class FinishedPool(NamedTuple):
             field[sentence_B] = values
 
     def ends(self, count: int) -> list[list[End]]:
-        """The ends of the best `count` hypotheses of each sentence; fewer where there are fewer."""
+        """The ends of the best `count` hypotheses of each sentence; fewer if there are fewer."""
         rows = zip(*(field[:, :count].tolist() for field in self), strict=True)
         return [
             [End(*values) for values in zip(*fields, strict=True) if math.isfinite(values[0])]

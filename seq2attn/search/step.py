@@ -37,7 +37,7 @@ class Hypothesis(NamedTuple):
     score: float  # log_probability / length ** length_penalty; the length counts EOS
     log_probability: float  # of all tokens and EOS: natural log, before any temperature
     weights: Tensor | None  # (tokens + 1, L, H, S) on the CPU: the attention at each token and at EOS
-    finished: bool  # False: the maximum length ended it, where only EOS was allowed
+    finished: bool  # False: the maximum length ended it, and only EOS was allowed
 
 
 class NonFiniteProbabilities(ArithmeticError):
@@ -50,7 +50,7 @@ def normalised(log_probability: float, length: int, length_penalty: float) -> fl
 
 
 def refuse_nan(has_nan: Tensor) -> None:
-    """Raise NonFiniteProbabilities where a step returned NaN."""
+    """Raise NonFiniteProbabilities if a step returned NaN."""
     if bool(has_nan):
         raise NonFiniteProbabilities("a step returned NaN")
 

@@ -7,7 +7,7 @@ from seq2attn.runs.directory import Run
 
 
 def refuse_non_finite(run: Run, step: int, what: str, value: float) -> None:
-    """Raise UserError where the `what` of this step is infinite or not a number."""
+    """Raise UserError if the `what` of this step is infinite or not a number."""
     if not math.isfinite(value):
         raise UserError(
             f"step {step}: the {what} is {value}: training stopped before any weight changed, and "

@@ -71,7 +71,7 @@ def update_batches(
 ) -> Iterator[UpdateBatches]:
     """The batches of all updates from a position in the data on, without end.
 
-    An update may reach into the next epoch. `order` is that of the first epoch, where it is known already.
+    An update may reach into the next epoch. `order` is that of the first epoch, if it is known already.
     """
     stream = _stream(pairs, settings, epoch, position, order)
     size = settings.accumulate * world.size

@@ -92,10 +92,10 @@ def save(run: Run, state: State, trained: Trained, world: World) -> State:
 def restore(
     run: Run, fresh: State, trained: Trained, world: World, batches: Callable[[int], int]
 ) -> State | None:
-    """Continue from the last state of the run; None where none was saved.
+    """Continue from the last state of the run; None if none was saved.
 
     `fresh` has the fingerprints of the data, and `batches(epoch)` is the number of batches of an epoch.
-    Raises UserError, before anything is changed, where the state does not fit.
+    Raises UserError, before anything is changed, if the state does not fit.
     """
     loaded = load_state(run)
     if loaded is None:
@@ -169,7 +169,7 @@ def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_state(run: Run) -> tuple[State, dict[str, Tensor]] | None:
-    """The run's last state, or None where none was saved. Raises UserError when it is damaged."""
+    """The run's last state, or None if none was saved. Raises UserError if it is damaged."""
     if not has_state(run):
         return None
     state, tensors = _read_state(run.path)
@@ -182,7 +182,7 @@ def has_state(run: Run) -> bool:
 
 
 def last_step(run: Run) -> int:
-    """That of the last state, 0 without one. Raises UserError when it is damaged."""
+    """The step of the last state; 0 without one. Raises UserError if it is damaged."""
     return _read_state(run.path)[0].step if has_state(run) else 0
 
 
@@ -210,7 +210,7 @@ def _read_state(path: Path) -> tuple[State, Path]:
 
 
 def check_start(path: Path, *, resume: bool, force: bool) -> None:
-    """Raise UserError where no training may begin, or with `resume` continue, at `path`; touches nothing."""
+    """Raise UserError if no training may begin (or continue, with `resume`) at `path`. It touches nothing."""
     if resume:
         refuse_resume(path)
     else:
@@ -218,9 +218,9 @@ def check_start(path: Path, *, resume: bool, force: bool) -> None:
 
 
 def refuse_resume(path: Path) -> None:
-    """Raise UserError where the run at `path` can neither be resumed nor started; touches nothing.
+    """Raise UserError if the run at `path` can neither be resumed nor started. It touches nothing.
 
-    That is where something of a training is there, and something that it needs to continue is not.
+    Then a part of a training is there, and a part that it needs to continue is missing.
     """
     advice = "restore it, or start again with `force` or another `out`"
     if not is_run(path):
@@ -280,7 +280,7 @@ class Expected(NamedTuple):
 
 
 def refuse_unfit(state: State, tensors: Mapping[str, Tensor], expected: Expected, where: str) -> None:
-    """Raise UserError, naming `where` and the first tensor that this training would not have saved.
+    """Raise UserError, which names `where` and the first tensor that this training would not have saved.
 
     Such a tensor is missing, unknown, of another shape or dtype, or of values that training never has.
     """

@@ -66,8 +66,8 @@ def train(
     and scores them; train.self_critical.start_step needs it. `stop()` is called before each update: when it
     returns True, the state is saved and training ends.
 
-    Raises UserError when the loss or the gradient is not finite, before any parameter changes; when the saved
-    state does not fit; and when the disk cannot be written.
+    Raises UserError if the loss or the gradient is not finite (before any parameter changes), if the saved
+    state does not fit, or if the disk cannot be written.
     """
     return _Trainer(model, run, training, validation, world, format, validate, reward_function, stop).run()
 

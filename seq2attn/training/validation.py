@@ -108,8 +108,9 @@ class Validator:
         self.settings = run.config.train
 
     def validate(self, state: State, clock: Clock, scheduled: bool) -> tuple[State, Validation] | None:
-        """The state after the validation, and its event; None when it was interrupted. Raises UserError when
-        the loss is not finite.
+        """The state after the validation, and its event; None if it was interrupted.
+
+        Raises UserError if the loss is not finite.
         """
         began = time.monotonic()
         self.model.eval()

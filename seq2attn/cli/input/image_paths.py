@@ -1,6 +1,7 @@
 """The images of `caption`, in order: files, images in folders, and paths on standard input, one a line.
 
-Folders are searched one level deep. A folder is only opened further if it may be a clip.
+Folders are searched one level deep. For a run that reads clips, the images of a folder are opened, to tell a
+folder of clips from one clip.
 """
 
 import os

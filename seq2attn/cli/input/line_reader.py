@@ -60,9 +60,10 @@ class LineReader:
         self._ended = False
 
     def take(self, most: int, characters: int = CHARACTERS) -> list[Line]:
-        """Wait for one line, then return the lines that have arrived: at most `most`, and about `characters`.
+        """Wait for one line, then return the lines that have arrived.
 
-        An empty list means the end. An error of reading is raised after the last line before it.
+        There are at most `most` lines, of about `characters` characters together. An empty list means the
+        end. An error of reading is raised after the last line before it.
         """
         while len(self._lines) < most and not self._ended and (not self._lines or self._blocks.ready()):
             try:
@@ -149,7 +150,7 @@ def _decoded(line: bytes, number: int, file: str, path: bool, longest: int) -> L
     line = line[:longest] if cut else line
     how = "surrogateescape" if path else "strict"
     try:
-        # If the line was cut, the rest of its last character is no error.
+        # If the line was cut within its last character, that is no error.
         text = codecs.getincrementaldecoder("utf-8")(how).decode(line) if cut else line.decode("utf-8", how)
     except UnicodeDecodeError:
         text = line.decode("utf-8", "replace")

@@ -37,9 +37,9 @@ def draw(pairs: Sequence[Sequence[Alignment]], output: Path | None, canvas: Canv
 
 
 def note_facts(alignments: Sequence[Alignment], written: bool) -> None:
-    """Note how many words attend mostly to the end token and, if a file is `written`, the words hardly read.
+    """Note how many target words attend mostly to the end token.
 
-    In the terminal the drawing shows the latter.
+    If a file is `written`, also note the source words that were hardly read. The terminal shows them itself.
     """
     alignment = mean(alignments)
     if alignment.subwords or alignment.self_attention:

@@ -97,10 +97,10 @@ def as_json(
 def captions_as_json(
     path: str, captions: Sequence["Caption"], n_best: int, overlays: Sequence[Path], problem: str | None
 ) -> str:
-    """`image`, `caption`, `score`, `log_probability`, and `attention`, the file of the overlay, if there is
-    one. If `n_best` > 1, the key `n_best` holds all captions.
+    """A line of JSON with `image`, `caption`, `score` and `log_probability`.
 
-    An image that cannot be read has an empty caption and the reason under `error`.
+    `attention` is the file of the overlay, if there is one. If `n_best` > 1, the key `n_best` holds all
+    captions. An image that cannot be read has an empty caption and the reason under `error`.
     """
     rows = [{"caption": caption.text} | _numbers(caption) for caption in captions]
     for row, overlay in zip(rows, overlays, strict=False):

@@ -97,7 +97,7 @@ class TestSet(abc.ABC):
     @property
     @abc.abstractmethod
     def beside(self) -> str:
-        """The name of the lines with which the lines of an output are counted."""
+        """The name of the text or data that an output must match in its number of lines."""
 
     @abc.abstractmethod
     def take(self, system: System, reader: Any, search: Search, seed: int) -> None:
@@ -302,7 +302,7 @@ def _bucket_record(bucket: "Bucket") -> dict[str, object]:
 
 
 def _number(value: float) -> float | None:
-    """The number, or None if there was nothing to measure: JSON has no NaN."""
+    """The number, or None if there was nothing to measure: JSON has no NaN and no infinity."""
     return round(value, 6) if math.isfinite(value) else None
 
 

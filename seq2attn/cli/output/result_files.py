@@ -77,7 +77,7 @@ def _tell_lines(path: Path, partial: Path) -> None:
 
 
 def _tell_archive(path: Path, partial: Path) -> None:
-    if not zipfile.is_zipfile(partial):  # cut off before its directory
+    if not zipfile.is_zipfile(partial):  # cut off before the directory at its end
         partial.unlink()
         return
     with zipfile.ZipFile(partial) as archive:

@@ -124,7 +124,7 @@ class Display:
     def _end(self, event: Update) -> tuple[int, Clock]:
         """The number of steps of the training, and its clock.
 
-        Of two limits, the nearer one, so that neither total moves.
+        If steps and minutes limit the training, the clock is that of the nearer limit. So no total changes.
         """
         settings = self._settings
         if settings is None or settings.max_minutes is None:

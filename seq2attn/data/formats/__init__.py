@@ -1,1 +1,1 @@
-"""File formats: bytes to lines, rows and records, with bounds. No file here knows what a corpus is for."""
+"""File formats: bytes to lines, rows and records, with bounds. No module here knows what a corpus is for."""

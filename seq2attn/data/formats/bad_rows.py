@@ -1,6 +1,6 @@
-"""Rows of a table that cannot be read: left out and counted, and refused where there are too many.
+"""Rows of a table that cannot be read: they are left out and counted, and too many of them are refused.
 
-It knows no file format.
+This module knows no file format.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ BEGINNING = 60  # characters of a bad row in an error
 class BadRow(NamedTuple):
     """A row that cannot be read."""
 
-    file: str  # for people
+    file: str  # name for people
     number: int  # its line or row, from 1
-    kind: str  # of the problem, as it follows "3 rows "
-    problem: str  # of this row
+    kind: str  # kind of the problem, as it follows "3 rows "
+    problem: str  # problem of this row
 
 
 def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> Iterator[T]:
     """The good rows. At the end, notes on the bad rows are added to `notes`.
 
-    Raises UserError if the bad rows are more than the share `share` of all rows.
+    Raises UserError if the bad rows are a larger part of all rows than `share`.
     """
     bad: dict[tuple[str, str], list[int]] = {}
     counts: dict[tuple[str, str], int] = {}
@@ -65,5 +65,5 @@ def without_bad(rows: Iterator[T | BadRow], share: float, notes: list[str]) -> I
 
 
 def beginning(text: str) -> str:
-    """The start of a row, for an error."""
+    """The first BEGINNING characters of a row, for an error."""
     return f'"{text[:BEGINNING]}{"..." if len(text) > BEGINNING else ""}"'

@@ -1,7 +1,7 @@
 """Rows of text divided into cells by tabs, commas, semicolons or bars, with the quotes of CSV or without.
 
-There are no rules for quotes between tabs. They are read as quotes where the cells show that a spreadsheet
-program wrote the file; otherwise a quote is text, as in files of sentences.
+There are no rules for quotes between tabs. They are read as quotes if the cells show that a spreadsheet
+program wrote the file. Otherwise a quote is text, as in files of sentences.
 """
 
 import csv
@@ -20,10 +20,10 @@ from seq2attn.errors import UserError
 DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
 _SAMPLE = 200  # lines that decide on the delimiter
 _QUOTE_SAMPLE = 10_000  # lines that decide on quotes
-_FITTING = 0.95  # of the rows must have as many cells as the header for an unusual delimiter
-_COMMAS = 3  # cells in quotes that are a sign
+_FITTING = 0.95  # share of rows that must have as many cells as the header, for an unusual delimiter
+_COMMAS = 3  # cells in quotes that are a sign of a spreadsheet, if all cells with commas are in quotes
 _OFTEN = 20  # signs of a spreadsheet for each sign of plain text
-_RETRIES = 16 * MAX_LENGTH  # characters that are read again because of quotes that do not close
+_RETRIES = 16 * MAX_LENGTH  # characters that may be read again because of quotes that do not close
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # the line that a spreadsheet program puts first
 
 
@@ -37,8 +37,9 @@ class Dialect(NamedTuple):
 
 
 def dialect_of(path: Path, usual: str, quoted: bool) -> Dialect:
-    """The dialect by the first lines. `usual` is the usual delimiter of such files, and `quoted` whether they
-    usually have quotes.
+    """The dialect of a file, by its first lines.
+
+    `usual` is the usual delimiter of such files. `quoted` says whether they usually have quotes.
     """
     lines = list(islice(read_lines(path), _SAMPLE))
     skip, delimiter, notes = 0, usual, list[str]()
@@ -59,8 +60,9 @@ def dialect_of(path: Path, usual: str, quoted: bool) -> Dialect:
 
 
 def cells(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]] | BadRow]:
-    """(line, cells) of every row. The first row gives the number of cells; empty cells beyond it are dropped.
-    An empty line is no row.
+    """(line, cells) of every row, or a bad row.
+
+    The first row gives the number of cells. Empty cells beyond it are dropped. An empty line is no row.
     """
     lines = islice(read_lines(path), dialect.skip, None)
     width: int | None = None
@@ -102,20 +104,21 @@ def _first(lines: list[str], path: Path, delimiter: str) -> list[str]:
 
 
 class _Records(Iterator[tuple[int, list[str]] | BadRow]):
-    """Rows by the rules of CSV. Where a quote does not close, or closes where no cell can end, its first line
-    alone is a bad row.
+    """Rows by the rules of CSV.
+
+    If a quote does not close, or closes where no cell can end, only the first line of the row is a bad row.
     """
 
     def __init__(
         self, lines: Iterator[str], delimiter: str, path: Path, skip: int = 0, cut: bool = False
     ) -> None:
-        """With `cut`, `lines` are the beginning of a file, and a row that continues behind is left out."""
+        """With `cut`, `lines` are the beginning of a file, and a row that goes on after them is left out."""
         csv.field_size_limit(MAX_LENGTH)
         self._lines, self._delimiter, self._path, self._cut = lines, delimiter, path, cut
         self._back: list[str] = []  # lines to be read again, the next one last
         self._number = skip
         self._width = 0
-        self.row_lines: list[str] = []  # of the last row
+        self.row_lines: list[str] = []  # lines of the last row
         self._retries = _RETRIES
 
     def __next__(self) -> tuple[int, list[str]] | BadRow:
@@ -129,7 +132,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
             and len(row_lines) > 1
             and len(_trimmed(parts, self._width)) != self._width
         ):
-            # a quote that closes where it should not
+            # A quote closes where it should not.
             parts = f"{len(parts)} columns where the first line has {self._width}"
         if not isinstance(parts, str):
             self._width = self._width or len(parts)
@@ -151,8 +154,9 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
         return self._back.pop() if self._back else next(self._lines)
 
     def _quoted(self, row_lines: list[str]) -> list[str] | str:
-        """The cells of the row that begins with `row_lines`, to which its other lines are added; or the
-        problem.
+        """The cells of the row that begins with `row_lines`, or the problem.
+
+        The other lines of the row are added to `row_lines`.
         """
         size = len(row_lines[0])
         while True:
@@ -164,7 +168,7 @@ class _Records(Iterator[tuple[int, list[str]] | BadRow]):
                     return str(error)
             self._spend(size + 8 * len(row_lines) if len(row_lines) > 1 else 0, self._number)
             quotes = sum(part.count('"') for part in row_lines)
-            while True:  # until every quote can have its partner
+            while True:  # until the number of quotes is even
                 if size > MAX_LENGTH:
                     return _OPEN
                 try:
@@ -192,8 +196,9 @@ def _trimmed(parts: list[str], width: int) -> list[str]:
 
 
 def _fitting(lines: list[str], path: Path, delimiter: str) -> float:
-    """The share of rows with as many cells as the first row; 0 if it is too small, or where that is one
-    cell.
+    """The share of rows with as many cells as the first row.
+
+    It is 0 if this share is below _FITTING, or if the first row has one cell.
     """
     rows = _Records(iter(lines), delimiter, path, cut=True)
     widths = [0 if isinstance(row, BadRow) else len(row[1]) for row in rows]
@@ -222,7 +227,7 @@ def _spreadsheet(path: Path, delimiter: str, skip: int) -> tuple[bool, str]:
         raw = rows.row_lines[0].split(delimiter)
         if len(rows.row_lines) > 1 or len(raw) != len(cells):
             fits = all(len(line.split(delimiter)) == len(cells) for line in rows.row_lines)
-            # as plain text, fitting lines would be good rows too
+            # As plain text, lines that fit would be good rows, too.
             several, loose = several + (not fits), loose + fits
             continue
         for bare, cell in zip(raw, cells, strict=True):

@@ -1,6 +1,6 @@
 """JSON files whose objects stand in lists under names at the top, as {"images": [...], "annotations": [...]}.
 
-They are read as a stream: such files have hundreds of megabytes.
+They are read as a stream, because such files have hundreds of megabytes.
 """
 
 import codecs
@@ -25,7 +25,7 @@ def records(path: Path, *names: str) -> Iterator[tuple[str, int, Mapping[str, ob
     """(name, line, object) of each object in the lists under `names`, in the order of the file.
 
     Raises UserError with file and line for invalid JSON, for anything but objects in such a list, for a value
-    of more than MAX_LENGTH characters, and where the file has none of the lists.
+    of more than MAX_LENGTH characters, and if the file has none of the lists.
     """
     met = False
     with opened(path) as file:
@@ -63,7 +63,7 @@ def _none(path: Path, names: tuple[str, ...]) -> UserError:
 
 
 def lists_in(path: Path, *names: str) -> set[str]:
-    """Those of `names` that are names of lists in the beginning of a file; none where it cannot be read."""
+    """Those of `names` that name lists in the beginning of a file; none if the file cannot be read."""
     try:
         with opened(path) as file:
             text = file.read(_BEGINNING).decode("utf-8-sig", "replace")
@@ -75,7 +75,7 @@ def lists_in(path: Path, *names: str) -> set[str]:
 
 
 class _Text:
-    """The text of a file from the current place on, read as it is needed."""
+    """The text of a file from the current place on. It is read when it is needed."""
 
     def __init__(self, path: Path, file: Any) -> None:
         self._path, self._file = path, file
@@ -100,7 +100,7 @@ class _Text:
             self.fail(problem)
 
     def comma(self, end: str) -> None:
-        """Step over the comma behind a value, where `end` does not follow."""
+        """Step over the comma after a value, unless `end` follows."""
         if not self.follows(",") and self._next() != end:
             self.fail("no comma after a value")
 
@@ -110,7 +110,7 @@ class _Text:
         while True:
             try:
                 value, end = self._scan(self._buffer, self._place)
-                if end < len(self._buffer) or self._ended:  # of a number, more digits may follow
+                if end < len(self._buffer) or self._ended:  # more digits of a number may follow
                     break
             except RecursionError:
                 self.fail("nested too deep")
@@ -122,7 +122,7 @@ class _Text:
             if len(self._buffer) - self._place > MAX_LENGTH:
                 self.fail(f"a value of more than {MAX_LENGTH:,} characters")
             self._read(size)
-            size *= 2  # doubled, for a long value is parsed again each time
+            size *= 2  # doubled, because a long value is parsed again each time
         text = self._buffer[self._place : end]
         try:
             value = strict_json.parse(text)

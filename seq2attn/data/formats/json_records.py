@@ -20,7 +20,7 @@ _OBJECT = 'not an object with keys, as in {"en": "...", "fr": "..."}'
 
 
 def of_lines(path: Path) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
-    """(line, object) of a file with one object a line."""
+    """(line, object) of a file with one object a line, or a bad row."""
     for number, line in enumerate(read_lines(path), 1):
         if line and not line.isspace():
             try:
@@ -35,8 +35,10 @@ def of_lines(path: Path) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
 
 
 def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[str, object]] | BadRow]:
-    """The objects of a list, or objects one after another, read as a stream. With `key`, of the list that the
-    object at the top has under this key.
+    """(line, object) of a list of objects, or of objects one after another, read as a stream.
+
+    With `key`, it is the list that the object at the top has under this key. Raises UserError for invalid
+    JSON and for a file that is cut off.
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     scan = json.JSONDecoder()
@@ -88,7 +90,7 @@ def of_list(path: Path, key: str | None = None) -> Iterator[tuple[int, Mapping[s
                     raise UserError(f"{path}: the list of objects does not end: the file is cut off")
                 return
             data = file.read(size)
-            size, ended = size * 2, not data  # doubled, for a long record is parsed again each time
+            size, ended = size * 2, not data  # doubled, because a long record is parsed again each time
             buffer += _decoded(decoder, data, f"{path}:{line}", ended)
 
 

@@ -21,7 +21,7 @@ UNPACKED = 4 << 30  # bytes of a packed file for random access, at most
 
 @contextmanager
 def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
-    """The bytes of a file, unpacked where they are packed: see `unpacked`.
+    """The bytes of a file, unpacked if they are packed (see `unpacked`).
 
     A system error in the body becomes a UserError that names the file.
     """
@@ -34,7 +34,7 @@ def opened(path: Path, also: Collection[str] = ()) -> Iterator[BinaryIO]:
 
 @contextmanager
 def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
-    """The file for random access: itself or, where it is packed, a temporary file with the unpacked bytes."""
+    """The file for random access: itself or, if it is packed, a temporary file with the unpacked bytes."""
     with opened(path, also) as content, path.open("rb") as plain, tempfile.TemporaryFile() as whole:
         if content.peek(4)[:4] == plain.read(4):  # type: ignore[attr-defined]
             yield plain
@@ -51,7 +51,7 @@ def seekable(path: Path, also: Collection[str]) -> Iterator[BinaryIO]:
 def read_lines(path: Path) -> Iterator[str]:
     """The lines without their ends.
 
-    Raises UserError with file and line for what is not UTF-8 and for more than MAX_LENGTH bytes.
+    Raises UserError, with file and line, for a line that is not UTF-8 or has more than MAX_LENGTH bytes.
     """
     with opened(path) as file:
         number = 0

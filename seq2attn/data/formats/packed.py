@@ -27,7 +27,7 @@ PARQUET_MAGIC = b"PAR1"
 ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".z", ".zip", ".7z")
 
 _GZIP, _BZIP2, _XZ = "gzip", "bzip2", "xz"
-_BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # behind BZh and a digit: a block, or the end
+_BZIP2_BLOCKS = (b"1AY&SY", b"\x17rE8P\x90")  # after BZh and a digit: a block, or the end
 _SHEET = "save it as CSV (UTF-8) in the program that made it"
 _TEXT = "save it as plain text (UTF-8)"
 # First bytes, kind of file, way out; {} is the file.
@@ -82,12 +82,12 @@ class _Decompressor(Protocol):
 
 
 def unpacked(file: BinaryIO, name: str, also: Collection[str] = ()) -> BinaryIO:
-    """The bytes of an open binary file, unpacked where they are packed; `name` is for errors.
+    """The bytes of an open binary file, unpacked if they are packed. `name` is for errors.
 
-    Waits for the first bytes, reads from the position of `file` without seeking, and closes `file` when it is
-    closed. `read1` gives the bytes that are available. Non-blocking pipes are waited for. Raises UserError,
-    here or while it is read, for anything but text and the kinds in `also`, for UTF-16 and UTF-32, and for
-    damaged packed files.
+    This waits for the first bytes, and reads from the position of `file` without seeking. The result closes
+    `file` when it is closed. `read1` returns the bytes that are available, and waits for a non-blocking pipe.
+    Raises UserError, here or while it is read, for anything but text and the kinds in `also`, for UTF-16 and
+    UTF-32, and for damaged packed files.
     """
     ahead = _Ahead(file)
     head = ahead.peek()
@@ -111,7 +111,7 @@ def bare(name: str) -> str:
 
 
 def _kind(head: bytes) -> tuple[str, str]:
-    """The kind of file that begins with `head`, "" where it may be text, and the way out."""
+    """The kind of file that begins with `head` ("" if it may be text), and the way out."""
     for magic, kind, way_out in _KNOWN:
         if head.startswith(magic) and (kind is not _BZIP2 or head[4:10] in _BZIP2_BLOCKS):
             if kind is ZIP:
@@ -147,7 +147,7 @@ def _wide(head: bytes) -> str | None:
         return "UTF-16"
     if b"\0" not in head or len(head) < 4 or len(head) % 2:
         return None
-    zeros = [head[place::4].count(0) for place in range(4)]  # by place among four bytes
+    zeros = [head[place::4].count(0) for place in range(4)]  # zeros at each place of groups of four bytes
     every = len(head) // 4
     if len(head) % 4 == 0:
         if not zeros[0] and zeros[2] == zeros[3] == every:
@@ -183,7 +183,7 @@ class _Ahead(io.RawIOBase):
         self._head = b""
 
     def peek(self) -> bytes:
-        """The first bytes that are available, and more where so few could begin a packed file."""
+        """The first bytes that are available, and more if these could be the beginning of a packed file."""
         while len(self._head) < HEAD and (not self._head or _may_go_on(self._head)):
             if not (data := self._some(HEAD - len(self._head))):
                 break
@@ -216,7 +216,7 @@ class _Ahead(io.RawIOBase):
 
 
 def _may_go_on(head: bytes) -> bool:
-    if _kind(head)[0] in _UNPACKING:  # known already: packed data are given as they come
+    if _kind(head)[0] in _UNPACKING:  # the kind is known, so packed data are read as they come
         return False
     if any(magic.startswith(head) for magic, *_ in _KNOWN) or head.startswith((b"PK", b"BZh", b"RIFF")):
         return True
@@ -224,7 +224,7 @@ def _may_go_on(head: bytes) -> bool:
 
 
 class _Unpacked(io.RawIOBase):
-    """The content of a packed stream; damage raises UserError with the name of the file."""
+    """The content of a packed stream. Damage raises UserError with the name of the file."""
 
     def __init__(self, kind: str, inside: io.BufferedIOBase, packed: _Ahead, name: str) -> None:
         self._kind, self._inside, self._packed, self._name = kind, inside, packed, name

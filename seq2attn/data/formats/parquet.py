@@ -1,8 +1,7 @@
-"""Rows of a Parquet file, or of some of its columns, in bounded memory: sizes are checked before anything is
-unpacked.
+"""Rows of a Parquet file, or of some of its columns, in bounded memory.
 
-A page may hold a long text once and name it in a million rows, so the number of rows at a time is bounded
-too.
+Sizes are checked before anything is unpacked. A page may hold a long text once and name it in a million rows,
+so the number of rows at a time is bounded too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,10 @@ from seq2attn.data.formats.lines import seekable
 from seq2attn.data.formats.packed import PARQUET
 from seq2attn.errors import UserError
 
-_ROWS = 1024  # that are unpacked at once, at most
-_BYTES = 8 << 20  # of them, about
-_MOST = 128 << 20  # of them, at most
-_PAGE = 256 << 20  # bytes of a page that is read; writers keep to a few MiB
+_ROWS = 1024  # rows that are unpacked at once, at most
+_BYTES = 8 << 20  # bytes of these rows, about
+_MOST = 128 << 20  # bytes of these rows, at most
+_PAGE = 256 << 20  # bytes of a page, at most; writers use a few MiB
 _KIND = "with bytes that are not UTF-8"
 
 
@@ -39,7 +38,7 @@ RowOrBad = tuple[int, dict[str, Any]] | BadRow
 
 
 def records(path: Path, columns: Sequence[str] | None = None) -> Iterator[RowOrBad]:
-    """(row, cells by column) of `columns` or, without, of those that can hold texts, numbers or images."""
+    """(row, cells by column) of `columns`; None: of those that can hold texts, numbers or images."""
     with seekable(path, (PARQUET,)) as file:
         table = _opened(file, path)
         plain = [column.name for column in table.schema_arrow if _is_plain(column.type)]
@@ -75,8 +74,9 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    """Whether its values become values of Python without errors; times and decimals may not, and are not
-    needed.
+    """Whether values of this type can be read as Python values without errors.
+
+    Times and decimals may cause errors, and are not needed.
     """
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _is_plain(kind.value_type)
@@ -125,8 +125,10 @@ def _leaves(table: Any, names: Sequence[str]) -> Iterator[tuple[int, Any]]:
 
 
 def _rows(table: Any, names: Sequence[str], largest_page: int) -> int:
-    """Rows to unpack at once. Each may hold a text as long as a page, where pages refer to texts of a
-    dictionary or of the row before.
+    """The number of rows to unpack at once.
+
+    Each row may hold a text as long as a page, because pages may refer to texts of a dictionary or of the row
+    before.
     """
     groups = [table.metadata.row_group(group) for group in range(table.num_row_groups)]
     places = [place for place, _ in _leaves(table, names)]
@@ -150,8 +152,9 @@ def _dicts(part: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
 
 
 def _largest_page(table: Any, file: BinaryIO, path: Path, names: Sequence[str]) -> int:
-    """Bytes of the largest page of the columns `names`, unpacked. Raises UserError for a page of more than
-    _PAGE.
+    """The unpacked bytes of the largest page of the columns `names`.
+
+    Raises UserError for a page of more than _PAGE.
     """
     largest = 0
     for group in range(table.num_row_groups):

@@ -58,7 +58,7 @@ def _struct(data: bytes, place: int, depth: int) -> tuple[dict[int, int], int]:
 
 
 def _behind(data: bytes, place: int, kind: int, depth: int) -> int:
-    """The place behind a value of that kind."""
+    """The place after a value of that kind."""
     if kind in (_TRUE, _FALSE, _BYTE):
         return place + 1
     if kind in (_I16, _I32, _I64):

@@ -1,8 +1,7 @@
-"""Records of one file: .tsv (and .txt with tabs), .csv, .jsonl, .json, .parquet, plain or packed; read as a
-stream.
+"""Records of one file: .tsv (and .txt with tabs), .csv, .jsonl, .json or .parquet, plain or packed.
 
-The content decides on the format: JSON and Parquet are recognised by their first bytes, whatever the file is
-called.
+They are read as a stream. The content decides on the format: JSON and Parquet are recognised by their first
+bytes, whatever the file is called.
 """
 
 import re
@@ -18,7 +17,7 @@ from seq2attn.data.formats.packed import PARQUET, PARQUET_MAGIC, bare
 from seq2attn.errors import UserError
 
 FORMATS = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".parquet")
-CELLS = (".tsv", ".txt", ".csv")  # of them, those of cells between delimiters
+CELLS = (".tsv", ".txt", ".csv")  # those that have cells between delimiters
 _OBJECT = re.compile(rb'\s*\{\s*"|\s*\{\s*\}')
 _LIST = re.compile(rb'\s*\[\s*\{\s*["}]')
 
@@ -27,7 +26,7 @@ RecordsOrBad = Iterator[tuple[int, Mapping[str, object]] | BadRow]
 
 
 class BadRowError(UserError):
-    """A row cannot be read, where every row is needed."""
+    """A row cannot be read, and every row is needed."""
 
 
 def ending(path: Path) -> str:
@@ -87,6 +86,6 @@ def header(path: Path, dialect: Dialect) -> list[str]:
 
 
 def named_cells(path: Path, dialect: Dialect, names: list[str], header_rows: int) -> RecordsOrBad:
-    """The rows behind the header, their cells by name."""
+    """The rows after `header_rows` rows, with their cells by name."""
     for row in islice(cells(path, dialect), header_rows, None):
         yield row if isinstance(row, BadRow) else (row[0], dict(zip(names, row[1], strict=False)))

@@ -1,6 +1,6 @@
 """Folders that `datasets` writes with save_to_disk: the files that they name, which must lie in them.
 
-It loads nothing.
+This module loads no data set.
 """
 
 from pathlib import Path
@@ -10,11 +10,11 @@ from seq2attn import strict_json
 from seq2attn.data.formats.text import printable
 from seq2attn.errors import UserError
 
-_MOST_BYTES = 1 << 24  # of a file of JSON
+_MOST_BYTES = 1 << 24  # bytes of a JSON file, at most
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
-    """Split -> its folder. Raises UserError for names that lead out of the folder, and for damaged files."""
+    """The folder of each split. Raises UserError for a name that leads out of `folder`, or for damage."""
     index = folder / "dataset_dict.json"
     if not index.is_file():
         name = _facts(folder / "state.json").get("_split")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 _SUBWORD = 0x0A  # the key of a subword: field 1, with a length
 _NORMALISERS = (3, 5)
-_RULES = (2, 6)  # of a normaliser: compiled, and as text
+_RULES = (2, 6)  # fields of a normaliser with its rules: compiled, and as text
 
 
 def refuse_rules(model: bytes) -> None:

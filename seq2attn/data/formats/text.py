@@ -35,8 +35,9 @@ def one_line(text: str, place: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text holds nothing but white space, control and format characters, and marks without a
-    letter.
+    """Whether a text holds nothing to read.
+
+    White space, control and format characters, and marks without a letter are nothing to read.
     """
     if text[:1] in _ORDINARY:
         return False  # nearly every text

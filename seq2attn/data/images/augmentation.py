@@ -10,7 +10,7 @@ class Augmentation(NamedTuple):
     """How far an image may be changed. Every frame of a clip is changed in the same way."""
 
     max_crop: float = 0  # the largest part of a side that is cut off
-    flip: bool = False  # mirror every other image
+    flip: bool = False  # mirror half of the images, chosen at random
     color_jitter: float = (
         0  # brightness, contrast and saturation are multiplied by 1 - color_jitter to 1 + color_jitter
     )
@@ -29,7 +29,7 @@ class Change(NamedTuple):
 
 
 def sample_change(augmentation: Augmentation | None, seed: int | None) -> Change:
-    """A random change, which depends only on `seed`."""
+    """A random change within the limits of `augmentation`. The same seed gives the same change."""
     if augmentation is None:
         return Change()
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Boxes of an image as it is stored, moved to where a person sees them."""
+"""Boxes of an image as it is stored, moved to the place in which a person sees them."""
 
 from collections.abc import Sequence
 

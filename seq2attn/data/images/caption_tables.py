@@ -1,9 +1,10 @@
-"""Tables of captions beside a folder of images, a row a caption: Flickr8k's captions.txt, Flickr30k's
-results.csv.
+"""Tables of captions beside a folder of images, a row for each caption.
+
+Examples are captions.txt of Flickr8k and results.csv of Flickr30k.
 
 The first line names the columns: "image,caption", "image_name| comment_number| comment" and the like. Between
 commas, semicolons and tabs cells may be quoted by the rules of CSV; between bars they may not. A row that
-does not fit is repaired where its caption is clear, and otherwise left out and counted.
+does not fit is repaired if its caption is clear, and otherwise left out and counted.
 """
 
 import csv
@@ -23,11 +24,11 @@ _IMAGES = ("image", "image_name", "image_id", "image_path", "img", "file", "file
 _CAPTIONS = ("caption", "comment", "captions", "text", "description", "sentence")
 _DELIMITERS = "|\t;,"
 _BEGINNING = 4096  # bytes of the first line, at most
-_MOST_LINES = 100  # of one quoted cell
+_MOST_LINES = 100  # lines of one quoted cell, at most
 _ROW = re.compile(
     r"\"?[^\"]+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\"?\s*[,;\t]", re.IGNORECASE
 )  # the beginning of a row
-_MERGED = re.compile(r"\d+\s+(?=\S)")  # a number and the caption, where the bar between them is missing
+_MERGED = re.compile(r"\d+\s+(?=\S)")  # a number and the caption, if the bar between them is missing
 
 
 class Form(NamedTuple):
@@ -63,8 +64,10 @@ def form_of(path: Path) -> Form | None:
 
 
 def captions_of(path: Path, form: Form, notes: list[str]) -> Iterator[Caption]:
-    """The rows; the number of those that do not fit comes into `notes`. Raises UserError for more than
-    MOST_BAD.
+    """The captions of the rows that fit the columns.
+
+    At the end, a note on the number of the other rows is added to `notes`. Raises UserError if they are more
+    than the share MOST_BAD.
     """
     rows, bad = 0, list[int]()
     for number, cells in _bars(path) if form.delimiter == "|" else _quoted(path, form.delimiter):

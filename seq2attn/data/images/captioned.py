@@ -1,5 +1,7 @@
-"""Rules for the images of every layout: their names are unique, each has a caption, and all are clips or none
-is. It knows no format of captions.
+"""Rules for the images of every layout.
+
+Their names are unique, each has a caption, and all are clips or none is. This module knows no format of
+captions.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +17,10 @@ _SAMPLE = 4  # images that decide whether a corpus has clips
 
 
 def with_captions(images: Iterable[CaptionedImage], where: str, notes: list[str]) -> Iterator[CaptionedImage]:
-    """The images that have a caption; the number of the others comes into `notes` at the end. Raises
-    UserError when no image has one.
+    """The images that have a caption, under different names.
+
+    At the end, a note on the number of the others is added to `notes`. Raises UserError if there are images,
+    and none has a caption.
     """
     with_one = without = 0
     names: set[str] = set()
@@ -38,7 +42,7 @@ def with_captions(images: Iterable[CaptionedImage], where: str, notes: list[str]
 
 
 def _without_blank_captions(image: CaptionedImage) -> CaptionedImage:
-    """The image without captions in which there is nothing to read."""
+    """The image without its captions that hold nothing to read."""
     if not any(map(is_blank, image.captions)):
         return image
     numbers = [number for number, caption in enumerate(image.captions) if not is_blank(caption)]

@@ -1,9 +1,8 @@
-"""COCO's own files (Lin et al. 2014; Chen et al. 2015), as captions_train2017.json: "images" and
-"annotations".
+"""COCO's own files (Lin et al. 2014; Chen et al. 2015), with "images" and "annotations".
 
-They are in a folder `annotations` beside the folders of images, `train2017` and so on, or together with them.
-The name of the file gives the split. Each file is read as a stream; names and captions stay in memory. It
-knows no image format.
+These files, such as captions_train2017.json, are in a folder `annotations` beside the folders of images,
+`train2017` and so on, or together with them. The name of the file gives the split. Each file is read as a
+stream; names and captions stay in memory. It knows no image format.
 """
 
 import re
@@ -23,7 +22,7 @@ NAME = re.compile(r"captions?_.*\.json(\.gz)?", re.IGNORECASE)
 _BESIDE = "annotations"
 _OTHERS = re.compile(
     r"(instances|person_keypoints|panoptic|stuff|image_info)_.*", re.IGNORECASE
-)  # without captions
+)  # files without captions
 
 
 def is_coco(path: Path) -> bool:

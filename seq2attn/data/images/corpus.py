@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from seq2attn.errors import UserError
 
-FARTHEST = 1e6  # pixels from a corner that a box may lie, or words from the first
+FARTHEST = 1e6  # largest absolute value of a coordinate or word number of a box
 
 
 class Box(NamedTuple):
@@ -30,12 +30,11 @@ class Box(NamedTuple):
 class CaptionedImage(NamedTuple):
     """An image or a clip with its captions. The pixels are read when `content` is called, and not before."""
 
-    name: str  # for people, and unique in its corpus: "1000268201_693b08cb0e.jpg"
-    # the encoded file, or the frames of a clip in order; raises UserError when it is missing or cannot be
-    # read
+    name: str  # name for people, unique in its corpus: "1000268201_693b08cb0e.jpg"
+    # The encoded file, or the frames of a clip in order. Raises UserError if it is missing or not readable.
     content: Callable[[], list[bytes]]
     captions: tuple[str, ...]
-    place: str  # for people: "Flickr8k.token.txt:17"
+    place: str  # name of its place for people: "Flickr8k.token.txt:17"
     split: str | None = None  # "train", "valid", "test..."; None: the corpus is not divided yet
     boxes: tuple[tuple[Box, ...], ...] = ()  # one tuple a caption, or none at all
 
@@ -45,7 +44,7 @@ class ImageCorpus:
     """Captioned images. `images()` reads all of them once, in order, and holds one image at a time."""
 
     name: str
-    language: str | None  # of the captions
+    language: str | None  # language of the captions
     images: Callable[[], Iterator[CaptionedImage]]
     clips: bool = False  # whether it holds clips: a folder of frames or an animated image a row
     inputs: list[Path] = field(default_factory=list)  # the files of captions and splits that are read

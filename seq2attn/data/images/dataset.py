@@ -2,9 +2,9 @@
 
     SPLIT/images.arrow      name, width, height, count (of frames), frames (one encoded file, or one a frame)
     SPLIT/captions.arrow    image (its row there), target (as read), target_ids (without BOS and EOS), and
-                            boxes where the corpus has them
+                            boxes, if the corpus has them
 
-It knows no model, and decodes nothing.
+This module knows no model, and decodes nothing.
 """
 
 import itertools
@@ -43,8 +43,9 @@ CAPTIONS = pa.schema(
 
 
 class CaptionedSplit:
-    """Images 0 .. len(split.names) - 1 and captions 0 .. len(split) - 1 in the order of the corpus; those of
-    one image are consecutive.
+    """Images 0 .. len(split.names) - 1 and captions 0 .. len(split) - 1 in the order of the corpus.
+
+    The captions of an image are consecutive.
     """
 
     def __init__(self, path: Path, vocabulary: int | None = None) -> None:
@@ -132,8 +133,9 @@ class CaptionedSplit:
 
     @cached_property
     def boxes(self) -> list[list[list[Box]]] | None:
-        """The boxes of each caption of each image, in pixels of the image as a person sees it; None if the
-        corpus has none.
+        """The boxes of each caption of each image; None if the corpus has none.
+
+        They are in pixels of the image as a person sees it.
         """
         column = self._captions.column("boxes")
         if column.null_count == len(column):
@@ -151,8 +153,9 @@ class CaptionedSplit:
         return frames
 
     def frames_content(self) -> Iterator[NDArray[Any] | memoryview]:
-        """The lengths and the encoded files of all images; where these have more than MOST_READ bytes
-        together, the first and the last bytes of each.
+        """The lengths and the encoded files of all images.
+
+        If the files have more than about MOST_READ bytes together, only the first and the last bytes of each.
         """
         column = self._images.column("frames")
         total = sum(chunk.flatten().nbytes for chunk in column.chunks)
@@ -183,7 +186,7 @@ def _table(path: Path, schema: pa.Schema) -> pa.Table:
     with pa.memory_map(str(path)) as file:
         table = pa.ipc.open_stream(file).read_all()
     table = table.select(schema.names)
-    table.validate(full=True)  # also that offsets lie inside
+    table.validate(full=True)  # checks also that offsets lie inside
     table = table.cast(schema)
     for name in schema.names:
         column = table.column(name)

@@ -26,12 +26,12 @@ from seq2attn.data.images.orientation import exif_orientation, upright
 from seq2attn.data.images.rgb import TRANSPARENT_MODES, to_rgb
 from seq2attn.errors import UserError
 
-MOST_FRAMES = 256  # of one clip
+MOST_FRAMES = 256  # frames of one clip, at most
 
 _MOST_WORK = 8 * MOST_PIXELS  # pixels of all frames of an animated file together, as they are stored
 _BUDGET = MemoryBudget(1 << 30)  # bytes of pixels while they are decoded, of all threads together
 _SMALL = 16 << 20  # bytes that no thread waits for
-_MOST_PER_PIXEL = 160  # bytes that a pixel takes in any format, which is that of PPM as text
+_MOST_PER_PIXEL = 160  # bytes that a pixel takes in any format, at most: those of PPM as text
 # bytes of a pixel; 4 in other modes
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2, "LA": 4}
 
@@ -39,7 +39,7 @@ _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16
 def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[int, int, int]:
     """(frames, width, height) of the first frame as a person sees it, after everything was decoded.
 
-    Raises UserError, one line that starts with `where`, when the content is no image that can be decoded.
+    Raises UserError, one line that starts with `where`, if the content is no image that can be decoded.
     """
     with closing(load_frames(content, where, clip, MOST_FRAMES if clip else 1)) as images:
         sizes = [image.size for image in images]
@@ -47,8 +47,9 @@ def check(content: Sequence[bytes], where: str, *, clip: bool = False) -> tuple[
 
 
 def count_frames(content: Sequence[bytes], where: str) -> int:
-    """How many frames the content has, by its headers alone: more than one for an animated image, at most
-    MOST_FRAMES + 1. Raises UserError as `check` does.
+    """The number of frames of the content, read only from its headers; at most MOST_FRAMES + 1.
+
+    An animated image has more than one. Raises UserError as `check` does.
     """
     if len(content) != 1:
         return len(content)
@@ -57,7 +58,7 @@ def count_frames(content: Sequence[bytes], where: str) -> int:
 
 
 def evenly_spaced(count: int, most: int) -> list[int]:
-    """At most `most` of 0 .. count - 1, as evenly as can be, the first and the last among them."""
+    """At most `most` of the numbers 0 .. count - 1, evenly spaced, with the first and the last."""
     if count <= most:
         return list(range(count))
     return [round(place * (count - 1) / max(most - 1, 1)) for place in range(max(most, 1))]
@@ -68,7 +69,7 @@ def load_frames(
 ) -> Generator[Image.Image]:
     """RGB images in order, upright: all frames of a clip or `most` evenly spaced ones, the first of a still.
 
-    A photograph may come smaller as long as its shorter side is at least `enough` pixels.
+    A JPEG may be decoded to a smaller size, but with a shorter side of at least `enough` pixels.
     """
     if not content:
         raise UserError(f"{where}: no frames")
@@ -81,7 +82,7 @@ def load_frames(
 
 
 def _still(data: bytes, where: str, enough: int | None) -> Iterator[Image.Image]:
-    """One image, whose memory is reserved until the next is asked for."""
+    """One image. Its memory is reserved until the consumer asks for the next one."""
     with one_line_errors(where):
         image = open_image(data, where)
         pixels = image.width * image.height
@@ -122,12 +123,12 @@ def _animated(data: bytes, where: str, most: int, enough: int | None) -> Iterato
 def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterator[Image.Image]:
     frame_numbers = {numbers[place] for place in evenly_spaced(len(numbers), most)}
     work = 0
-    for number in range(max(frame_numbers) + 1):  # none is left out: a frame is drawn over those before it
+    for number in range(max(frame_numbers) + 1):  # all of them: a frame is drawn over those before it
         frame = None
         with one_line_errors(f"{where}: frame {number + 1}"):
             image.seek(number)
             refuse_large(image, where)
-            # pages of a TIFF and frames of a GIF may be larger than the first, which was checked before
+            # Pages of a TIFF and frames of a GIF may be larger than the first, which was checked before.
             work += image.width * image.height
             if work > _MOST_WORK:
                 bound = f"more than {_MOST_WORK // 1_000_000} million pixels, all frames together"
@@ -139,7 +140,7 @@ def _frames(image: Image.Image, numbers: range, where: str, most: int) -> Iterat
 
 
 def _frame_numbers(image: Image.Image, data: bytes) -> range:
-    """The frames that are displayed; MOST_FRAMES + 1 of them where a hostile file has more."""
+    """The numbers of the frames that are displayed; MOST_FRAMES + 1 of them if the file has more."""
     most = MOST_FRAMES + 1
     match image.format:
         case "GIF":
@@ -150,7 +151,7 @@ def _frame_numbers(image: Image.Image, data: bytes) -> range:
             count = getattr(image, "n_frames", 1)
         case _:
             count = 1  # the second image of a photograph is no frame
-    # the first image of an animated PNG may be only for programs that cannot show the others
+    # The first image of an animated PNG may be only for programs that cannot show the others.
     first = int(getattr(image, "default_image", False))
     return range(first, min(count, first + most)) or range(1)
 
@@ -161,7 +162,7 @@ def _reserve(image: Image.Image, pixels: int) -> AbstractContextManager[None]:
 
 
 def _memory(image: Image.Image, pixels: int) -> int:
-    """Bytes, about, that it takes to bring an image of `pixels` to RGB, upright and on white."""
+    """About how many bytes it takes to convert an image of `pixels` to RGB, upright and on white."""
     block = tiff_block_bytes(image) if image.format == "TIFF" else 0
     if pixels * _MOST_PER_PIXEL < _SMALL:
         return block
@@ -169,7 +170,7 @@ def _memory(image: Image.Image, pixels: int) -> int:
     per_pixel = width if image.mode == "RGB" else width + 4
     if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
         per_pixel += 5 if image.mode == "RGBA" else 9
-    if image.format == "PNG" or exif_orientation(image) != 1:  # of a PNG, Pillow would decode it to answer
+    if image.format == "PNG" or exif_orientation(image) != 1:  # for a PNG, Pillow would decode it to answer
         per_pixel += width
     match image.format:
         case "WEBP":

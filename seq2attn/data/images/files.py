@@ -17,8 +17,9 @@ _MOST_TOGETHER = 4 * MOST_BYTES  # of all frames of a clip
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file of at most MOST_BYTES. Raises UserError, naming the path, when it is missing, too
-    large or no regular file.
+    """The bytes of a file of at most MOST_BYTES.
+
+    Raises UserError, which names the path, if it is missing, too large or no regular file.
     """
     try:
         mode = path.stat().st_mode
@@ -39,8 +40,9 @@ def read_file(path: Path) -> bytes:
 
 
 def content_of(path: Path, clip: bool = False) -> list[bytes]:
-    """The file; for a clip, the frames in a folder as `read_frames` gives them. Raises UserError, naming the
-    path, where it cannot be read.
+    """The content of a file or, for a clip, the frames in a folder (see `read_frames`).
+
+    Raises UserError, which names the path, if it cannot be read.
     """
     if not path.is_dir():
         return [read_file(path)]
@@ -52,7 +54,7 @@ def content_of(path: Path, clip: bool = False) -> list[bytes]:
 def read_frames(folder: Path, read: Callable[[Path], bytes] = read_file) -> list[bytes]:
     """The encoded frames of a clip in the order of their numbers: at most MOST_FRAMES, evenly spaced.
 
-    Raises UserError if there are none, or where they are too large together.
+    Raises UserError if there are none, or if they are too large together.
     """
     files = frame_files(folder)
     if not files:
@@ -67,8 +69,9 @@ def read_frames(folder: Path, read: Callable[[Path], bytes] = read_file) -> list
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The images in a folder, without hidden files: 2.png before 10.png. Raises UserError if it cannot be
-    read.
+    """The images in a folder, without hidden files: 2.png before 10.png.
+
+    Raises UserError if the folder cannot be read.
     """
     try:
         files = [

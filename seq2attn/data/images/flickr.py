@@ -23,7 +23,7 @@ _SPLITS = {"train": "train", "test": "test"}  # all other names mean validation
 
 
 def files_of_captions(folder: Path) -> list[Path]:
-    """The files of captions in a folder; *.token.txt where there is a table of the same captions too."""
+    """The files of captions in a folder; *.token.txt if there is also a table of the same captions."""
     names = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     tokens = [file for file in names if NAME.fullmatch(file.name) and "lemma" not in file.name]
     return tokens or [file for file in names if is_table(file)]
@@ -85,7 +85,7 @@ def open_flickr(
 
 
 def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:
-    """Name -> its first line and its captions, which need not be consecutive."""
+    """The first line and the captions of each name. The captions of a name need not be consecutive."""
     captions: dict[str, tuple[int, list[str]]] = {}
     for number, line in enumerate(read_lines(token), 1):
         if not line.strip():
@@ -104,7 +104,7 @@ def _captions(token: Path, files: Files) -> dict[str, tuple[int, list[str]]]:
 def _table_captions(
     table: Path, form: Form, files: Files, notes: list[str]
 ) -> dict[str, tuple[int, list[str]]]:
-    """As `_captions`, from a table."""
+    """The result of `_captions`, from a table."""
     captions: dict[str, tuple[int, list[str]]] = {}
     for row in captions_of(table, form, notes):
         texts = captions.setdefault(files.checked(row.image, f"{table}:{row.line}"), (row.line, []))[1]
@@ -120,7 +120,7 @@ def _split_of(lists: list[tuple[Path, str]]) -> dict[str, str]:
         for number, line in enumerate(read_lines(file), 1):
             name = line.strip()
             if name and not Path(name).suffix:
-                name += ".jpg"  # Flickr30k's lists have numbers alone
+                name += ".jpg"  # the lists of Flickr30k have only numbers
             if name and split_of.setdefault(name, split) != split:
                 raise UserError(f"{file}:{number}: {name} is in the list for {split_of[name]} too")
     return split_of

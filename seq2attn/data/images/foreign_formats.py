@@ -61,7 +61,7 @@ _TEXT_BYTES = 512  # bytes
 
 
 def format_name(data: bytes) -> str | None:
-    """A few words for people; None if the format is not known."""
+    """The name of the format in a few words for people; None if it is not known."""
     for offset, signature, name in _SIGNATURES:
         if data[offset : offset + len(signature)] == signature:
             return name

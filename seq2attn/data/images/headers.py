@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def count_gif_images(data: bytes, most: int) -> int:
-    """How many images a GIF announces, at most `most`: its blocks are stepped over."""
+    """How many images a GIF announces, at most `most`. It skips the content of blocks."""
     count, place = 0, 13 + _palette_size(data[10])
     while count < most and place < len(data) and data[place] in (0x2C, 0x21):  # an image, an extension
         if data[place] == 0x2C:
@@ -21,12 +21,13 @@ def count_gif_images(data: bytes, most: int) -> int:
     return count
 
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of JPEG, without those inside a scan
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # a marker of JPEG, except those inside a scan
 
 
 def count_jpeg_scans(data: bytes, most: int) -> int:
-    """How many scans a JPEG has, at most `most`: its segments are stepped over. Data behind its end, as the
-    film of a live photograph, do not count.
+    """How many scans a JPEG has, at most `most`. It skips the content of segments.
+
+    Data after its end, such as the film of a live photograph, do not count.
     """
     count, place = 0, 2
     while count < most and (marker := _MARKER.search(data, place)) is not None and marker[0] != b"\xff\xd9":

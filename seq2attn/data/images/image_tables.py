@@ -1,9 +1,9 @@
-"""Tables with an image a row: image folders with metadata.jsonl or .csv as `datasets` has them, and .parquet,
-.jsonl or .csv with an image or clip column.
+"""Tables with an image in each row: metadata files of image folders, and tables with an image column.
 
-The cell of an image is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a list of
-these, the frames of a clip. Its captions are a list, several columns, or several rows. Columns are recognised
-by their names. It knows no image format and no data set library.
+The former are metadata.jsonl, .csv or .parquet, as `datasets` has them. The latter are .parquet, .jsonl or
+.csv. The cell of an image is a path below the table's folder, the encoded bytes, `{"bytes", "path"}`, or a
+list of these, the frames of a clip. Its captions are a list, several columns, or several rows. Columns are
+recognised by their names. It knows no image format and no data set library.
 """
 
 import re
@@ -26,7 +26,7 @@ CLIP, BOXES = "clip", "boxes"
 _IMAGES = ("image", CLIP, "file_name", "img", "image_path", "filename", "image_name")
 # in order of preference
 _CAPTIONS = (r"captions", r"caption(_?\d+)?", r"text(_?\d+)?", r"sentences", r"raw", r"comment")
-# the path in a cell and its place -> a name, unique in the corpus, and the function that reads the image
+# From the path in a cell and its place: a name, unique in the corpus, and the function that reads the image.
 Locate = Callable[[str, str], tuple[str, Callable[[], list[bytes]]]]
 
 
@@ -51,11 +51,11 @@ class ImageRow(NamedTuple):
 def choose(
     first: Mapping[str, object], source: str | None, target: str | None, where: str
 ) -> ImageColumns | None:
-    """The columns of a table with that first row; None when it is no table of images.
+    """The columns of a table with that first row; None if it is no table of images.
 
-    `source` is the column of the images, `target` that of the captions, NAME or NAME:LANG, where they have
-    other names than usual. Raises UsageError if the user must name the captions, UserError when there is no
-    such column.
+    `source` is the column of the images, `target` that of the captions, NAME or NAME:LANG, if they have other
+    names than usual. Raises UsageError if the user must name the captions, and UserError if there is no such
+    column.
     """
     if source is not None:
         if source not in first or not (source in _IMAGES or _is_image(first[source])):
@@ -94,8 +94,9 @@ def open_tables(
     target: str | None,
     follow_links: bool = False,
 ) -> ImageCorpus | None:
-    """A corpus of tables below `root`, each with the split of its rows, or None. None when the first is no
-    table of images.
+    """A corpus of tables below `root`, each with the split of its rows or None.
+
+    The result is None if the first table is no table of images.
     """
     first = next((record for table, _ in tables for _, record in read_records(table)), None)
     columns = choose(first, source, target, where) if first is not None else None
@@ -159,8 +160,10 @@ class _Collected:
 
 
 def _images(rows: Iterable[ImageRow]) -> Iterator[CaptionedImage]:
-    """An image whose bytes are in the row comes as soon as the next row has another image. Images with a path
-    come when all rows are read, for any row may have another caption.
+    """The images of the rows, with the captions of all their rows.
+
+    An image whose bytes are in the row is yielded as soon as another row has another image. Images with a
+    path are yielded when all rows are read, because any row may have another caption.
     """
     by_path: dict[tuple[str, str | None], _Collected] = {}
     last: tuple[str | None, list[bytes], _Collected] | None = None
@@ -262,7 +265,7 @@ def _texts(value: object, column: str, place: str) -> Iterator[str]:
             yield from (text for part in _listed(value, place) for text in _texts(part, "", place))
         else:
             yield one_line(value.strip(), place)
-    elif isinstance(value, list) and column:  # but no list inside a list
+    elif isinstance(value, list) and column:  # a list inside a list is refused
         for part in value:
             yield from _texts(part, "", place)
     elif isinstance(value, Mapping) and isinstance(value.get("raw"), str):
@@ -277,7 +280,7 @@ def _is_nested(boxes: list[object]) -> bool:
 
 
 def _listed(value: object, place: str) -> list[object]:
-    """A list; in a table that holds text alone, written as JSON."""
+    """The list in a cell. In a table that holds only text, it is written as JSON."""
     if isinstance(value, str) and value:
         try:
             value = strict_json.parse(value)

@@ -1,8 +1,8 @@
-"""Karpathy's `dataset_*.json` (Karpathy and Fei-Fei 2015): Flickr8k, Flickr30k or COCO in one list with the
-splits that papers report.
+"""Karpathy's `dataset_*.json` (Karpathy and Fei-Fei 2015).
 
-The images are beside the file, under the `filepath` that it gives, or anywhere below. The file is read as a
-stream. It knows no image format.
+Such a file has Flickr8k, Flickr30k or COCO in one list, with the splits that papers use. The images are
+beside the file, under the `filepath` that it gives, or anywhere below. The file is read as a stream. It knows
+no image format.
 """
 
 import re

@@ -13,7 +13,7 @@ KNOWN = (
     "metadata.jsonl, .csv or .parquet with file_name and captions, captions.txt (image,caption), "
     "results.csv, Flickr's *.token.txt, Karpathy's dataset_*.json, COCO's captions_*.json"
 )
-# endings of files that may hold captions
+# Endings of files that may hold captions.
 _CANDIDATES = ".json .jsonl .csv .tsv .txt .parquet .xml .mat .xlsx"
 _TABLES = {".jsonl", ".csv", ".tsv", ".parquet"}
 _NO_CAPTIONS = re.compile(r"(readme|licen[cs]e|copying|requirements|changelog|citation).*", re.IGNORECASE)
@@ -51,8 +51,9 @@ def nested(path: Path) -> Path | None:
 
 
 def refusal(path: Path) -> UserError:
-    """The error for a folder of images without known captions: it names a file that may hold them, and the
-    layouts.
+    """The error for a folder of images without known captions.
+
+    It names a file that may hold them, and the known layouts.
     """
     files = sorted(
         file for file in path.rglob("*") if file.suffix.lower() in _CANDIDATES.split() and file.is_file()

@@ -1,5 +1,7 @@
-"""The files of the images that captions name: all below one folder, unless a link leads out of it and the
-user allows that. It knows no format of captions.
+"""The files of the images that captions name.
+
+All are below one folder, unless a link leads out of it and the user allows that. This module knows no format
+of captions.
 """
 
 import os
@@ -27,8 +29,9 @@ class Files:
         self._outward: list[Path] | None = None
 
     def checked(self, name: str, place: str) -> str:
-        """`name`, if it is a path below the root. Raises UserError for one that leads, or could lead,
-        elsewhere.
+        """Return `name` if it is a path below the root.
+
+        Raises UserError for a name that leads, or could lead, elsewhere.
         """
         parts = re.split(r"[/\\]", name)
         if (
@@ -48,7 +51,7 @@ class Files:
         """The file of that name in one of `folders`, or anywhere below the root by its last part.
 
         A folder gives its frames, as `read_frames` does. Raises UserError if there is no such file, more
-        than one, or it cannot be read, and LinkOut when it lies behind a link that is not followed.
+        than one, or if it cannot be read, and LinkOut if it lies behind a link that is not followed.
         """
         path = self._find(name, place, folders, anywhere)
         if path.is_symlink() and not path.exists():
@@ -80,7 +83,7 @@ class Files:
         raise UserError(f"{place}: no image {name} in {self.root}")
 
     def _named(self, name: str) -> list[str]:
-        """Paths below the root whose last part is `name`, or `name` in another case; each file once."""
+        """Paths below the root whose last part is `name`, or else `name` in another case; each file once."""
         index = self._index()
         paths = index.get(name) or self._by_folded.get(name.casefold(), [])
         if len(paths) < 2:
@@ -108,7 +111,7 @@ class Files:
         raise LinkOut(f"{place}: {subject} is a link to {_target(link)}, outside of {self.root}: {ALLOW}")
 
     def _parts(self, path: Path) -> Iterator[Path]:
-        """The folders that lead from the root to the path, and the path; without the root."""
+        """The folders from the root to the path, without the root, and the path itself."""
         here = self.root
         for part in path.relative_to(self.root).parts:
             here = here / part
@@ -128,5 +131,5 @@ def _leads_out(path: Path, root: str) -> bool:
 
 
 def _target(link: Path) -> str:
-    """The path that a link leads to, all links followed."""
+    """The path to which a link leads, after all links."""
     return os.path.realpath(link)

@@ -1,5 +1,6 @@
-"""A bound on the memory that many threads take together: each reserves what it needs, and waits while others
-hold too much. It knows nothing of the work.
+"""A bound on the memory that many threads take together.
+
+Each thread reserves what it needs, and waits while others hold too much. This module does not know the work.
 """
 
 import ctypes
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LIBRARY = ctypes.CDLL(None)
-_LARGE = 1 << 27  # bytes; before so much is taken, free memory is handed back
+_LARGE = 1 << 27  # bytes; before a thread takes this much, free memory is returned to the system
 
 
 class MemoryBudget:
@@ -22,8 +23,9 @@ class MemoryBudget:
 
     @contextmanager
     def reserve(self, size: int) -> Iterator[None]:
-        """Wait until `size` bytes are free, and hold them in the body. A thread that holds some must not
-        reserve more: two such threads would wait for each other.
+        """Wait until `size` bytes are free, and hold them in the body.
+
+        A thread that holds some must not reserve more, because two such threads would wait for each other.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._used or self._used + size <= self.total)
@@ -38,13 +40,13 @@ class MemoryBudget:
                 self._changed.notify_all()
 
     def _reset(self) -> None:
-        """In a forked process, too, which has none of the threads that held memory."""
+        """Forget all reservations. A forked process does it, too, because it has none of the threads."""
         self._changed = threading.Condition()
         self._used = 0
 
 
 def _trim_heap() -> None:
-    """Make glibc give free memory of all threads back to the system; other C libraries do nothing here."""
+    """Make glibc return free memory of all threads to the system. Other C libraries do nothing."""
     trim = getattr(_LIBRARY, "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))

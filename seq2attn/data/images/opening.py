@@ -26,14 +26,14 @@ from seq2attn.data.images.foreign_formats import format_name
 from seq2attn.data.images.headers import count_jpeg_scans
 from seq2attn.errors import UserError
 
-MOST_BYTES = 64 << 20  # of one encoded file
-MOST_PIXELS = 64_000_000  # of one image as it is stored, and of all frames together as they are returned
-MOST_SCANS = 100  # of one JPEG: a progressive one has about ten, and a few bytes are enough for one more
-# values; Pillow decodes these codecs in Python
+MOST_BYTES = 64 << 20  # bytes of one encoded file, at most
+MOST_PIXELS = 64_000_000  # pixels of an image as it is stored, and of all frames together in a result
+MOST_SCANS = 100  # scans of a JPEG; a progressive one has about ten, and few bytes are enough for another
+# Values (pixels times channels) at most. Pillow decodes these codecs in Python.
 MOST_SLOW = {"ppm": 8_000_000, "ppm_plain": 8_000_000, "bmp_rle": 32_000_000}
 
 _MOST_TIFF_BLOCK = 1 << 29  # bytes of a strip or tile of TIFF, which is unpacked as a whole
-# each plugin registers itself
+# Each plugin registers itself.
 _PLUGINS = (
     PngImagePlugin,
     JpegImagePlugin,
@@ -50,7 +50,7 @@ _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)  # as an entry of 
 
 
 def open_image(data: bytes, where: str) -> Image.Image:
-    """The image by its header. `Image.open` is not used, for it judges the size before these bounds can."""
+    """The image, by its header. `Image.open` is not used, because it checks the size before these bounds."""
     if not data:
         raise UserError(f"{where}: empty file")
     if len(data) > MOST_BYTES:
@@ -77,7 +77,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
 
 
 def refuse_large(image: Image.Image, where: str) -> None:
-    """Raise UserError for an image of too many pixels, or of none."""
+    """Raise UserError for an image of too many pixels or values, or of none."""
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
         size = f"{image.width:,} x {image.height:,} pixels"
@@ -99,7 +99,7 @@ def codec_of(image: Image.Image) -> str:
 
 
 def tiff_block_bytes(image: Image.Image) -> int:
-    """Bytes of the largest strip or tile of a TIFF, which is unpacked as a whole."""
+    """The bytes of the largest strip or tile of a TIFF. A strip or tile is unpacked as a whole."""
     tags = getattr(image, "tag_v2", {})
 
     def number(tag: int, default: int) -> int:
@@ -115,7 +115,7 @@ def tiff_block_bytes(image: Image.Image) -> int:
 
 def _refuse_tiff(image: Image.Image, data: bytes, where: str) -> None:
     tags = getattr(image, "tag_v2", {})
-    # of a RAW photograph, the first image is a thumbnail
+    # The first image of a RAW photograph is a thumbnail.
     if data[8:10] == b"CR" or _DNG in tags or (tags.get(_REDUCED) == 1 and _FURTHER in tags):
         formats = ", ".join(_FORMATS)
         raise UserError(f"{where}: not an image that is read, but a RAW photograph ({formats} are read)")
@@ -126,7 +126,7 @@ def _refuse_tiff(image: Image.Image, data: bytes, where: str) -> None:
 
 @contextmanager
 def one_line_errors(where: str) -> Iterator[None]:
-    """Whatever is raised in the body becomes a UserError of one line; Pillow's warnings are not shown."""
+    """Turn every Exception of the body into a UserError of one line, and show no warnings of Pillow."""
     _silence_pillow()
     try:
         yield
@@ -146,6 +146,6 @@ def _reason(error: Exception) -> str:
 
 
 def _silence_pillow() -> None:
-    """Add one filter of warnings that stays: setting it around each call would not be thread-safe."""
+    """Add one filter of warnings that stays, because a filter around each call would not be thread-safe."""
     if _SILENCE not in warnings.filters:
         warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")

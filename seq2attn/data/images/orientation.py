@@ -17,8 +17,8 @@ _TRANSPOSE = {
 
 
 def exif_orientation(image: Image.Image) -> int:
-    """The number of EXIF, 1 to 8: 1 where the image is upright as it is stored."""
-    with suppress(Exception):  # damaged EXIF beside a sound image: as it is stored
+    """The orientation number of EXIF, 1 to 8; 1 if the image is stored upright, or the number is unknown."""
+    with suppress(Exception):  # damaged EXIF in an undamaged image counts as none
         orientation = image.getexif().get(_ORIENTATION)
         return orientation if orientation in _TRANSPOSE else 1
     return 1

@@ -24,12 +24,12 @@ def model_pixels(
     augmentation: Augmentation | None = None,
     seed: int | None = None,
 ) -> Pixels:
-    """(F, side, side, 3) RGB: F = 1 for a still, at most `frames` for a clip: evenly spaced, the first and
-    the last among them.
+    """The RGB pixels (F, side, side, 3) of a still (F = 1) or a clip.
 
-    `fit`: "stretch" both sides to `side`, "crop" the middle once the shorter side is `side`, or "pad" with
-    GREY once the longer one is. With `augmentation` the result is a function of `seed`. Raises UserError, one
-    line that starts with `where`, when the content is no image that can be decoded.
+    Of a clip these are at most `frames` frames, evenly spaced, with the first and the last. `fit` is
+    "stretch" (both sides to `side`), "crop" (the shorter side to `side`, and then the middle) or "pad" (the
+    longer side to `side`, and then GREY around it). With `augmentation` the result depends on `seed`. Raises
+    UserError, one line that starts with `where`, if the content is no image that can be decoded.
     """
     if fit not in FITS:
         raise ValueError(fit)
@@ -46,10 +46,10 @@ def model_pixels(
 def display_pixels(
     content: Sequence[bytes], where: str, *, clip: bool = False, longest: int = 1024
 ) -> Pixels:
-    """(F, Y, X, 3) RGB as a person sees it: the longer side is at most `longest`, and smaller where many
-    frames would be too many pixels together.
+    """The RGB pixels (F, Y, X, 3) as a person sees them.
 
-    Frames of another size than the first are stretched to it. Raises UserError as `model_pixels` does.
+    The longer side is at most `longest`, and smaller if many frames would be too many pixels together. Frames
+    of another size than the first are stretched to it. Raises UserError as `model_pixels` does.
     """
     scaled: list[Pixels] = []
     size = (0, 0)
@@ -68,6 +68,6 @@ def display_pixels(
 def _display_size(image: Image.Image, frames: int, longest: int) -> tuple[int, int]:
     share = (
         opening.MOST_PIXELS / frames / (image.width * image.height)
-    )  # of the pixels of all frames together
+    )  # share of the pixels that all frames together may have
     scale = min(1.0, longest / max(image.size), share**0.5)
     return max(1, int(image.width * scale + 0.5)), max(1, int(image.height * scale + 0.5))

@@ -1,5 +1,6 @@
-"""The splits of a prepared folder from a corpus of captioned images: each file kept as it is, each caption
-encoded.
+"""The splits of a prepared folder from a corpus of captioned images.
+
+Each image file stays as it is. Each caption is encoded.
 """
 
 import hashlib
@@ -30,12 +31,12 @@ from seq2attn.errors import UserError
 from seq2attn.progress import Progress
 from seq2attn.strict_json import whole_text
 
-_BATCH = 1024  # images
-_SPOOL = Format(IMAGES, max_rows=_BATCH, max_size=1 << 24)  # size: bytes of encoded files
+_BATCH = 1024  # images of one batch
+_SPOOL = Format(IMAGES, max_rows=_BATCH, max_size=1 << 24)  # the size is in bytes of encoded files
 
 
 class Captions(NamedTuple):
-    """What is written about one image."""
+    """The captions of one image with their boxes, and its place for people."""
 
     texts: tuple[str, ...]
     boxes: tuple[tuple[Box, ...], ...]
@@ -43,7 +44,7 @@ class Captions(NamedTuple):
 
 
 def prepare_images(corpus: ImageCorpus, request: Preparation) -> dict[str, Any]:
-    """The tokenizer and splits into `request.folder`; what is particular to images in the report."""
+    """Write the tokenizer and splits into `request.folder`. Returns the part of the report about images."""
     missing = Missing()
     images = read_images(
         corpus, missing, request.options.max_missing, request.workers, request.stage("reading images")
@@ -95,8 +96,10 @@ def _entry(read: ReadImage) -> Entry[Captions]:
 def _encode(
     spool: Spool[Captions], out: Path, tokenizer: Tokenizer, limits: DataConfig | None, progress: Progress
 ) -> Drops:
-    """Put the split in its folder, captions encoded. Images without a caption are dropped; with `limits`,
-    captions that are too long are, too. Raises UserError if no caption is left.
+    """Write a split to its folder, with encoded captions. Returns the captions that are dropped.
+
+    Images without a caption are dropped and, with `limits`, captions that are too long. Raises UserError if
+    no caption is left.
     """
     out.mkdir()
     drops = Drops()
@@ -131,7 +134,7 @@ def _encode(
 def _encoded(
     captions: Captions, tokenizer: Tokenizer, limits: DataConfig | None, drops: Drops
 ) -> Iterator[tuple[str, list[int], Sequence[Box]]]:
-    """Text, ids and boxes of each caption of an image that is kept; the others go into `drops`."""
+    """Text, ids and boxes of each caption of an image that is kept. The others are added to `drops`."""
     if not captions.texts:
         drops.add("without a caption", captions.place)
     all_ids = tokenizer.encode_batch(captions.texts)

@@ -1,6 +1,6 @@
 """The images of a corpus, each decoded once by threads, so that training meets none that cannot be decoded.
 
-It knows no model and no format of a corpus.
+This module knows no model and no format of a corpus.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _MAX_WAITING = 1 << 28  # bytes, about, of the files that wait to be written
 
 
 class ReadImage(NamedTuple):
-    """An image with its encoded files, its boxes as a person sees it."""
+    """An image with its encoded files. Its boxes are in pixels of the image as a person sees it."""
 
     image: CaptionedImage
     content: list[bytes]
@@ -33,7 +33,7 @@ class Missing:
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
-    links: int = 0  # of them behind links that are not followed
+    links: int = 0  # number of them that are behind links that are not followed
     link: str = ""  # the message about the first of these
 
     def add(self, error: UserError) -> None:
@@ -76,7 +76,7 @@ def read_images(
 
 
 def _read_ahead(corpus: ImageCorpus, workers: int) -> Iterator[ReadImage | UserError]:
-    """Each image decoded once, in order, or its error; Pillow works outside Python's lock."""
+    """Each image, decoded once, in order, or its error. Threads help: Pillow releases Python's lock."""
 
     def read(image: CaptionedImage) -> ReadImage | UserError:
         try:
@@ -93,7 +93,7 @@ def _read_ahead(corpus: ImageCorpus, workers: int) -> Iterator[ReadImage | UserE
         while futures:
             image = futures.pop(0).result()
             size = 0 if isinstance(image, UserError) else sum(map(len, image.content))
-            largest = max(0.9 * largest, size)  # of the last ones: files of one corpus are much alike
+            largest = max(0.9 * largest, size)  # of the last ones; files of one corpus are much alike
             ahead = int(min(4 * workers, max(1, _MAX_WAITING // largest)))
             futures += [pool.submit(read, image) for image in islice(images, max(0, ahead - len(futures)))]
             yield image
@@ -102,7 +102,7 @@ def _read_ahead(corpus: ImageCorpus, workers: int) -> Iterator[ReadImage | UserE
 def _upright_boxes(
     image: CaptionedImage, content: list[bytes], size: tuple[int, int]
 ) -> tuple[tuple[Box, ...], ...]:
-    """Its boxes, which a corpus gives for the image as it is stored, in the image as a person sees it."""
+    """The boxes of an image as it is stored, converted to the image as a person sees it."""
     if not any(image.boxes):
         return image.boxes
     return tuple(tuple(apply_exif_to_boxes(content, image.name, boxes, size)) for boxes in image.boxes)

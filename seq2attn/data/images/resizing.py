@@ -8,13 +8,13 @@ from seq2attn.data.images.augmentation import Change
 
 FITS = ("stretch", "crop", "pad")
 GREY = (124, 116, 104)  # the mean of ImageNet: zero, once colours are normalised
-REDUCING_GAP = 2.0  # Pillow first reduces by whole numbers, to at least so many times the size that is wanted
+REDUCING_GAP = 2.0  # Pillow first reduces by whole factors, to at least this many times the final size
 
 Pixels = NDArray[np.uint8]
 
 
 def resize(image: Image.Image, side: int, fit: str, change: Change) -> Pixels:
-    """(y, x, 3), both at most `side`: the part of the image that `change` keeps, resized once."""
+    """The part of the image that `change` keeps, resized once: (y, x, 3), both at most `side`."""
     width, height = (min(image.size),) * 2 if fit == "crop" else image.size
     left, top = (image.width - width) / 2, (image.height - height) / 2
     left, top = left + width * (1 - change.keep) * change.x, top + height * (1 - change.keep) * change.y
@@ -32,7 +32,7 @@ def resize(image: Image.Image, side: int, fit: str, change: Change) -> Pixels:
 
 
 def pad(pixels_YX3: Pixels, side: int) -> Pixels:
-    """(side, side, 3): the pixels in the middle of GREY."""
+    """The pixels in the middle of a GREY square: (side, side, 3)."""
     height, width, _ = pixels_YX3.shape
     padded = np.empty((side, side, 3), np.uint8)
     padded[:] = GREY

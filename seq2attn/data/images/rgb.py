@@ -12,8 +12,9 @@ _TILE = 1 << 20  # pixels of grey that are brought to 8 bits at a time
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The image as RGB, transparent parts on white. Grey of 16 bits keeps its upper 8, grey of other widths
-    is scaled from its range of values.
+    """The image as RGB, with transparent parts on white.
+
+    Grey of 16 bits keeps its upper 8 bits. Grey of other widths is scaled from its range of values.
     """
     if image.mode.startswith("I;16"):
         return _grey(image, lambda values: values.astype(np.int64) >> 8)
@@ -41,7 +42,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _grey(image: Image.Image, to_8_bits: Callable[[NDArray[Any]], NDArray[Any]]) -> Image.Image:
     """Grey of 8 bits, as RGB: `to_8_bits(values)`, clipped to 0..255.
 
-    Tile by tile, for numbers of 64 bits take eight times the memory.
+    It works tile by tile, because numbers of 64 bits take eight times the memory.
     """
     grey = Image.new("L", image.size)
     for box, values in _tiles(image):
@@ -61,9 +62,7 @@ def _value_range(image: Image.Image) -> tuple[float, float]:
 
 
 def _tiles(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
-    """The values of an image (y, x), about _TILE of them at a time, with the left and top corner of each
-    tile.
-    """
+    """The tiles of an image: the left and top corner of each, and its values (y, x), at most _TILE."""
     wide = min(image.width, _TILE)
     high = max(1, _TILE // wide)
     for top in range(0, image.height, high):

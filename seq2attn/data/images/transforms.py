@@ -1,7 +1,7 @@
-"""Captioned images as a model takes them: pixels of its size, augmented in training, or features computed
-before; and the batches of both.
+"""Captioned images as a model takes them, and their batches.
 
-Images are decoded by threads, for Pillow works outside Python's lock. It knows no model.
+They are pixels of the model's size, augmented in training, or features that were computed before. Threads
+decode images, because Pillow releases Python's lock. This module knows no model.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from seq2attn.data.images.augmentation import Augmentation
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.pixels import model_pixels
 
-THREADS = 4  # that decode; more would wait for each other and for the files
+THREADS = 4  # threads that decode; more would wait for each other and for the files
 
 
 class ImageTransform(NamedTuple):
@@ -28,7 +28,7 @@ class ImageTransform(NamedTuple):
 
     side: int  # pixels
     fit: str  # one of resizing.FITS
-    frames: int  # the most of a clip; 1: stills
+    frames: int  # frames of a clip, at most; 1: stills
 
     @classmethod
     def of(cls, encoder: ImageEncoderConfig) -> "ImageTransform":
@@ -42,7 +42,7 @@ class ImageTransform(NamedTuple):
         augmentation: Augmentation | None = None,
         seed: int | None = None,
     ) -> NDArray[np.uint8]:
-        """(F, side, side, 3). Raises UserError, naming `where`, for content that is no image."""
+        """The pixels (F, side, side, 3). Raises UserError, which names `where`, if `content` is no image."""
         return model_pixels(
             content,
             where,
@@ -83,8 +83,9 @@ class CaptionedImages(Pairs):
     ) -> None:
         """`settings` give the augmentation and the number of captions of an image in a batch.
 
-        None: no augmentation and all captions. `features`, (images, C, h, w) or (images, F, C, h, w), take
-        the place of pixels. The last frames of a clip that has fewer are NaN.
+        Without them there is no augmentation, and an image has all its captions. `features`, (images, C, h,
+        w) or (images, F, C, h, w), take the place of pixels. A clip with fewer than F frames has NaN in the
+        last ones.
         """
         self.split, self.view, self.features = split, view, features
         self.augmentation = None
@@ -108,9 +109,9 @@ class CaptionedImages(Pairs):
         yield from self.split.frames_content()
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-        """A batch has images with all captions, or with `captions_per_image` of them, others in each epoch.
+        """The rows of each batch of one epoch. All rows of an image are in one batch, which encodes it once.
 
-        So an image is encoded once for all its captions.
+        With `captions_per_image`, an image has that many of its captions, and others in each epoch.
         """
         first, lengths = self.split.first, self.split.target_lengths
         rows = self._rows(seed, epoch)
@@ -146,7 +147,7 @@ class CaptionedImages(Pairs):
     def sources(
         self, numbers: Sequence[int] | NDArray[np.integer], draw: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The batch of those images, pixels or features, and the mask of their real frames."""
+        """The pixels or features of those images as a batch, and the mask of their real frames."""
         if self.features is not None:
             features = torch.from_numpy(self.features[np.asarray(numbers)])
             if self.view.frames == 1:

@@ -27,8 +27,8 @@ class Columns(NamedTuple):
     def row(self, record: Mapping[str, object], place: str, split: str | None = None) -> Row:
         """The two sides of one record.
 
-        Raises BadCell, which does not name the place, where one is missing or no text; UserError for the name
-        of a split that cannot be one.
+        Raises BadCell, which does not name the place, if a side is missing or no text, and UserError for a
+        name that no split can have.
         """
         sides = record
         if self.nested:
@@ -52,12 +52,12 @@ class Columns(NamedTuple):
 def choose_columns(
     names: Sequence[str], source: str | None, target: str | None, where: str, nested: Sequence[str] = ()
 ) -> Columns:
-    """The columns called `source` and `target` among `names`, or among `nested`, the names in the column
-    NESTED.
+    """The columns called `source` and `target` among `names`.
 
-    They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without both: the only two
-    that look like language codes, or "source" and "target". Raises UserError naming the columns that exist,
-    UsageError when the user must say which to use.
+    If there are `nested` names, those in the column NESTED, the columns are among these, unless `source` is
+    among `names`. They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without
+    both: the only two that look like language codes, or "source" and "target". Raises UserError, which names
+    the columns that exist, and UsageError if the user must say which to use.
     """
     inside = bool(nested) and not (source and _find(names, source))
     there = nested if inside else names
@@ -97,7 +97,7 @@ def _find(names: Sequence[str], name: str) -> tuple[str, str | None] | None:
 
 
 def listed(names: Iterable[object]) -> str:
-    """The names of columns or keys for an error, the first ones where there are many."""
+    """The names of columns or keys for an error. Of many, only the first ones."""
     texts = [str(name)[:_MOST_CHARACTERS] for name in names]
     more = f" and {len(texts) - _MOST_NAMES:,} more" if len(texts) > _MOST_NAMES else ""
     return (", ".join(texts[:_MOST_NAMES]) or "nothing") + more

@@ -1,7 +1,7 @@
 """The pairs of one split of a prepared folder, memory-mapped. It knows no model.
 
 SPLIT/    Arrow as `datasets` saves it: source and target (as read), source_ids and target_ids (without BOS
-          and EOS), and alignment where the corpus has gold word alignments
+          and EOS), and alignment if the corpus has gold word alignments
 """
 
 from collections.abc import Callable, Iterator
@@ -102,8 +102,9 @@ class TextSplit(Texts):
 
 
 class _IdLists:
-    """A column of id lists, straight from its Arrow buffers. The ids of a chunk are checked when it is read
-    for the first time, not when the column is opened.
+    """A column of id lists, as views of its Arrow buffers.
+
+    The ids of a chunk are checked when it is first read, not when the column is opened.
     """
 
     def __init__(self, column: pa.ChunkedArray, damaged: Callable[[str], UserError]) -> None:

@@ -1,5 +1,6 @@
-"""One split of text, spooled, to token ids: in several processes, block by block, with the pairs dropped that
-are not to be trained on.
+"""The encoding of one split of text as token ids, in several processes and block by block.
+
+Training pairs that do not fit the limits are dropped.
 """
 
 import json
@@ -22,14 +23,16 @@ from seq2attn.errors import UserError
 
 BLOCK = 200_000  # pairs that are encoded between two reports of progress
 MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
-_NORMALISED = "normalised"  # beside the reasons to drop a pair: how many lines of each side NFC changed
+_NORMALISED = "normalised"  # a note, not on a dropped pair, but on how many lines of each side NFC changed
 
 
 def encode_split(
     spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation
 ) -> tuple[Drops, Counter[str]]:
-    """The pairs of an Arrow file with their ids, in the folder `out`: the pairs that were dropped, and how
-    many lines of each side NFC changed. Raises UserError if no pair is left.
+    """Write the pairs of an Arrow file, with their ids, to the folder `out`.
+
+    Returns the pairs that were dropped, and how many lines of each side NFC has changed. Raises UserError if
+    no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))

@@ -1,5 +1,6 @@
-"""A folder of line-aligned text: SPLIT.LANG or SPLIT*.LANG, plain or packed, and SPLIT*.align with gold word
-alignments.
+"""A folder of line-aligned text: files SPLIT.LANG or SPLIT*.LANG, plain or packed.
+
+SPLIT*.align has gold word alignments.
 """
 
 from collections.abc import Iterator
@@ -29,8 +30,10 @@ def languages(folder: Path) -> list[str]:
 
 
 def open_folder(folder: Path, source: str | None, target: str | None) -> Corpus:
-    """Raises UserError if files are missing or have no counterpart, UsageError when `source` and `target`
-    must say which language is which.
+    """A folder of parallel text as a corpus.
+
+    Raises UserError if files are missing or have no counterpart, and UsageError if `source` and `target` must
+    say which language is which.
     """
     files: dict[str, dict[str, Path]] = {}  # language -> SPLIT* -> file
     for stem, language, path in _files(folder):

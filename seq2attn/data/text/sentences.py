@@ -1,6 +1,6 @@
 """An estimate of the number of sentences in a line of text, in any script.
 
-It rather misses the end of a sentence than counts an abbreviation as one.
+If in doubt, it misses the end of a sentence, and does not count an abbreviation as one.
 """
 
 import re

@@ -47,11 +47,11 @@ class Table(NamedTuple):
 
 
 def open_table(path: Path, source: str | None, target: str | None, max_bad: float = SHARE) -> Corpus:
-    """Raises UserError if a column does not exist, UsageError when `source` and `target` must say which to
-    use.
+    """A table of pairs as a corpus.
 
-    Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without a
-    header, a file of two columns is source and target, and `source` and `target` name their languages. The
+    Raises UserError if a column does not exist, and UsageError if `source` and `target` must say which to
+    use. Columns of a .tsv or .csv are addressed by the names in its first line, or by number from 1. Without
+    a header, a file of two columns is source and target, and `source` and `target` name their languages. The
     share `max_bad` of the rows may be bad, and is left out.
     """
     table = read_pairs(path, source, target)

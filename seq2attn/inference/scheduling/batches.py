@@ -18,9 +18,10 @@ GROUP, STEP = 4, 16
 def batches(
     rows: Iterable[int], lengths: Sequence[int], batch_tokens: int, cores: int = 1
 ) -> list[list[int]]:
-    """Rows of similar length together, at most `batch_tokens` padded tokens a batch; a longer row is a
-    batch of its own. Each core gets the same number of batches of about equal size, unless they would be
-    small.
+    """Rows of similar length together, at most `batch_tokens` padded tokens in each batch.
+
+    A longer row is a batch of its own. Each core gets the same number of batches of about equal size, unless
+    they would be small.
     """
     rows = sorted(rows, key=lambda row: lengths[row])
     batches = fill_batches(rows, lengths, batch_tokens)
@@ -39,8 +40,9 @@ def batches(
 
 
 def fill_batches(rows: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    """One batch after the other, each as full as possible, from rows in ascending order of length. A batch
-    has a multiple of GROUP rows, if the next batch has room for the rest.
+    """Batches from rows in ascending order of length, each as full as possible.
+
+    A batch has a multiple of GROUP rows if the next batch has room for the rest.
     """
     batches: list[list[int]] = []
     start = 0

@@ -1,7 +1,7 @@
-"""One batch for each thread of a CPU: faster than all threads on one batch, whose steps are small and wait
-for one another.
+"""One batch for each thread of a CPU.
 
-It knows functions of batches and the threads of torch, and no model.
+This is faster than all threads on one batch, whose steps are small and wait for one another. This module
+knows functions of batches and the threads of torch, and no model.
 """
 
 import threading
@@ -16,7 +16,7 @@ import torch
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
-MAX_THREADS = 8  # Python itself runs in one at a time
+MAX_THREADS = 8  # more would wait, because Python runs in only one thread at a time
 
 _starting = threading.Lock()
 
@@ -30,8 +30,9 @@ def thread_count(device: torch.device) -> int:
 def map_in_threads(
     work: Callable[[Batch], Result], batches: Sequence[Batch], device: torch.device
 ) -> Iterator[Iterator[Result]]:
-    """The result of `work` for each batch, in order; on a CPU with as many threads as torch has. An
-    exception of `work` is raised when its result is read.
+    """The result of `work` for each batch, in order, on a CPU computed by `thread_count` threads.
+
+    An exception of `work` is raised when its result is read.
 
     Even a single batch runs in a thread of its own, in which torch computes with one thread: with more it
     would choose other kernels, and the last bits could differ. The caller's number of threads does not

@@ -47,7 +47,7 @@ class RNNState(NamedTuple):
     """What one step leaves to the next, of R rows."""
 
     layers: tuple[CellState, ...]
-    context: Tensor | None  # (R, V): c_i, where the next step's cell takes it
+    context: Tensor | None  # (R, V): c_i, if the next step's cell takes it
     readout: Tensor | None  # (R, D), with input feeding
     history: History
 
@@ -140,7 +140,7 @@ class RNNDecoder(Decoder):
         return HiddenStates.of_layers(self._before_output(readout_BTD), [output], weights)
 
     def _unroll(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
-        """One step after the other, where a step needs the context of an earlier one."""
+        """One step after another, for a decoder whose steps need the context of an earlier one."""
         steps = []
         gates_BTG = self.cells.first.input_to_gates(e_BTE)
         with unrolled():
@@ -151,7 +151,7 @@ class RNNDecoder(Decoder):
         return cast(Tensor, s_BTH), readout_BTD, AttentionOutput(*outputs)
 
     def _parallel(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
-        """All states, then all contexts, where no step needs the context of an earlier one."""
+        """All states, then all contexts, for a decoder whose steps need no context of an earlier one."""
         x = e_BTE
         summary = source.summary_BV if self.config.context_source == "summary" else None
         for index, (cell, start) in enumerate(zip(self.cells, state.layers, strict=True)):
@@ -244,6 +244,6 @@ class RNNDecoder(Decoder):
         return dropout(x, self.dropout, self.training)
 
     def _before_output(self, readout: Tensor) -> Tensor:
-        """The output layer's input: the readout, projected to a tied embedding's size where it differs."""
+        """The output layer's input: the readout, projected to a tied embedding's size if it differs."""
         readout = self._drop(readout)
         return readout if self.output_proj is None else self.output_proj(readout)

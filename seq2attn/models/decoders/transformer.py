@@ -28,7 +28,7 @@ class TransformerPast(NamedTuple):
     """What self-attention needs of the earlier tokens of R rows."""
 
     caches: PerSentence[tuple[Cache, ...]]  # one cache for each layer
-    # bool (R, slots): the slots of the caches that are the row's past; None where a sentence has one row
+    # bool (R, slots): the slots of the caches that are the row's past; None if a sentence has one row
     slots_RC: Tensor | None
 
 

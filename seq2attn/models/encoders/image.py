@@ -51,7 +51,7 @@ class ImageEncoder(Encoder):
     std: Tensor
 
     def __init__(self, config: ImageEncoderConfig, *, dropout: float) -> None:
-        """Raises UserError when the backbone cannot be built."""
+        """Raises UserError if the backbone cannot be built."""
         super().__init__()
         self.frozen, self.dropout = config.frozen, dropout
         for name, values in (("mean", config.mean), ("std", config.std)):

@@ -59,8 +59,8 @@ def build_backbone(settings: ImageEncoderConfig) -> tuple[Backbone, int, tuple[i
     """The backbone with its own first weights, the number of channels of its map, and the map's rows and
     columns.
 
-    Raises UserError when the backbone is code that may not run, when it cannot be imported or built, and when
-    it does not return a map of features.
+    Raises UserError if the backbone is code that may not run, if it cannot be imported or built, or if it
+    does not return a map of features.
     """
     if settings.residual:
         own = ResNet(settings)
@@ -177,8 +177,8 @@ def load_pretrained(module: nn.Module, tensors: Mapping[str, Tensor], where: str
     copied.
 
     Floating-point numbers of another width are converted. Raises UserError, which names `where` and the
-    tensor, when a tensor is missing, is unknown, has another shape, is not of a floating type where the
-    backbone's is, or is not finite.
+    tensor, if a tensor is missing, is unknown, has another shape, is not finite, or is of no floating type
+    although that of the backbone is.
     """
     whole = module.net if isinstance(module, ExternalBackbone) else module
     own = {

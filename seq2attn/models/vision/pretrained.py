@@ -25,8 +25,9 @@ CHECKPOINTS = (b"PK\x03\x04", b"\x80")  # first bytes of torch's checkpoints: zi
 
 
 def pretrained(model: Seq2Seq, settings: ModelConfig) -> None:
-    """Load the weights that the settings name, if any, into the backbone of the model's encoder. Raises
-    UserError when they are missing or damaged, or do not fit.
+    """Load the weights that the settings name, if any, into the backbone of the model's encoder.
+
+    Raises UserError if they are missing or damaged, or do not fit.
     """
     if settings.encoder.kind == "image" and settings.encoder.weights is not None:
         path = Path(settings.encoder.weights)
@@ -37,7 +38,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """The tensors, by name and on the CPU, of a safetensors file, or of a checkpoint of torch that holds
     weights alone.
 
-    Raises UserError when the file is missing, too large or damaged, or holds anything but weights.
+    Raises UserError if the file is missing, too large or damaged, or holds anything but weights.
     """
     where = f"model.encoder.weights={path}"
     try:

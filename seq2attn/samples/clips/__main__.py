@@ -1,5 +1,6 @@
-"""`python -m seq2attn.samples.clips OUT`: writes the corpus; with the default seed and sizes, the
-committed one.
+"""`python -m seq2attn.samples.clips OUT`: writes the corpus.
+
+With the default seed and sizes it is the committed one.
 """
 
 import argparse

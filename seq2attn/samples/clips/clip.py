@@ -146,7 +146,7 @@ def _hull(first: Square, second: Square) -> Square:
 
 
 def _events(rng: random.Random, names: Sequence[str], count: int) -> tuple[Event, ...]:
-    """Different events, which can happen in any order and be told without doubt; none if others were drawn.
+    """Different events, which can happen in any order and be told without doubt; () if others were drawn.
 
     A thing does not do the same twice. A thing that appears or vanishes does nothing else. A thing that
     changes colour has no other event, or has all events (a sentence then calls it "it").

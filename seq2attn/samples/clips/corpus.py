@@ -1,5 +1,7 @@
-"""The corpus: the splits of clips, and a clip as a row of a table. A clip and its twin are in the same
-split.
+"""The corpus: the splits of clips, and a clip as a row of a table.
+
+A clip and its twin are in the same split. This module knows the columns of a row. The modules beside it make
+clips, frames and captions.
 """
 
 from collections.abc import Mapping

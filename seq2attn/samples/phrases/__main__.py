@@ -1,5 +1,6 @@
-"""`python -m seq2attn.samples.phrases OUT`: writes the corpus, byte for byte the committed one with the
-default seed and sizes.
+"""`python -m seq2attn.samples.phrases OUT`: writes the corpus.
+
+With the default seed and sizes it is the committed one, byte for byte.
 """
 
 import argparse

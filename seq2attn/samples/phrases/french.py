@@ -1,4 +1,5 @@
-"""French word forms by rule and by table: plurals, feminines, verbs, determiners, numerals, elision.
+"""French word forms by rule and table: plurals, feminines, verbs, determiners, numerals, elision and
+contraction.
 
 This module knows spelling and agreement, and neither meaning nor English nor sentences. The spelling is the
 traditional one (before 1990).

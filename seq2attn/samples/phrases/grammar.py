@@ -299,8 +299,9 @@ class Derivation:
     def _determiner(
         self, determiner: str, noun: Noun, plural: bool, det: int, following: str, preposed: bool
     ) -> tuple[Words, Words, Words, Words]:
-        """The determiner in English and French, and what it sets after the noun (possessors) in English and
-        French.
+        """The determiner in English and French, and what follows the noun in English and French.
+
+        A possessor may follow the noun.
         """
         article = words(fr.definite(noun.feminine, plural), det)
         match determiner:
@@ -469,7 +470,7 @@ class Derivation:
             self.use("modal", chosen_modal)
             negated = "" if negated == "never" else negated
         tense = tense or self.tense(verb)
-        # The simple past of cut, put and read looks like their present: past only where the verb shows it.
+        # The simple past of cut, put and read looks like their present, except with "did" or as in "he cut".
         if (
             tense == "past"
             and en.past(verb.english) == verb.english

@@ -1,8 +1,7 @@
-"""The words of the phrases: English and French lemmas, their gender, what they mean (as classes) and how
-verbs are built.
+"""The words of the phrases: English and French lemmas, their gender, meaning (as classes) and use.
 
 Each English word has exactly one translation in each construction, so that the English sentence determines
-the French one. It knows no word forms beyond irregular plurals, and no sentences.
+the French one. This module knows no word forms except irregular plurals, and no sentences.
 """
 
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ class Noun:
 
     @property
     def owned(self) -> bool:
-        """Whether somebody can call it my ...; my valley and my wolf read oddly."""
+        """Whether it can have a possessive. "My valley" and "my wolf" read badly."""
         return (
             self.english in OWNED
             if self.kind in ("person", "animal", "public", "building", "outdoors", "vehicle")
@@ -39,8 +38,8 @@ class Noun:
         )
 
 
-# kind gender: english[/plural]=french[/plural], ...; forms without a slash are regular. Kinds in MASS have no
-# plural.
+# kind gender: english[/plural]=french[/plural], ... A plural that is not given is regular. Kinds in MASS
+# have no plural.
 MASS = among("dish drink")
 NOUNS_TEXT = """
 kin m: father=père, brother=frère, son=fils, uncle=oncle, grandfather=grand-père/grands-pères, husband=mari,
@@ -167,13 +166,13 @@ class Land:
     article: str
 
     def inside(self) -> str:
-        """in, to: à Paris, en France, au Japon, aux États-Unis."""
+        """The French for "in" or "to", as in à Paris, en France, au Japon, aux États-Unis."""
         if not self.article:
             return "à"
         return "à " + self.article if self.article in ("le", "les") else "en"
 
     def source(self) -> str:
-        """from: de Paris, de France, du Japon, des États-Unis."""
+        """The French for "from", as in de Paris, de France, du Japon, des États-Unis."""
         return "de " + self.article if self.article in ("le", "les") else "de"
 
 
@@ -195,7 +194,7 @@ class Adjective:
 
 
 OBJECTS = "clothes thing furniture vehicle instrument"
-# These take a complement with de: le père fier de Paul is a father proud of Paul, not Paul's proud father.
+# These have a complement with de: le père fier de Paul is a father proud of Paul, not Paul's proud father.
 TAKE_DE = among("proud jealous tired full happy crazy worried curious sad")
 GROUPS = {
     "people": "kin person",
@@ -209,7 +208,7 @@ GROUPS = {
 
 
 def classes(text: str) -> frozenset[str]:
-    """The kinds and single nouns (by their English) that a list of groups, kinds and nouns names."""
+    """The kinds and English nouns that a list of groups, kinds and nouns names."""
     kinds: set[str] = set()
     for item in text.split():
         kinds.update(GROUPS.get(item, item).split())
@@ -289,10 +288,10 @@ ADJECTIVES = _adjectives()
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb and what it takes.
+    """A verb with its complements.
 
-    `frame` says what stands after it: nothing; `object`; `gift` (an object given to somebody); `place-object`
-    (put); `place` (stay, live); `to`, `from` (go, come); or a French preposition before its noun (`à`, `de`,
+    `frame` says what follows it: nothing; `object`; `gift` (an object and its receiver); `place-object`
+    (put); `place` (stay, live); `to`, `from` (go, come); or a noun after a French preposition (`à`, `de`,
     `dans`).
     """
 
@@ -304,7 +303,7 @@ class Verb:
     objects: frozenset[str]
     tenses: tuple[str, ...]
     noun: str = ""  # a bare noun between the French verb and its preposition: avoir besoin de
-    # its bare English plurals are definite in French: he likes apples, il aime les pommes
+    # Its English plurals without a determiner are definite in French: he likes apples, il aime les pommes.
     generic: bool = False
 
     @property
@@ -490,7 +489,7 @@ def _verbs() -> tuple[Verb, ...]:
 
 VERBS = _verbs()
 
-# english | french | kinds or nouns that it stands before
+# english | french | kinds or nouns that may follow it
 PREPOSITIONS_TEXT = """
 in | dans | public building room garden park forest street field valley
 in | dans | kitchen bedroom garden house park forest street town village
@@ -557,7 +556,7 @@ TIMES = tuple(
 FREQUENCIES = {"often": "souvent", "always": "toujours", "sometimes": "parfois", "rarely": "rarement"}
 PLAIN_NEGATABLE = among("often always")
 
-# English manner adverb: French, whether it stands before the participle, the verbs that it goes with
+# English manner adverb: French, whether it comes before the participle, the verbs that may have it
 MANNERS = {
     "well": ("bien", True, among("sleep work dance sing swim study run play")),
     "badly": ("mal", True, among("sleep work dance sing swim study play")),

@@ -144,7 +144,7 @@ def _adjective(d: Derivation, adjective: lexicon.Adjective, subject: Agreement) 
 
 
 def existence(d: Derivation, interrogative: bool = False) -> Both:
-    """ "There is a cat in the garden". French has "il y a" for any number."""
+    """Existence: "There is a cat in the garden". French has "il y a" for any number."""
     place = d.place()
     noun = d.noun(among("person animal food thing clothes text furniture vehicle"))
     negated = not interrogative and d.chance(0.25)
@@ -171,7 +171,7 @@ def existence(d: Derivation, interrogative: bool = False) -> Both:
 
 
 def age(d: Derivation) -> Both:
-    """ "Anna is twenty-one years old": "Anna a vingt et un ans"."""
+    """An age: "Anna is twenty-one years old", "Anna a vingt et un ans"."""
     subject = (
         d.pronoun(SUBJECTS)
         if d.chance(0.5)
@@ -191,7 +191,7 @@ def age(d: Derivation) -> Both:
 
 
 def anaphora(d: Derivation) -> Both:
-    """ "Anna buys the apple and eats it". The French pronoun has the gender of the noun."""
+    """A pronoun for a noun: "Anna buys the apple and eats it". The French pronoun has the noun's gender."""
     objects = [
         v
         for v in VERBS
@@ -284,7 +284,7 @@ def coordination(d: Derivation) -> Both:
 
 
 def _following(d: Derivation, tense: str) -> tuple[Words, Words, str]:
-    """A statement after another of that tense, in the same tense where its verb allows."""
+    """A statement after another of that tense, in the same tense if its verb has it."""
     women, theys = d.feminine_plurals, d.theys
     second = statement(d, tense, adjuncts=False) if d.chance(0.8) else description(d)
     if women and d.theys > theys:  # they would be understood as those just named, and be elles

@@ -1,7 +1,7 @@
-"""The verb group in both languages: auxiliaries, negation, adverbs, clitics and the participle's agreement,
-in their order.
+"""The verb group in both languages: auxiliaries, negation, adverbs, clitics and agreement of the participle.
 
-It is given every choice (tense, negation, subject, clitics) and makes none; it knows no noun phrases.
+The caller makes every choice (tense, negation, subject, clitics). This module orders the words, and knows no
+noun phrases.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from seq2attn.samples.phrases.lexicon import CONJUGATIONS, MODALS, Verb
 
 
 class Agreement(NamedTuple):
-    """What verbs, participles and predicates agree with."""
+    """Person, number and gender, with which verbs, participles and predicates agree."""
 
     person: int
     plural: bool
@@ -22,13 +22,13 @@ class Agreement(NamedTuple):
 
     @property
     def form(self) -> int:
-        """Its place in je, tu, il, nous, vous, ils."""
+        """The index in je, tu, il, nous, vous, ils."""
         return self.person - 1 + 3 * self.plural
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes of a verb group: the bearer of its tense, its meaning, its negation, its adverb."""
+    """The nodes of a verb group: those of its tense, its meaning, its negation and its adverb."""
 
     tense: int
     meaning: int
@@ -52,8 +52,9 @@ REFLEXIVES = ("me", "te", "se", "nous", "vous", "se")
 
 
 def english_group(group: Group, subject: Agreement, inverted: bool) -> tuple[Words, Words]:
-    """What stands before the subject in a question (`inverted`), and the rest; a statement joins the two
-    after its subject.
+    """The words before the subject of a question (`inverted`), and the other words.
+
+    A statement has both after its subject.
     """
     verb, nodes = group.verb, group.nodes
     third = subject.person == 3 and not subject.plural
@@ -90,9 +91,9 @@ def french_group(
 ) -> Words:
     """The French group with its clitics.
 
-    `accusative` is the direct object when it stands before the verb (clitic, que, combien de, quel): the
-    participle of a verb with avoir agrees with it. `manner` is an adverb that stands before the participle.
-    `after_same`: the auxiliary has just been said (j'ai chanté et dansé).
+    `accusative` is the direct object if it comes before the verb (clitic, que, combien de, quel). The
+    participle of a verb with avoir agrees with it. `manner` is an adverb before the participle. With
+    `after_same`, the auxiliary of the verb before is not repeated (j'ai chanté et dansé).
     """
     verb, nodes = group.verb, group.nodes
     forms = CONJUGATIONS[verb.french]

@@ -2,7 +2,7 @@
 
 The captions follow a visible rule. Four of five compare the first thing with the last along the longer axis
 of the scene (left to right, or top to bottom), three of them in that order. The fifth uses the other axis if
-it is clear. This module knows no pixels.
+it is clear, and otherwise the longer one. This module knows no pixels.
 """
 
 import random
@@ -28,7 +28,7 @@ BACKWARDS = {
     ),
     "y": ("{last} is below {first}", "{last} is placed below {first}", "there is {last} below {first}"),
 }
-BRIEF = 0.15  # of the captions name colour and shape alone, where that is enough
+BRIEF = 0.15  # probability that a caption names only colour and shape, if that is enough
 
 
 class Caption(NamedTuple):
@@ -37,7 +37,7 @@ class Caption(NamedTuple):
 
 
 def describe(thing: Thing, brief: bool) -> str:
-    """As "a large red striped circle": the word "plain" is left out."""
+    """A description, such as "a large red striped circle". It leaves out the word "plain"."""
     size, colour, texture, shape = thing.looks
     words = [colour, shape] if brief else [size, colour, *([texture] if texture != "plain" else []), shape]
     return " ".join(["an" if words[0][0] in "aeiou" else "a", *words])
@@ -62,7 +62,7 @@ def caption(form: str, first: Thing, last: Thing, brief: bool) -> Caption:
 
 
 def captions(scene: Scene) -> tuple[Caption, ...]:
-    """Five different captions, in an order of chance. Equal scenes have equal captions."""
+    """Five different captions in random order. Equal scenes have equal captions."""
     rng = random.Random(f"captions {scene.number}")
     axis = main_axis(scene.things)
     other = "y" if axis == "x" else "x"

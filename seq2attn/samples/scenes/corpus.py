@@ -1,7 +1,6 @@
-"""The corpus: how scenes are divided into splits, and a scene as a row of a table.
+"""The corpus: the splits of scenes, and a scene as a row of a table.
 
-It knows which columns a row has; how a scene, its image and its captions are made is told in the files
-beside it.
+This module knows the columns of a row. The modules beside it make scenes, images and captions.
 """
 
 from collections.abc import Mapping
@@ -17,14 +16,15 @@ SIZES = {"train": 4_000, "valid": 500, "test": 500}
 
 
 def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Scene]]:
-    """The splits named in `sizes`, in its order; no two scenes hold things of the same looks."""
+    """The splits named in `sizes`, in its order. No two scenes have things of the same looks."""
     source = stream(seed)
     return {name: list(islice(source, size)) for name, size in sizes.items()}
 
 
 def row(scene: Scene, number: int) -> dict[str, Any]:
-    """A scene's PNG, five captions, and for each caption the boxes of the things that it names: [word, left,
-    top, right, bottom].
+    """The PNG of a scene, its five captions, and for each caption the boxes of the things that it names.
+
+    A box is [word, left, top, right, bottom].
     """
     texts = captions(scene)
     return {

@@ -1,8 +1,7 @@
-"""What is in a scene: two to four things of different looks, where they are, and on what ground; drawn by
-chance, kept where nothing is doubtful.
+"""What is in a scene: two to four things of different looks, their places, and the background.
 
-It knows neither pixels of the image nor words beyond the names of looks; which relations are clear is said
-here.
+They are chosen at random. A scene is used if its longer axis is clear and every thing is visible. This module
+knows no pixels of the image, and no words except the names of looks. It defines which relations are clear.
 """
 
 import random
@@ -18,12 +17,13 @@ from seq2attn.samples.shapes import COLOURS, SHAPES, TEXTURES, Colour, box, rast
 SIDE = 96  # pixels of an image
 SIDES = {"small": range(20, 24), "large": range(32, 39)}  # pixels of a thing's square
 MARGIN = 2  # pixels between a thing's square and the image's rim
-CLEAR = 28  # pixels between two centres along the axis on which one is said to be left of or above the other
-LEADS = 16  # pixels by which a scene is longer along its main axis
-# pixels between the centres of the first thing along an axis and the next, or the last and the one before
+CLEAR = 28  # pixels, at least, between two centres along the axis on which a caption compares them
+LEADS = 16  # pixels, at least, by which a scene is longer along its main axis
+# Pixels, at least, from the centre of the first thing along an axis to the next, and from the last but one
+# to the last.
 APART = 7
-VISIBLE = 0.75  # of a thing's pixels at least
-TRIES = 200  # to place things, before others are drawn: four large ones may not fit
+VISIBLE = 0.75  # share of a thing's pixels that must be visible
+TRIES = 200  # attempts to place things, before others are chosen, because four large ones may not fit
 
 
 class Thing(NamedTuple):
@@ -31,7 +31,7 @@ class Thing(NamedTuple):
     colour: str
     texture: str
     shape: str
-    side: int  # of the square that the shape fills
+    side: int  # pixels of a side of the square that the shape fills
     left: int
     top: int
 
@@ -49,12 +49,12 @@ class Thing(NamedTuple):
 class Scene(NamedTuple):
     ground: Colour
     pattern: str
-    number: int  # of the pattern's own chance
-    things: tuple[Thing, ...]  # the later lie over the earlier
+    number: int  # seed of the pattern
+    things: tuple[Thing, ...]  # later things lie over earlier ones
 
     @property
     def looks(self) -> tuple[tuple[str, str, str, str], ...]:
-        """What tells one scene from another: the looks of its things, wherever they are."""
+        """The looks of the things, wherever they are. No two scenes of a corpus have the same."""
         return tuple(sorted(thing.looks for thing in self.things))
 
 
@@ -68,14 +68,15 @@ def centre(thing: Thing, axis: str) -> float:
 
 
 def extent(things: Sequence[Thing], axis: str) -> float:
-    """Pixels between the centres of the first and the last."""
+    """The pixels between the centres of the first and the last thing along an axis."""
     ordered = along(things, axis)
     return centre(ordered[-1], axis) - centre(ordered[0], axis)
 
 
 def ends_are_clear(things: Sequence[Thing], axis: str) -> bool:
-    """Whether nobody can doubt which thing is the first along an axis, which the last, and that one lies
-    before the other rather than across.
+    """Whether it is clear which thing is the first along an axis and which the last.
+
+    The two must also be at least as far apart along this axis as along the other.
     """
     at = [centre(thing, axis) for thing in along(things, axis)]
     across = "y" if axis == "x" else "x"
@@ -107,21 +108,21 @@ def visible(things: Sequence[Thing]) -> list[float]:
 
 
 def touches(first: Thing, second: Thing) -> bool:
-    """Whether two squares meet."""
+    """Whether two squares overlap, or are less than two pixels apart."""
     return abs(2 * (first.left - second.left) + first.side - second.side) < first.side + second.side + 4 and (
         abs(2 * (first.top - second.top) + first.side - second.side) < first.side + second.side + 4
     )
 
 
 def far_enough(first: Thing, second: Thing) -> bool:
-    """Whether two centres are so far apart that neither lies in the other."""
+    """Whether the centres of two things are so far apart that no centre lies in the other thing."""
     x, y = centre(first, "x") - centre(second, "x"), centre(first, "y") - centre(second, "y")
     least = 0.4 * (first.side + second.side)
     return x * x + y * y >= least * least
 
 
 def _looks(rng: random.Random, count: int) -> list[tuple[str, str, str, str]]:
-    """Different looks: most share a colour or a shape with another; none shares size, colour and shape."""
+    """Different looks. Most share a colour or a shape with another; no two share size, colour and shape."""
     result: list[tuple[str, str, str, str]] = []
     while len(result) < count:
         size, colour, texture, shape = (
@@ -149,7 +150,7 @@ def _places(rng: random.Random, looks: Sequence[tuple[str, str, str, str]]) -> t
 
 
 def _is_clear(things: Sequence[Thing], overlapping: bool) -> bool:
-    """Whether the longer axis and its ends are beyond doubt and every thing is seen."""
+    """Whether the longer axis and its ends are clear, and at least VISIBLE of every thing is visible."""
     if abs(extent(things, "x") - extent(things, "y")) < LEADS or not ends_are_clear(
         things, main_axis(things)
     ):
@@ -170,7 +171,7 @@ def _scene(rng: random.Random) -> Scene:
 
 
 def stream(seed: int) -> Iterator[Scene]:
-    """Scenes without end, no two of which hold things of the same looks. Equal seeds give equal scenes."""
+    """An endless stream of scenes. No two have things of the same looks. Equal seeds give equal scenes."""
     rng = random.Random(f"scenes {seed}")
     earlier = set()
     while True:
