@@ -435,9 +435,9 @@ def test_show_describes_every_setting(run: Run, preset: str) -> None:
     rows = {re.split(r" = | is not set", line.removeprefix("# "))[0]: line for line in unwrapped.splitlines()}
     assert list(rows) == list(config.flat(config.load(preset)))
     assert all(config.description(config.load(preset), key) in row for key, row in rows.items())
-    assert "One of rnn, conv, transformer, image." in rows["model.encoder.kind"]
+    assert "Encoder: kind of network. rnn: recurrent; conv: convolutional; " in rows["model.encoder.kind"]
     assert rows["search.max_length"] == (
-        "# search.max_length is not set Maximum output length: tokens; "
+        "# search.max_length is not set Maximum output length: number of tokens; "
         "not set: 2 * source tokens + 10 for text, 50 for an image."
     )
     Path("mine.toml").write_text(out)
