@@ -167,6 +167,22 @@ def test_a_forked_process_leaves_all_but_sigterm_to_its_parent() -> None:
             assert os.waitstatus_to_exitcode(status) == (128 + number if number == signal.SIGTERM else 7)
 
 
+def test_handled_ignores_a_limit_of_processor_time_that_it_has_heard() -> None:
+    """The system repeats the signal every second, also after the program has saved."""
+    before = signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    try:
+        with signals.handled(lambda _: None, lambda handler: True):
+            pass
+        assert signal.getsignal(signal.SIGXCPU) == signal.SIG_DFL
+        with signals.handled(lambda _: None, lambda handler: True):
+            with signals.handled(lambda _: None, lambda handler: True):
+                os.kill(os.getpid(), signal.SIGXCPU)
+            os.kill(os.getpid(), signal.SIGXCPU)
+        os.kill(os.getpid(), signal.SIGXCPU)
+    finally:
+        signal.signal(signal.SIGXCPU, before)
+
+
 def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of processor time is told every second until the end: that does not break off what is being
     saved.
