@@ -109,6 +109,16 @@ def test_all_references_are_as_likely_as_teacher_forcing_says(call: Call, run: P
     assert f"(of the references, {tokens:,} tokens with their end tokens)" in call(run)[1].splitlines()[-1]
 
 
+def test_force_leaves_blank_captions_out_and_counts_them(run: Path, prepared: Path) -> None:
+    captioner, split = Captioner.load(run, device="cpu"), Prepared(prepared).captioned_split("test")
+    whole = captioning.force(captioner, split).likelihood
+    assert split.boxes is not None
+    split.captions[1][0], split.boxes[1][0] = " ", []
+    without = captioning.force(captioner, split).likelihood
+    assert (without.references, without.left_out) == (whole.references - 1, 1)
+    assert without.tokens < whole.tokens
+
+
 def test_everything_is_kept_in_the_run_under_the_names_that_text_has(
     call: Call, run: Path, prepared: Path
 ) -> None:
