@@ -318,7 +318,9 @@ def test_pointing_is_low_with_weights_of_another_word_or_image(
     assert json.loads(call(run, "--json")[1])["pointing"]["accuracy"] == 1
 
 
-def test_pointing_is_left_out_for_a_run_without_attention(call: Call, tmp_path: Path, prepared: Path) -> None:
+def test_evaluate_of_a_run_without_attention_prints_no_pointing(
+    call: Call, tmp_path: Path, prepared: Path
+) -> None:
     blind = tiny_captions.save_run(
         tmp_path / "blind", prepared, context_source="summary", context_to=["input"], bridge="mean"
     )
