@@ -223,7 +223,7 @@ def unsafe(file: str, tree: ast.AST) -> Iterator[tuple[str, int]]:
                     yield f"{node.arg}=", value.lineno
 
 
-def test_nothing_unsafe_is_imported_or_called() -> None:
+def test_package_imports_and_calls_nothing_unsafe() -> None:
     wrong = [
         f"{line_of(path, line)}: {name}"
         for path, tree in TREES.items()
@@ -322,7 +322,7 @@ def writes(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield name, node.lineno
 
 
-def test_one_module_writes_files() -> None:
+def test_files_module_alone_writes_files() -> None:
     assert not [
         f"{line_of(path, line)}: {name}"
         for path, tree in TREES.items()
@@ -427,16 +427,16 @@ def test_search_encoders_and_decoders_do_not_ask_for_types() -> None:
     ]
 
 
-def test_every_file_has_a_docstring() -> None:
+def test_files_have_docstrings() -> None:
     assert not [str(path) for path, tree in TREES.items() if tree.body and not ast.get_docstring(tree)]
 
 
-def test_no_file_is_a_drawer_of_odds_and_ends() -> None:
+def test_file_names_are_specific() -> None:
     drawers = {"utils", "util", "helpers", "common", "base", "registry", "misc"}
     assert not [place(path) for path in FILES if {*path.relative_to(PACKAGE).with_suffix("").parts} & drawers]
 
 
-def test_no_line_is_marked_as_unfinished() -> None:
+def test_source_has_no_marks_of_unfinished_work() -> None:
     assert not [
         line_of(path, number)
         for path in FILES

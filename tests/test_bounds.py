@@ -61,7 +61,7 @@ def changed(sound: Path, tmp_path: Path) -> Any:
         ("config.search.no_repeat_ngram", 10**9),
     ],
 )
-def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(
+def test_load_refuses_weights_of_another_size_before_it_allocates(
     changed: Any, monkeypatch: pytest.MonkeyPatch, key: str, value: int
 ) -> None:
     path = changed(key, value)
@@ -81,7 +81,7 @@ def test_nothing_large_is_made_of_a_run_whose_weights_are_of_another_size(
     assert "\n" not in str(error.value)
 
 
-def test_a_sound_run_has_the_weights_that_its_settings_say(sound: Path) -> None:
+def test_read_shapes_equal_those_of_the_settings(sound: Path) -> None:
     run = loading.open_run(sound)
     assert {name: list(shape) for name, shape in loading._shapes(run).items()} == read_shapes(run.weights)
     assert torch.random.get_rng_state().equal((torch.manual_seed(1), torch.random.get_rng_state())[1])
@@ -117,14 +117,14 @@ def test_a_sound_run_has_the_weights_that_its_settings_say(sound: Path) -> None:
         {"beam": "5"},
     ],
 )
-def test_absurd_options_of_python_are_refused_by_name(options: dict[str, Any]) -> None:
+def test_translate_refuses_and_names_absurd_options(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as error:
         tiny.translator().translate(["rain"], **options)
     assert next(iter(options)).rstrip("es") in str(error.value)
 
 
 @pytest.mark.parametrize("texts", [[5], [None], [b"rain"], "rain", [["rain"]]])
-def test_texts_are_strings(texts: Any) -> None:
+def test_translate_refuses_texts_that_are_no_strings(texts: Any) -> None:
     with pytest.raises(UsageError):
         tiny.translator().translate(texts)
 
@@ -157,7 +157,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_absurd_numbers_on_the_command_line_are_wrong_usage(
+def test_command_line_refuses_absurd_numbers(
     command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arguments, names = COMMANDS[command]
@@ -173,7 +173,7 @@ def test_absurd_numbers_on_the_command_line_are_wrong_usage(
             assert "internal error" not in err
 
 
-def test_a_wide_search_is_as_good_as_a_narrow_one_is_at_its_width() -> None:
+def test_translate_with_a_wide_search_agrees_with_a_narrow_one() -> None:
     translator = tiny.translator()
     wide = translator.translate(
         ["the small dog", "rain falls"], beam=predictor.WIDE + 44, max_length=6, attention=False
@@ -183,7 +183,7 @@ def test_a_wide_search_is_as_good_as_a_narrow_one_is_at_its_width() -> None:
         assert again[-1][0] == wide[0][0] if len(texts) > 1 else again[0][0] == wide[0][0]
 
 
-def test_a_search_that_could_take_gigabytes_says_so_before_it_begins() -> None:
+def test_translate_refuses_a_search_of_gigabytes_at_once() -> None:
     translator = tiny.translator()
     long = "the small dog " * 600
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_a_search_that_could_take_gigabytes_says_so_before_it_begins() -> None:
     assert translator.translate(["rain"], beam=1000, max_length=3)[0][0].text is not None
 
 
-def test_a_large_gpu_takes_a_wide_search_that_a_small_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_max_numbers_grows_with_the_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"total_memory": 4 * 2**30}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**facts))
     gpu = torch.device("cuda", 0)
@@ -203,7 +203,7 @@ def test_a_large_gpu_takes_a_wide_search_that_a_small_one_does_not(monkeypatch: 
     assert predictor._max_numbers(gpu) * 4 == 20 * 2**30
 
 
-def test_run_names_of_any_kind_are_a_line(
+def test_load_reports_any_bad_run_name_on_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "nothing").touch()
@@ -232,7 +232,7 @@ def test_run_names_of_any_kind_are_a_line(
         assert "internal error" not in err
 
 
-def test_processes_can_be_asked_for_where_a_run_is_loaded(sound: Path) -> None:
+def test_load_accepts_processes(sound: Path) -> None:
     loaded = seq2attn.load(sound, device="cpu", processes=True)
     assert isinstance(loaded, Translator)
     assert (

@@ -35,7 +35,7 @@ BAHDANAU = {"tu16": {"history"}, "chorowski15": {"history"}, "tu17": {"gate"}}
 RELATIVES = [("keyed-bilinear", FAMILY), ("luong15", LUONG), ("bahdanau15", BAHDANAU)]
 
 
-def test_every_system_has_its_presets() -> None:
+def test_presets_cover_every_system() -> None:
     assert {
         *SYSTEMS,
         *(f"{name}-paper" for name in SYSTEMS),

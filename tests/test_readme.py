@@ -88,16 +88,16 @@ def one_line(section: str) -> str:
     return line
 
 
-def test_it_opens_with_what_it_is_and_how_to_run_it() -> None:
+def test_readme_opens_with_what_the_project_is_and_how_to_run_it() -> None:
     assert README.startswith("# seq2attn\n")
     assert list(SECTIONS)[:2] == ["Run it", "Test it"]
 
 
-def test_run_it() -> None:
+def test_readme_says_how_to_run_it() -> None:
     assert one_line("Run it") == "python3 -m venv venv && venv/bin/pip install . && venv/bin/seq2attn train"
 
 
-def test_test_it_is_what_the_checks_run() -> None:
+def test_readme_tests_equal_the_checks() -> None:
     line = one_line("Test it")
     assert line == f"python3 -m venv venv && venv/bin/pip install '.[test]' && venv/bin/{PYTEST}"
     check = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_test_it_is_what_the_checks_run() -> None:
     assert "pip install --quiet --disable-pip-version-check '.[test]'" in check
 
 
-def test_images_and_files_it_points_to_are_there() -> None:
+def test_readme_links_to_existing_files() -> None:
     links = [
         link for link in re.findall(r"\]\(([^)\s]+)\)", README) if not link.startswith(("https://", "#"))
     ]
@@ -123,7 +123,7 @@ def test_images_and_files_it_points_to_are_there() -> None:
     assert not [link for link in links if not (ROOT / link).is_file()]
 
 
-def test_its_contents_name_every_section() -> None:
+def test_readme_contents_name_every_section() -> None:
     contents = README.partition("## Run it")[0]
     links = set(re.findall(r"\]\(#([a-z-]+)\)", contents))
     anchors = {re.sub(r"[^a-z -]", "", name.lower()).replace(" ", "-") for name in SECTIONS}
@@ -131,7 +131,7 @@ def test_its_contents_name_every_section() -> None:
     assert anchors - links <= {"licence"}
 
 
-def test_its_glossary_is_that_of_the_program() -> None:
+def test_readme_glossary_equals_that_of_the_program() -> None:
     from seq2attn.cli import glossary
 
     words = dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", SECTIONS["Glossary"], re.MULTILINE))
@@ -140,7 +140,7 @@ def test_its_glossary_is_that_of_the_program() -> None:
         assert term in SECTIONS["Glossary"]
 
 
-def test_files_of_settings_it_shows_are_read(tmp_path: Path) -> None:
+def test_readme_files_of_settings_load(tmp_path: Path) -> None:
     from seq2attn import config
 
     for number, block in enumerate(blocks(README, "toml")):
@@ -149,7 +149,7 @@ def test_files_of_settings_it_shows_are_read(tmp_path: Path) -> None:
         assert config.load(str(file)) != config.Config()
 
 
-def test_presets_it_names_are_there() -> None:
+def test_readme_names_existing_presets() -> None:
     """A preset needs no row: `seq2attn train --list` is the full list."""
     from seq2attn import config
 
@@ -162,7 +162,7 @@ def test_presets_it_names_are_there() -> None:
     assert named <= set(config.presets())
 
 
-def test_settings_it_names_are_there() -> None:
+def test_readme_names_existing_settings() -> None:
     from seq2attn import config
 
     spans = re.findall(r"`[^`\n]+`|--set \S+", README)
@@ -178,7 +178,7 @@ def test_settings_it_names_are_there() -> None:
 
 
 @pytest.mark.parametrize("arguments", list(calls()), ids=" ".join)
-def test_command_lines_parse(arguments: list[str]) -> None:
+def test_readme_command_lines_parse(arguments: list[str]) -> None:
     group = typer.main.get_command(application.app)
     parent = typer.Context(group, info_name="seq2attn")
     if arguments[0].startswith("-"):
@@ -190,9 +190,9 @@ def test_command_lines_parse(arguments: list[str]) -> None:
     )
 
 
-def test_a_wrong_command_line_would_be_seen() -> None:
+def test_readme_check_detects_a_wrong_command_line() -> None:
     with pytest.raises(typer.TyperException, match="no-such-option"):
-        test_command_lines_parse(["train", "--no-such-option"])
+        test_readme_command_lines_parse(["train", "--no-such-option"])
 
 
 def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
@@ -284,7 +284,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     "sections",
     [pytest.param(QUICK, id="quick"), pytest.param(tuple(SECTIONS), id="all", marks=pytest.mark.slow)],
 )
-def test_examples_run(sections: Sequence[str]) -> None:
+def test_readme_examples_run(sections: Sequence[str]) -> None:
     text = "\n".join(SECTIONS[name] for name in sections)
     printed = {line: shell(line) for line in pipelines(text)}
     translations = [text for line, text in printed.items() if line.startswith("echo") and "--" not in line]

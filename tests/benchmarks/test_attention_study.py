@@ -56,7 +56,7 @@ def test_study_names_presets_with_a_recurrent_decoder() -> None:
 
 
 @pytest.mark.parametrize("name", study.PRESETS)
-def test_sizes_and_budgets_are_equal(name: str) -> None:
+def test_settings_have_equal_sizes_and_budgets(name: str) -> None:
     there, made = config.load(name), config.load(name, study.settings(name, 1500))
     model = made.model
     assert {
@@ -80,7 +80,7 @@ def test_sizes_and_budgets_are_equal(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "as_"), study.SAME.items())
-def test_what_is_left_out_is_the_same_at_equal_size(name: str, as_: str) -> None:
+def test_settings_of_omitted_presets_equal_another_preset(name: str, as_: str) -> None:
     one, other = (config.load(preset, study.settings(preset, 10)) for preset in (name, as_))
     assert (one.model, one.train, one.search) == (other.model, other.train, other.search)
 
@@ -120,7 +120,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> None:
+def test_evaluate_of_the_study_equals_the_command(corpus: Path, tmp_path: Path) -> None:
     from seq2attn.evaluation import alignment, text, translation
     from seq2attn.inference import Translator
 
@@ -144,13 +144,13 @@ def test_a_run_is_measured_as_evaluate_does(corpus: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_model_without_attention_has_no_weights_to_measure(corpus: Path, tmp_path: Path) -> None:
+def test_evaluate_of_a_model_without_attention_has_no_weights(corpus: Path, tmp_path: Path) -> None:
     found = study.evaluate(str(tiny.save_run(tmp_path / "run", context_source="summary")), str(corpus), 2)
     assert (found["aer"], found["entropy"]) == (None, None)
 
 
 @pytest.mark.slow
-def test_memory_and_failures_of_a_process(tmp_path: Path) -> None:
+def test_study_run_reports_memory_and_failures(tmp_path: Path) -> None:
     work = study.Study(tmp_path, {}, study.STEPS, None)
     peak, printed = work.run([sys.executable, "-c", "x = bytearray(50_000_000); print(len(x))"])
     assert printed == "50000000\n"
@@ -183,7 +183,7 @@ class Quick(study.Study):
         return made
 
 
-def test_finished_cells_are_not_made_again_and_failures_do_not_stop_the_others(tmp_path: Path) -> None:
+def test_make_all_skips_finished_cells_and_goes_on_after_failures(tmp_path: Path) -> None:
     cells = [
         study.Cell("phrases", preset, seed) for seed in (1, 2) for preset in ("cho14", "cosine", "luong15")
     ]
@@ -199,7 +199,7 @@ def test_finished_cells_are_not_made_again_and_failures_do_not_stop_the_others(t
     assert len(other.made) == 4
 
 
-def test_a_cell_whose_recipe_names_a_size_that_does_nothing_is_finished(tmp_path: Path) -> None:
+def test_finished_ignores_a_size_without_effect(tmp_path: Path) -> None:
     cell, work = study.Cell("phrases", "luong15", 1), study.Study(tmp_path, {}, study.STEPS, None)
     recipe = work.recipe(cell)
     assert not any("attention.size" in setting for setting in recipe)
@@ -211,7 +211,7 @@ def test_a_cell_whose_recipe_names_a_size_that_does_nothing_is_finished(tmp_path
         assert (work.finished(cell) is not None) == finished
 
 
-def test_a_training_is_gone_on_with_only_where_it_is_the_same(tmp_path: Path) -> None:
+def test_same_run_compares_recipes(tmp_path: Path) -> None:
     cell, work = study.Cell("phrases", "cho14", 1), study.Study(tmp_path, {}, study.STEPS, None)
     run = work.file(cell).with_suffix("")
     (run / "training").mkdir(parents=True)
@@ -254,7 +254,7 @@ def test_table_has_mean_and_deviation_over_seeds() -> None:
     assert study.table([cell("cho14", 1, 40.0)], {})[0] == "|  | test | peak MB | weights |"
 
 
-def test_ranges_of_source_length() -> None:
+def test_by_length_divides_by_source_length() -> None:
     sources = ["a b c"] * 30 + ["a b c d e"] * 19 + [" ".join("abcdefgh")] * 10 + [" ".join("abcdefg")] * 10
     found = study.by_length(
         "phrases", sources, sources, [s if len(s.split()) == 7 else "no" for s in sources], "en"
@@ -320,7 +320,7 @@ def test_verdict_is_what_the_numbers_say() -> None:
 
 
 @pytest.mark.slow
-def test_images_are_drawn_the_same_twice(tmp_path: Path) -> None:
+def test_draw_is_deterministic(tmp_path: Path) -> None:
     found = presets(
         cho14={1: ranges(80, 40, 2)},
         luong15={1: ranges(90, 88, 30), 2: ranges(91, 88, 31)},
@@ -342,7 +342,7 @@ def test_images_are_drawn_the_same_twice(tmp_path: Path) -> None:
     assert (tmp_path / "length-one.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_labels_do_not_overlap() -> None:
+def test_apart_separates_labels() -> None:
     assert figures.apart([0.1, 0.5], 0.1) == [0.1, 0.5]
     assert figures.apart([0.5, 0.5, 0.9], 0.1) == pytest.approx([0.45, 0.55, 0.9])
     assert figures.apart([0.0, 0.01, 0.02], 0.1) == pytest.approx([0.0, 0.1, 0.2])
@@ -355,7 +355,7 @@ def test_labels_do_not_overlap() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("cell", gradient_path.CELLS)
-def test_gradients_by_distance_are_those_of_each_sentence_alone(
+def test_gradients_by_distance_equal_those_of_each_sentence(
     cell: str, attention: bool, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.data.tokenizer import BOS, EOS
@@ -395,7 +395,7 @@ def test_gradients_by_distance_are_those_of_each_sentence_alone(
 
 
 @pytest.mark.slow
-def test_only_attention_passes_a_recurrence_that_forgets(corpus: Path) -> None:
+def test_gradients_bypass_a_forgetful_recurrence_with_attention_only(corpus: Path) -> None:
     """With no weight from state to state, all that the summary knows is the last word."""
     prepared, edges = Prepared(corpus), (1, 2, 20, 30)
     for attention in (False, True):
@@ -428,7 +428,7 @@ def test_verdict_on_the_short_path() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_study_continues_where_it_stopped(tmp_path: Path) -> None:
     command = [
         sys.executable,
         study.__file__,

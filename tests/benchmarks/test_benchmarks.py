@@ -52,7 +52,7 @@ def pairs(folder: Path, *splits: str, target: str) -> Path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_additive_attention_takes_no_memory_for_queries_by_keys_by_units() -> None:
+def test_attention_memory_of_additive_scores_has_no_cube() -> None:
     ways = ("additive", "additive, step by step")
     batch, source, target, units = 2, 200, 200, 128
     found = rows(
@@ -71,7 +71,7 @@ def test_additive_attention_takes_no_memory_for_queries_by_keys_by_units() -> No
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_a_plain_form_that_would_not_fit_is_not_run() -> None:
+def test_attention_memory_skips_a_plain_form_that_would_not_fit() -> None:
     (row,) = rows(
         printed(
             "attention_memory.py", "cosine", "--sizes", "40x30", "--batch", 1, "--units", 1024, "--limit", 14
@@ -81,7 +81,7 @@ def test_a_plain_form_that_would_not_fit_is_not_run() -> None:
     assert float(row[4]) > 0
 
 
-def test_the_fast_path_is_measured_against_the_same_model_step_by_step(tmp_path: Path) -> None:
+def test_fast_path_compares_with_the_same_model_step_by_step(tmp_path: Path) -> None:
     pairs(tmp_path, "train", "valid", target="fr")
     small = [
         "train.batch_tokens=64",
@@ -117,7 +117,7 @@ def test_the_fast_path_is_measured_against_the_same_model_step_by_step(tmp_path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_length_is_measured_and_drawn(tmp_path: Path) -> None:
+def test_length_measures_and_draws(tmp_path: Path) -> None:
     text = printed(
         "length.py", "convolution", "--lengths", 12, 6, "--rounds", 1, "--threads", 1, "--out", tmp_path
     )
@@ -136,7 +136,7 @@ def test_length_is_measured_and_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("way", ["training", "decoding"])
-def test_length_is_measured_for_every_model(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_length_measures_every_model(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.syspath_prepend(HERE)
     spec = importlib.util.spec_from_file_location("length", HERE / "length.py")
     assert spec is not None
@@ -165,7 +165,7 @@ def translated(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_decoding_is_measured_with_its_quality(translated: Path) -> None:
+def test_decoding_speed_reports_quality(translated: Path) -> None:
     arguments = [
         "--data",
         translated,
@@ -196,7 +196,7 @@ def test_decoding_is_measured_with_its_quality(translated: Path) -> None:
     assert other[1:5] == ["1,008", "1,008 1,008", "", "12.34"]
 
 
-def test_decoding_is_measured_beside_other_engines(translated: Path) -> None:
+def test_decoding_speed_compares_other_engines(translated: Path) -> None:
     """Their Python is this one, which may lack them: their rows then say so."""
     there = {
         name: importlib.util.find_spec(name.lower()) is not None for name in ("CTranslate2", "transformers")
@@ -234,7 +234,7 @@ def test_decoding_is_measured_beside_other_engines(translated: Path) -> None:
     )
 
 
-def test_the_speed_of_training_stands_beside_that_of_others(tmp_path: Path) -> None:
+def test_training_speed_compares_other_toolkits(tmp_path: Path) -> None:
     data = pairs(tmp_path, "train", "val", target="de")
     small = ("--vocabulary", 90, "--rounds", 1, "--steps", 15)
     text = printed(
@@ -285,7 +285,7 @@ def test_marian_trains_on_the_batches_that_seq2attn_takes(
             assert [ids.tolist() for ids in side] == [[*ids.tolist(), EOS] for ids in without_end]
 
 
-def test_the_order_of_events_is_a_row_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clip_events_prints_a_row_per_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = clips.rows(clips.splits(1, {"train": 8, "valid": 2, "test": 4}))
 
     def images() -> Iterator[CaptionedImage]:

@@ -26,9 +26,7 @@ def captions() -> list[list[str]]:
     return [row["captions"] for row in clips.rows(clips.splits(1, SIZES))["test"]]
 
 
-def test_captions_are_right_by_their_events_and_by_their_order(
-    benchmark_: ModuleType, captions: list[list[str]]
-) -> None:
+def test_right_compares_events_and_their_order(benchmark_: ModuleType, captions: list[list[str]]) -> None:
     twins = [captions[number ^ 1][0] for number in range(4)]
     assert benchmark_.right([some[-1] for some in captions], captions) == (4, 4, 4, 4, 4)
     assert benchmark_.right(twins, captions) == (4, 4, 4, 0, 0)
@@ -48,7 +46,7 @@ def test_captions_are_right_by_their_events_and_by_their_order(
     assert benchmark_.row("run", benchmark_.right([""] * 4, captions))[-2:] == ["-", "0.0"]
 
 
-def test_every_event_counts(benchmark_: ModuleType) -> None:
+def test_right_counts_every_event(benchmark_: ModuleType) -> None:
     references = [["the red circle grows and then the red circle moves up"]]
     for written, expected in (
         ("first the red circle grows and then it goes up", (1, 1, 1, 1, 1)),
@@ -61,6 +59,6 @@ def test_every_event_counts(benchmark_: ModuleType) -> None:
         assert benchmark_.right([written], references) == expected, written
 
 
-def test_references_of_something_else_are_refused(benchmark_: ModuleType) -> None:
+def test_right_refuses_references_without_events(benchmark_: ModuleType) -> None:
     with pytest.raises(UserError, match="no caption of the bundled clips"):
         benchmark_.right(["a dog"], [["a dog runs"]])

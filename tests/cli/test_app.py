@@ -79,7 +79,7 @@ def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_done(run: Run) -> None:
+def test_run_returns_0_and_keeps_stdout(run: Run) -> None:
     assert run(lambda: print("a result")) == (0, "a result\n", "")
 
 
@@ -87,11 +87,11 @@ def test_done(run: Run) -> None:
     ("error", "code"),
     [(UserError("data/x.tsv, line 7: empty"), 1), (UsageError("train.lr: not a number"), 2)],
 )
-def test_errors_of_the_users_making_are_their_message(run: Run, error: UserError, code: int) -> None:
+def test_run_prints_only_the_message_of_a_user_error(run: Run, error: UserError, code: int) -> None:
     assert run(raising(error)) == (code, "", f"seq2attn: {error}\n")
 
 
-def test_an_error_is_one_line_whatever_it_quotes(run: Run) -> None:
+def test_run_prints_an_error_on_one_line(run: Run) -> None:
     code, _, err = run(raising(UserError("no file \x1b[31mred\x1b[0m\r\nand\u2028more \udcff 文")))
     assert code == 1
     assert err == "seq2attn: no file \\x1b[31mred\\x1b[0m and more \\udcff 文\n"
@@ -128,7 +128,7 @@ def test_an_error_is_one_line_whatever_it_quotes(run: Run) -> None:
         ),
     ],
 )
-def test_what_the_machine_refuses_is_one_line(run: Run, error: Exception, message: str) -> None:
+def test_run_prints_one_line_for_errors_of_the_system(run: Run, error: Exception, message: str) -> None:
     code, out, err = run(raising(error))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert message in err
@@ -145,7 +145,7 @@ def test_what_the_machine_refuses_is_one_line(run: Run, error: Exception, messag
         RecursionError("deep"),
     ],
 )
-def test_a_defect_of_ours_says_so_without_a_traceback(run: Run, error: Exception) -> None:
+def test_run_reports_a_defect_without_a_traceback(run: Run, error: Exception) -> None:
     code, out, err = run(raising(error))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith(f"seq2attn: internal error: {type(error).__name__}")
@@ -153,17 +153,17 @@ def test_a_defect_of_ours_says_so_without_a_traceback(run: Run, error: Exception
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), UserError("no such file"), KeyboardInterrupt()])
-def test_debug_shows_the_traceback(run: Run, error: BaseException) -> None:
+def test_run_prints_the_traceback_with_debug(run: Run, error: BaseException) -> None:
     assert "Traceback" in run(raising(error), "--debug")[2]
     assert "Traceback" not in run(raising(error))[2]
     assert "Traceback" not in run(raising(error), "--", "--debug")[2]
 
 
-def test_interrupted(run: Run) -> None:
+def test_run_exits_with_130_on_an_interrupt(run: Run) -> None:
     assert run(raising(KeyboardInterrupt())) == (130, "", "seq2attn: interrupted\n")
 
 
-def test_interrupted_before_the_command_line_is_there(
+def test_main_reports_an_interrupt_during_imports(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(application, "main", raising(KeyboardInterrupt()))
@@ -172,7 +172,7 @@ def test_interrupted_before_the_command_line_is_there(
     assert (end.value.code, *capsys.readouterr()) == (130, "", "seq2attn: interrupted\n")
 
 
-def test_an_interrupt_that_a_library_turned_into_an_error_is_still_one(run: Run) -> None:
+def test_run_recognises_an_interrupt_behind_an_import_error(run: Run) -> None:
     def does() -> None:
         try:
             os.kill(os.getpid(), signal.SIGINT)
@@ -183,7 +183,7 @@ def test_an_interrupt_that_a_library_turned_into_an_error_is_still_one(run: Run)
     assert run(does) == (130, "", "seq2attn: interrupted\n")
 
 
-def test_signal_handlers_are_put_back(run: Run) -> None:
+def test_run_restores_signal_handlers(run: Run) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     during = []
     run(lambda: during.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))))
@@ -191,13 +191,13 @@ def test_signal_handlers_are_put_back(run: Run) -> None:
     assert during != [before]
 
 
-def test_exit_asked_for_by_a_command(run: Run) -> None:
+def test_run_returns_the_exit_code_of_a_command(run: Run) -> None:
     assert run(raising(typer.Exit(1)))[0] == 1
     assert run(raising(SystemExit(3)))[0] == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_a_command_with_130(number: signal.Signals) -> None:
+def test_main_exits_with_130_on_signals(number: signal.Signals) -> None:
     process = script("    print('ready', flush=True)\n    time.sleep(60)")
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -206,7 +206,7 @@ def test_signals_end_a_command_with_130(number: signal.Signals) -> None:
     assert (process.returncode, out, err) == (130, b"", b"seq2attn: interrupted\n")
 
 
-def test_the_copy_of_a_signal_does_not_break_off_what_the_first_began() -> None:
+def test_main_ignores_a_repeated_signal_while_it_cleans_up() -> None:
     body = """
     try:
         print('ready', flush=True)
@@ -222,7 +222,7 @@ def test_the_copy_of_a_signal_does_not_break_off_what_the_first_began() -> None:
     assert (process.returncode, out, err) == (130, b"saved\n", b"seq2attn: interrupted\n")
 
 
-def test_a_device_that_is_none_is_refused_before_torch_is_imported() -> None:
+def test_device_refuses_unknown_names_before_torch_is_imported() -> None:
     commands = (
         ["train"],
         ["translate", "run"],
@@ -255,7 +255,7 @@ def test_worker_processes_leave_an_interrupt_to_their_parent() -> None:
     assert script(body).communicate(timeout=20) == (b"7\n143\n", b"")
 
 
-def test_a_closed_pipe_ends_quietly() -> None:
+def test_main_ends_quietly_on_a_closed_pipe() -> None:
     process = script("    while True:\n        print('line' * 1000)")
     assert process.stdout is not None
     process.stdout.readline()
@@ -266,7 +266,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
     assert process.wait(20) == 0
 
 
-def test_a_pipe_closed_before_the_last_flush_ends_quietly() -> None:
+def test_main_ends_quietly_on_a_pipe_closed_before_the_last_flush() -> None:
     process = script(
         "    sys.stdin.readline()\n    print('one line, still in the buffer')", stdin=subprocess.PIPE
     )
@@ -281,13 +281,13 @@ def test_a_pipe_closed_before_the_last_flush_ends_quietly() -> None:
     assert process.wait(20) == 0
 
 
-def test_another_broken_pipe_is_a_failure(run: Run) -> None:
+def test_run_reports_a_broken_pipe_other_than_stdout(run: Run) -> None:
     code, _, err = run(raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert (code, err) == (1, "seq2attn: Broken pipe\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_behind_stdout_is_one_line() -> None:
+def test_main_reports_a_full_disk_behind_stdout_on_one_line() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "seq2attn", "--version"],
@@ -304,7 +304,7 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_behind_unbuffered_results_is_named() -> None:
+def test_main_names_stdout_when_unbuffered_results_fill_the_disk() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-um", "seq2attn", "--version"],
@@ -321,7 +321,7 @@ def test_a_full_disk_behind_unbuffered_results_is_named() -> None:
     )
 
 
-def test_results_are_utf8_whatever_the_locale() -> None:
+def test_main_writes_utf8_in_any_locale() -> None:
     process = subprocess.run(
         [
             sys.executable,
@@ -367,7 +367,7 @@ def test_results_are_utf8_whatever_the_locale() -> None:
         (("translate",), ["RUN", "`seq2attn translate --help`"]),
     ],
 )
-def test_usage_errors_are_one_line_with_the_way_out(
+def test_run_reports_usage_errors_on_one_line_with_a_hint(
     arguments: tuple[str, ...], named: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = application.run([*arguments])
@@ -377,7 +377,7 @@ def test_usage_errors_are_one_line_with_the_way_out(
         assert name in err
 
 
-def test_version_and_help() -> None:
+def test_main_prints_version_and_help() -> None:
     assert cli("--version").stdout == f"seq2attn {__version__}\n"
     done = cli("--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -387,7 +387,7 @@ def test_version_and_help() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_says_what_it_does(name: str) -> None:
+def test_help_describes_every_option(name: str) -> None:
     command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
     assert command.help
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]

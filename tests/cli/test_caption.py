@@ -82,7 +82,9 @@ def expected(captioner: Captioner, images: list[str], **options: object) -> list
     ]
 
 
-def test_a_line_a_image_in_order(run: str, captioner: Captioner, call: Call, images: list[str]) -> None:
+def test_caption_writes_one_line_per_image_in_order(
+    run: str, captioner: Captioner, call: Call, images: list[str]
+) -> None:
     order = [*images[::-1], images[3], images[3]]
     code, out, err = call(run, *order)
     assert (code, err) == (0, "")
@@ -90,7 +92,9 @@ def test_a_line_a_image_in_order(run: str, captioner: Captioner, call: Call, ima
     assert len({text for _, text in rows(out)}) > 3
 
 
-def test_paths_on_standard_input(run: str, captioner: Captioner, call: Call, images: list[str]) -> None:
+def test_caption_reads_paths_from_standard_input(
+    run: str, captioner: Captioner, call: Call, images: list[str]
+) -> None:
     text = "\r\n".join([*images[:3], "", images[3]]).encode()
     for arguments in ((), ("-",), ("-", "-")):
         code, out, err = call(run, *arguments, text=text)
@@ -102,7 +106,7 @@ def test_paths_on_standard_input(run: str, captioner: Captioner, call: Call, ima
     assert call(run) == (0, "", "")
 
 
-def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(
+def test_caption_reads_a_folder_one_level_deep_in_numeric_order(
     run: str, captioner: Captioner, call: Call, images: list[str]
 ) -> None:
     folder = Path(images[0]).parent
@@ -126,7 +130,7 @@ def test_a_folder_is_walked_one_level_deep_in_the_order_of_numbers(
     assert "no images in this folder" in err
 
 
-def test_links_in_a_folder(
+def test_caption_follows_links_to_files_only(
     run: str, captioner: Captioner, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     """What leads to a file is described, what leads nowhere is one line, a linked folder is left out as any
@@ -162,7 +166,7 @@ def test_links_in_a_folder(
     assert last.startswith("seq2attn: 4 of 6 images could not be read")
 
 
-def test_a_folder_that_may_not_be_read_is_one_line(
+def test_caption_reports_an_unreadable_folder_on_one_line(
     run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = Path.iterdir
@@ -181,7 +185,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(
     assert err.splitlines()[0] == f"warning: {shut}: Permission denied"
 
 
-def test_a_list_of_paths_that_is_named_as_an_image(
+def test_caption_says_how_to_give_a_list_of_paths(
     run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "list.txt").write_text("\n".join(images))
@@ -193,7 +197,7 @@ def test_a_list_of_paths_that_is_named_as_an_image(
 
 
 @pytest.mark.parametrize("form", ["text", "jsonl"])
-def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path: Path, form: str) -> None:
+def test_caption_escapes_control_characters_in_names(run: str, call: Call, tmp_path: Path, form: str) -> None:
     names = [
         "a\u202egnp.png",
         "\u200f.png",
@@ -226,7 +230,7 @@ def test_names_that_drive_a_terminal_are_escaped(run: str, call: Call, tmp_path:
     assert all(name.isprintable() for name in overlays_drawn)
 
 
-def test_search_options_reach_the_search(
+def test_caption_passes_options_to_the_search(
     run: str, captioner: Captioner, call: Call, images: list[str]
 ) -> None:
     for arguments, options in [
@@ -252,14 +256,14 @@ def test_search_options_reach_the_search(
         assert rows(out) == expected(captioner, images[:3], **options)
 
 
-def test_more_than_the_longest_is_written_where_it_is_the_least(
+def test_caption_writes_min_length_tokens_beyond_the_default_maximum(
     run: str, captioner: Captioner, images: list[str]
 ) -> None:
     ((found,),) = captioner.caption(images[:1], beam=1, min_length=60)
     assert len(found.tokens) >= 60
 
 
-def test_blocks_batches_and_order_change_nothing(
+def test_caption_is_independent_of_blocks_batches_and_order(
     run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = str(Path(images[0]).parent / "gone.png")
@@ -278,7 +282,7 @@ def test_blocks_batches_and_order_change_nothing(
     assert rows(other) == rows(plain)[::-1]
 
 
-def test_blocks_grow_and_hold_no_more_than_their_bytes(
+def test_prefetcher_grows_blocks_up_to_their_bound_in_bytes(
     captioner: Captioner, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sizes() -> list[int]:
@@ -292,7 +296,7 @@ def test_blocks_grow_and_hold_no_more_than_their_bytes(
     assert sizes() == [2, 3, 3, 3, 1]
 
 
-def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(
+def test_prefetcher_raises_errors_of_its_thread_to_the_consumer(
     captioner: Captioner, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def exhausted(*_: object) -> None:
@@ -306,7 +310,7 @@ def test_whatever_stops_the_reading_is_raised_where_blocks_are_taken(
         next(reading.blocks())
 
 
-def test_nothing_is_decoded_while_processes_may_start(
+def test_prefetcher_reads_nothing_while_paused(
     run: str, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
@@ -341,7 +345,7 @@ def png(width: int, height: int) -> bytes:
     )
 
 
-def test_what_cannot_be_read_is_one_line_and_an_empty_caption(
+def test_caption_warns_of_a_bad_image_and_writes_an_empty_caption(
     run: str, captioner: Captioner, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     whole = Path(images[0]).read_bytes()
@@ -389,7 +393,7 @@ def test_what_cannot_be_read_is_one_line_and_an_empty_caption(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read(run: str, call: Call, images: list[str]) -> None:
+def test_caption_warns_of_images_without_permission(run: str, call: Call, images: list[str]) -> None:
     Path(images[0]).chmod(0)
     code, out, err = call(run, *images[:2])
     assert (code, rows(out)[0]) == (1, [images[0], ""])
@@ -397,7 +401,7 @@ def test_what_may_not_be_read(run: str, call: Call, images: list[str]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "RGBA", "I;16", "L", "1"])
-def test_every_mode_is_described(
+def test_caption_accepts_every_image_mode(
     run: str, captioner: Captioner, call: Call, tmp_path: Path, mode: str
 ) -> None:
     grey = Image.fromarray(np.linspace(0, 255, 40 * 40).reshape(40, 40).astype(np.uint8))
@@ -414,7 +418,7 @@ def test_every_mode_is_described(
     assert rows(out)[0][1]
 
 
-def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path) -> None:
+def test_caption_turns_a_photograph_upright(run: str, call: Call, tmp_path: Path) -> None:
     pixels = np.random.default_rng(5).integers(
         0, 256, (tiny_images.SIDE, tiny_images.SIDE, 3), dtype=np.uint8
     )
@@ -428,7 +432,7 @@ def test_a_photograph_is_described_upright(run: str, call: Call, tmp_path: Path)
     assert turned == upright != lying
 
 
-def test_of_an_animated_image_the_first_frame_is_described(
+def test_caption_uses_the_first_frame_of_an_animated_image(
     run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     frames = [Image.open(path).convert("RGB") for path in images[:3]]
@@ -448,7 +452,7 @@ def test_of_an_animated_image_the_first_frame_is_described(
     "name",
     ["a\nb.png", "a\tb.png", "a\x1b[31m.png", "\u2028.png", "é\u202f ü.png", os.fsdecode(b"\xff\xfe.png")],
 )
-def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str) -> None:
+def test_caption_writes_every_name_on_one_line(run: str, call: Call, tmp_path: Path, name: str) -> None:
     path = tiny_images.draw(tmp_path / "in" / name, 1)
     shown = {
         "a\nb.png": r"a\nb.png",
@@ -471,7 +475,7 @@ def test_every_name_is_one_line(run: str, call: Call, tmp_path: Path, name: str)
         assert rows(call(run, text=os.fsencode(path))[1])[0][0] == f"{path.parent}/{shown}"
 
 
-def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: Path) -> None:
+def test_caption_gives_every_overlay_its_own_name(run: str, call: Call, tmp_path: Path) -> None:
     """The second best of dog.png is named as the best of dog.2.png would be."""
     paths = [
         tiny_images.draw(tmp_path / "in" / name, number)
@@ -486,7 +490,7 @@ def test_no_overlay_takes_the_place_of_another(run: str, call: Call, tmp_path: P
     assert set(overlays_drawn) == set((tmp_path / "out").iterdir())
 
 
-def test_where_no_caption_is_possible_the_overlay_is_the_image_alone(
+def test_caption_draws_the_image_alone_for_an_empty_caption(
     run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     # more different words than there are
@@ -497,7 +501,7 @@ def test_where_no_caption_is_possible_the_overlay_is_the_image_alone(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_one_layer_or_head_is_drawn_as_plot_alignment_draws_it(
+def test_caption_draws_one_layer_or_head_as_plot_alignment_does(
     call: Call, pipe: Callable[..., tuple[int, bytes, str]], images: list[str], tmp_path: Path
 ) -> None:
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
@@ -516,7 +520,7 @@ def test_one_layer_or_head_is_drawn_as_plot_alignment_draws_it(
     assert len(set(drawings)) == len(drawings)
 
 
-def test_a_layer_or_head_that_is_missing_is_refused_before_any_caption(
+def test_caption_refuses_a_missing_layer_or_head_at_once(
     run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
@@ -538,7 +542,7 @@ def test_a_layer_or_head_that_is_missing_is_refused_before_any_caption(
 # Clips
 
 
-def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: Call, tmp_path: Path) -> None:
+def test_caption_reads_a_folder_or_animated_image_as_one_clip(clips: str, call: Call, tmp_path: Path) -> None:
     frames = [tiny_images.draw(tmp_path / "all" / "walk" / f"{number}.png", number) for number in (1, 2, 10)]
     images = [Image.open(frame).convert("RGB") for frame in frames]
     images[0].save(tmp_path / "all" / "moving.webp", save_all=True, append_images=images[1:], lossless=True)
@@ -560,7 +564,7 @@ def test_a_folder_of_frames_or_an_animated_image_is_one_clip(clips: str, call: C
     assert rows(call(clips, tmp_path / "animated")[1])[0][0] == str(tmp_path / "animated" / "moving.webp")
 
 
-def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -> None:
+def test_caption_warns_of_a_still_and_of_a_folder_of_clips(clips: str, call: Call, tmp_path: Path) -> None:
     still = tiny_images.draw(tmp_path / "still.png", 4)
     images = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     (tmp_path / "all" / "many").mkdir(parents=True)
@@ -582,9 +586,7 @@ def test_what_is_hardly_a_clip_is_told(clips: str, call: Call, tmp_path: Path) -
     assert (code, len(rows(out)), err) == (0, 2, "")
 
 
-def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
-    clips: str, call: Call, tmp_path: Path
-) -> None:
+def test_caption_draws_one_film_strip_per_clip(clips: str, call: Call, tmp_path: Path) -> None:
     for name, count in (("long", 5), ("short", 2)):
         for number in range(count):
             tiny_images.draw(tmp_path / "all" / name / f"{number}.png", number)
@@ -601,7 +603,7 @@ def test_a_film_strip_a_clip_whatever_is_beside_it_in_the_batch(
 # What is written
 
 
-def test_scores_and_json_lines(
+def test_caption_writes_scores_and_json_lines(
     run: str, captioner: Captioner, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     found = captioner.caption(images[:2], n_best=2)
@@ -625,7 +627,7 @@ def test_scores_and_json_lines(
             assert Path(best["attention"]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_overlays_of_two_images_of_one_name(run: str, call: Call, tmp_path: Path) -> None:
+def test_caption_numbers_overlays_of_images_with_equal_names(run: str, call: Call, tmp_path: Path) -> None:
     paths = [
         tiny_images.draw(tmp_path / name, number)
         for number, name in enumerate(("a/dog.png", "b/Dog.png", "b/dog.jpg", "b/dog-2.png"))
@@ -642,7 +644,7 @@ def test_overlays_of_two_images_of_one_name(run: str, call: Call, tmp_path: Path
     assert {"dog.png", "Dog-2.png", "dog-3.png"} <= {path.name for path in overlays_drawn}
 
 
-def test_overlays_never_lie_on_images(
+def test_caption_never_writes_overlays_over_images(
     run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, before = Path(images[0]).parent, Path(images[0]).read_bytes()
@@ -655,7 +657,7 @@ def test_overlays_never_lie_on_images(
     assert Path(images[0]).read_bytes() == before
 
 
-def test_into_a_file(run: str, call: Call, images: list[str], tmp_path: Path) -> None:
+def test_caption_writes_into_a_file(run: str, call: Call, images: list[str], tmp_path: Path) -> None:
     _, out, _ = call(run, *images)
     assert call(run, *images, "-o", tmp_path / "out") == (0, "", "")
     assert (tmp_path / "out").read_text() == out
@@ -665,7 +667,7 @@ def test_into_a_file(run: str, call: Call, images: list[str], tmp_path: Path) ->
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_failure_before_the_first_line_leaves_what_stood_there(
+def test_caption_keeps_the_old_file_if_it_fails_before_the_first_line(
     run: str, call: Call, images: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*_: object, **__: object) -> None:
@@ -696,7 +698,7 @@ def answer(process: subprocess.Popen[bytes]) -> str:
     return process.stdout.readline().decode()
 
 
-def test_each_path_is_answered_before_the_next_is_written(
+def test_caption_answers_each_path_before_it_waits_for_the_next(
     run: str, captioner: Captioner, images: list[str]
 ) -> None:
     with start(run) as process:
@@ -711,7 +713,7 @@ def test_each_path_is_answered_before_the_next_is_written(
 
 @pytest.mark.slow  # the same code as for lines of text, which is tested always
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_keeps_what_was_done(
+def test_caption_writes_a_partial_file_on_an_interrupt(
     run: str, captioner: Captioner, images: list[str], tmp_path: Path, stop: signal.Signals
 ) -> None:
     out = tmp_path / "out"
@@ -738,7 +740,7 @@ def test_interrupted_keeps_what_was_done(
 
 
 @pytest.mark.slow
-def test_a_closed_pipe_ends_quietly(run: str, images: list[str]) -> None:
+def test_caption_ends_quietly_on_a_closed_pipe(run: str, images: list[str]) -> None:
     with start(run, "--beam", 1, "--max-length", 2) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -780,7 +782,7 @@ WRONG_USAGE = [
 ]
 
 
-def test_usage_errors_come_first_and_import_nothing_heavy(run: str, tmp_path: Path) -> None:
+def test_caption_reports_usage_errors_before_heavy_imports(run: str, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("")
     program = (
         "import contextlib, io, json, sys\nfrom seq2attn.cli import app\n"
@@ -807,7 +809,7 @@ def test_usage_errors_come_first_and_import_nothing_heavy(run: str, tmp_path: Pa
     assert not wrong
 
 
-def test_what_is_missing_is_named_in_one_line(
+def test_caption_names_missing_inputs_on_one_line(
     run: str, call: Call, images: list[str], tmp_path: Path
 ) -> None:
     blind = tiny_images.save_run(tmp_path / "blind", context_source="summary", context_to=["input"])
@@ -831,7 +833,7 @@ def test_what_is_missing_is_named_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_list_of_one_image_is_described_from_python(run: str, images: list[str]) -> None:
+def test_caption_of_one_image_in_python_returns_one_list(run: str, images: list[str]) -> None:
     import seq2attn
 
     best = seq2attn.load(run).caption([images[0]], beam=5)[0][0]  # type: ignore[union-attr]
@@ -839,6 +841,8 @@ def test_a_list_of_one_image_is_described_from_python(run: str, images: list[str
     assert best.attention.shape == (len(best.words), best.grid[0] * best.grid[1])  # type: ignore[index]
 
 
-def test_the_run_of_images_sends_translate_here(run: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_translate_refers_to_caption_for_a_run_on_images(
+    run: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     assert app.run(["translate", run, __file__, "--device", "cpu"]) == 1
     assert b"use `seq2attn caption`" in capfdbinary.readouterr().err

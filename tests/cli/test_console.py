@@ -29,7 +29,7 @@ def captured(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return out, err
 
 
-def test_streams(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_writes_results_to_stdout_and_the_rest_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     console.note("a note\nin [bold]two[/bold] lines \x1b[2J")
     console.warn("line 7:\n invalid")
     console.result("a result \x1b")
@@ -40,7 +40,7 @@ def test_streams(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-def test_quiet_leaves_warnings_errors_and_results(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_keeps_warnings_errors_and_results(capsys: pytest.CaptureFixture[str]) -> None:
     console.note("a note")
     console.warn("a warning")
     console.error("an error")
@@ -58,7 +58,9 @@ class Time:
         monkeypatch.setattr(console.time, "monotonic", lambda: self.now)
 
 
-def test_plain_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_progress_prints_share_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Time(monkeypatch)
     with console.progress(interval=10) as progress:
         for seconds, done, facts in (
@@ -82,14 +84,14 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert captured(capsys) == ("", "".join(f"{line}\n" for line in lines))
 
 
-def test_plain_progress_of_unknown_length(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_progress_of_unknown_length_prints_counts(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress(interval=0) as progress:
         progress("reading", 10)
         progress("reading", 20, None, "2 [files]")
     assert captured(capsys) == ("", "reading 10\nreading 20  2 [files]\n")
 
 
-def test_plain_progress_comes_at_once_and_then_every_half_a_minute_at_least(
+def test_plain_progress_prints_at_once_and_every_half_minute(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Time(monkeypatch)
@@ -107,7 +109,7 @@ def test_plain_progress_comes_at_once_and_then_every_half_a_minute_at_least(
                 silent = clock.now
 
 
-def test_plain_progress_under_a_limit_of_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_progress_under_a_time_limit_prints_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
     with console.progress(interval=0) as progress:
         progress("training", 200, 346, "loss 2.5", console.Clock(200, 100, 720))
         progress("training", 210, 278, "loss 2.4", console.Clock(210, 70, 720))
@@ -131,12 +133,12 @@ def test_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15"), (59.6, "1:00")]
 )
-def test_duration(seconds: float, text: str) -> None:
+def test_duration_formats_seconds(seconds: float, text: str) -> None:
     assert console.duration(seconds) == text
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])
-def test_a_terminal_shows_how_far_and_how_long_at_any_width(columns: int) -> None:
+def test_progress_shows_share_and_time_left_at_any_width(columns: int) -> None:
     body = """
 from seq2attn.cli import console
 with console.progress() as progress:
@@ -152,7 +154,7 @@ with console.progress() as progress:
     assert ("loss" in screen, "lr" in screen) == (columns > 60, False)
 
 
-def test_each_task_has_a_line_of_its_own_on_a_terminal() -> None:
+def test_progress_gives_each_task_a_line_of_its_own() -> None:
     body = """
 from seq2attn.cli import console
 with console.progress() as progress:
@@ -163,7 +165,7 @@ with console.progress() as progress:
     assert re.search(r"reading 10/10  100%  0:00 gone\r?\nencoding train 5/20  25%", screen)
 
 
-def test_a_terminal_that_changes_its_width_is_followed() -> None:
+def test_progress_follows_changes_of_the_terminal_width() -> None:
     body = """
 import fcntl, struct, termios
 from seq2attn.cli import console
@@ -179,7 +181,7 @@ with console.progress() as progress:
     assert "loss" not in narrow.rsplit("training", 1)[1]
 
 
-def test_a_terminal_gets_a_bar_and_stdout_only_results() -> None:
+def test_progress_draws_its_bar_on_stderr_only() -> None:
     body = """
 import sys, time
 from seq2attn.cli import console

@@ -93,7 +93,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 # A run
 
 
-def test_a_split_is_scored_bleu_first_with_its_signature(call: Call, run: Path) -> None:
+def test_evaluate_prints_scores_of_a_split_with_bleu_first(call: Call, run: Path) -> None:
     code, out, err = call(run)
     assert code == 0, err
     translations = [best[0].text for best in Translator.load(run, device="cpu").translate(tiny.ENGLISH[2:7])]
@@ -107,7 +107,7 @@ def test_a_split_is_scored_bleu_first_with_its_signature(call: Call, run: Path) 
     assert len(lines) == 5
 
 
-def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
+def test_evaluate_saves_outputs_and_scores_in_the_run(call: Call, run: Path) -> None:
     _, out, _ = call(run, "--beam", 2)
     # as with --set: scores of another search stand beside those of the run as it is
     name = "test,search.beam=2"
@@ -123,7 +123,7 @@ def test_outputs_and_scores_are_kept_in_the_run(call: Call, run: Path) -> None:
     assert {path.name for path in (run / "scores").iterdir()} == {f"{name}.json", f"{name}.txt"}
 
 
-def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(call: Call, run: Path) -> None:
+def test_set_saves_scores_beside_those_of_the_unchanged_run(call: Call, run: Path) -> None:
     call(run)
     folder = run / "scores"
     own = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -155,7 +155,7 @@ def test_scores_with_changed_settings_stand_beside_those_of_the_run_as_it_is(cal
     assert {path.name for path in folder.iterdir()} == {*own, f"{name}.txt", f"{name}.json"}
 
 
-def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path) -> None:
+def test_set_saves_scores_with_any_number_of_changes(call: Call, run: Path) -> None:
     changes = [
         "search.min_length=1",
         "search.max_length=9",
@@ -187,7 +187,7 @@ def test_scores_are_kept_however_many_settings_are_changed(call: Call, run: Path
     } == {1.25, 1.75}
 
 
-def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
+def test_set_changes_every_run_of_an_ensemble(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
     other = save_run(tmp_path / "other", prepared, seed=2)
     code, out, err = call(run, other, f"{run},{other}", "--set", "model.attention.temperature=9", "--json")
     assert code == 0, err
@@ -208,7 +208,7 @@ def test_settings_are_changed_in_every_run(call: Call, run: Path, tmp_path: Path
     )
 
 
-def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> None:
+def test_evaluate_computes_alignment_error_on_forced_references(call: Call, run: Path) -> None:
     from seq2attn.evaluation import alignment
 
     _, out, _ = call(run, "--json")
@@ -219,7 +219,7 @@ def test_alignment_error_is_that_of_forced_references(call: Call, run: Path) -> 
     assert expected.links == sum(len(line.split()) for line in tiny.FRENCH[2:7])
 
 
-def test_references_are_as_likely_as_teacher_forcing_says(
+def test_evaluate_likelihood_equals_teacher_forcing(
     call: Call, run: Path, tmp_path: Path, prepared: Path, files: dict[str, Path]
 ) -> None:
     code, out, err = call(run)
@@ -262,7 +262,7 @@ def test_references_are_as_likely_as_teacher_forcing_says(
     }
 
 
-def test_likelihood_needs_a_model_and_a_reference(
+def test_evaluate_likelihood_needs_a_model_and_a_reference(
     call: Call, run: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
     record = json.loads(call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"], "--json")[1])
@@ -281,7 +281,7 @@ def test_likelihood_needs_a_model_and_a_reference(
     assert (record["perplexity"], record["cross_entropy"]) == (None, None)
 
 
-def test_lines_of_what_nobody_sees_are_blank(call: Call, run: Path, tmp_path: Path) -> None:
+def test_evaluate_leaves_out_lines_of_invisible_characters(call: Call, run: Path, tmp_path: Path) -> None:
     (tmp_path / "two").write_text("rain\nthe dog\n")
     (tmp_path / "unseen").write_text("\u200b\u200f\nle chien\n", encoding="utf-8")
     code, out, err = call(run, "--source", tmp_path / "two", "--reference", tmp_path / "unseen", "--json")
@@ -289,7 +289,7 @@ def test_lines_of_what_nobody_sees_are_blank(call: Call, run: Path, tmp_path: Pa
     assert json.loads(out)["forced"]["left_out"] == 1
 
 
-def test_a_run_may_choose_among_samples(call: Call, run: Path) -> None:
+def test_evaluate_mbr_chooses_among_samples(call: Call, run: Path) -> None:
     code, out, err = call(run, "--mbr", "chrf", "--samples", 6, "--seed", 3, "--no-repeat-ngram", 2, "--json")
     assert code == 0, err
     assert json.loads(out)["search"] == {"no_repeat_ngram": 2, "mbr": "chrf", "samples": 6}
@@ -301,7 +301,7 @@ def test_a_run_may_choose_among_samples(call: Call, run: Path) -> None:
     assert (run / "scores" / name).read_text(encoding="utf-8").split("\n")[:-1] == expected
 
 
-def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
+def test_evaluate_prints_several_splits_under_their_names(call: Call, run: Path) -> None:
     code, out, err = call(run, "--split", "test,test_plain")
     assert code == 0, err
     lines = out.splitlines()
@@ -316,7 +316,7 @@ def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
     assert (run / "scores" / "test_plain.txt").is_file()
 
 
-def test_source_and_reference_files(call: Call, run: Path, files: dict[str, Path]) -> None:
+def test_evaluate_reads_source_and_reference_files(call: Call, run: Path, files: dict[str, Path]) -> None:
     code, out, err = call(
         run, "--source", files["src.en"], "--reference", files["ref.fr"], files["ref2.fr"], "--by-length"
     )
@@ -326,7 +326,7 @@ def test_source_and_reference_files(call: Call, run: Path, files: dict[str, Path
     assert (run / "scores" / "src.en.txt").read_text(encoding="utf-8").count("\n") == 7
 
 
-def test_gold_of_a_file_may_count_from_one(
+def test_evaluate_reads_gold_that_counts_from_one(
     call: Call, run: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "zero").write_text("0-0 1?1\n" * 7)
@@ -342,7 +342,7 @@ def test_gold_of_a_file_may_count_from_one(
     assert (results[0]["sure"], results[0]["possible"]) == (7, 14)
 
 
-def test_a_run_without_attention_is_scored_but_not_aligned(
+def test_evaluate_scores_a_run_without_attention_but_no_alignment(
     call: Call, tmp_path: Path, prepared: Path
 ) -> None:
     fixed = save_run(tmp_path / "fixed", prepared, context_source="summary", context_to=["input"])
@@ -354,7 +354,7 @@ def test_a_run_without_attention_is_scored_but_not_aligned(
     assert "has no attention" in err
 
 
-def test_runs_are_compared_with_the_first(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
+def test_evaluate_compares_runs_with_the_first(call: Call, run: Path, tmp_path: Path, prepared: Path) -> None:
     other = save_run(tmp_path / "other", prepared, seed=2)
     code, out, err = call(run, other, run)
     assert code == 0, err
@@ -382,7 +382,7 @@ def test_runs_are_compared_with_the_first(call: Call, run: Path, tmp_path: Path,
     assert 0 <= scores["compared"]["bleu"]["p"] <= 1
 
 
-def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(call: Call, run: Path) -> None:
+def test_evaluate_scores_a_read_only_run(call: Call, run: Path) -> None:
     (run / "scores").write_text("a file")
     code, out, err = call(run)
     assert code == 0
@@ -394,7 +394,7 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(call: Call, run:
 # Files alone
 
 
-def test_outputs_of_any_system_are_scored_with_no_model(files: dict[str, Path]) -> None:
+def test_hypotheses_are_scored_without_a_model(files: dict[str, Path]) -> None:
     arguments = ["evaluate", "--hypotheses", str(files["good.fr"]), "--reference", str(files["ref.fr"])]
     script = (
         f"import sys; sys.argv = ['seq2attn', *{arguments!r}]\nfrom seq2attn.cli.app import run\n"
@@ -410,7 +410,7 @@ def test_outputs_of_any_system_are_scored_with_no_model(files: dict[str, Path]) 
 
 
 @pytest.mark.parametrize("spread", [False, True])
-def test_several_outputs_and_references_in_both_spellings(
+def test_hypotheses_and_references_accept_both_list_spellings(
     call: Call, files: dict[str, Path], spread: bool
 ) -> None:
     hypotheses, references = [files["good.fr"], files["bad.fr"]], [files["ref.fr"], files["ref2.fr"]]
@@ -432,9 +432,7 @@ def test_several_outputs_and_references_in_both_spellings(
     assert "nrefs:2" in good["signatures"]["bleu"]
 
 
-def test_the_file_ending_chooses_the_tokenizer_and_the_option_overrules_it(
-    call: Call, tmp_path: Path
-) -> None:
+def test_language_option_overrules_the_file_ending(call: Call, tmp_path: Path) -> None:
     for name in ("hyp.zh", "ref.zh"):
         (tmp_path / name).write_text("a b c d e\n", encoding="utf-8")
     arguments = ("--hypotheses", tmp_path / "hyp.zh", "--reference", tmp_path / "ref.zh")
@@ -442,7 +440,7 @@ def test_the_file_ending_chooses_the_tokenizer_and_the_option_overrules_it(
     assert "tok:13a" in call(*arguments, "--language", "en")[1]
 
 
-def test_text_that_was_never_detokenised_is_reported(call: Call, tmp_path: Path) -> None:
+def test_evaluate_reports_tokenized_text(call: Call, tmp_path: Path) -> None:
     for name in ("hyp", "ref"):
         (tmp_path / name).write_text("a dog sleeps .\n" * 20, encoding="utf-8")
     code, out, err = call("--hypotheses", tmp_path / "hyp", "--reference", tmp_path / "ref")
@@ -450,7 +448,7 @@ def test_text_that_was_never_detokenised_is_reported(call: Call, tmp_path: Path)
     assert "full stop" in err
 
 
-def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> None:
+def test_evaluate_scores_an_aligner_without_a_model(call: Call, tmp_path: Path) -> None:
     (tmp_path / "gold").write_text("1-1 2p2\n1-1\n")
     (tmp_path / "giza").write_text("0-0 1-1\n0-1\n")
     assert call("--alignments", tmp_path / "giza", "--gold", tmp_path / "gold", "--gold-first", 1) == (
@@ -526,7 +524,7 @@ def test_an_aligner_is_measured_with_no_model(call: Call, tmp_path: Path) -> Non
         (("run", "--precision", "fp8"), "precision"),
     ],
 )
-def test_contradictions_are_refused(
+def test_evaluate_refuses_contradictory_options(
     call: Call, files: dict[str, Path], tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     code, out, err = call(*(files.get(word, word) for word in arguments))
@@ -534,7 +532,7 @@ def test_contradictions_are_refused(
     assert words in err
 
 
-def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
+def test_evaluate_refuses_contradictory_options_before_heavy_imports() -> None:
     script = (
         "import sys\nfrom seq2attn.cli.app import run\ncode = run(['evaluate', '--source', 'x', 'run'])\n"
         "assert not {'torch', 'sacrebleu', 'numpy', 'matplotlib'} & set(sys.modules)\nsys.exit(code)"
@@ -566,7 +564,7 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
         (("--hypotheses", "empty", "--reference", "empty"), "nothing to score"),
     ],
 )
-def test_what_is_not_there_or_does_not_fit_is_one_line(
+def test_evaluate_reports_missing_or_wrong_inputs_on_one_line(
     call: Call, run: Path, files: dict[str, Path], tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     (tmp_path / "latin").write_bytes(b"caf\xe9\n" * 7)
@@ -581,7 +579,7 @@ def test_what_is_not_there_or_does_not_fit_is_one_line(
     assert words in err
 
 
-def test_data_that_changed_since_training_are_reported(
+def test_evaluate_warns_of_data_that_changed_since_training(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(prepared, tmp_path / "changed")
@@ -594,7 +592,7 @@ def test_data_that_changed_since_training_are_reported(
     assert "has changed since" not in call(run, "--data", tmp_path / "changed")[2]
 
 
-def test_a_run_whose_data_are_gone_says_how_to_name_others(call: Call, tmp_path: Path) -> None:
+def test_evaluate_names_data_option_if_the_data_are_gone(call: Call, tmp_path: Path) -> None:
     lost = save_run(tmp_path / "lost", tmp_path / "gone")
     code, out, err = call(lost)
     assert (code, out, err.count("\n")) == (1, "", 1)
@@ -619,7 +617,7 @@ def without_torch(*arguments: object, code: int = 1) -> str:
     return done.stderr
 
 
-def test_names_and_kinds_are_looked_at_before_torch_is_loaded(
+def test_evaluate_checks_names_and_kinds_before_torch_is_loaded(
     run: Path, prepared: Path, tmp_path: Path
 ) -> None:
     assert (
@@ -646,7 +644,7 @@ def test_names_and_kinds_are_looked_at_before_torch_is_loaded(
     assert "evaluate them one by one" in without_torch(run, other, code=2)
 
 
-def test_a_split_is_looked_for_before_a_corpus_is_prepared(run: Path, prepared: Path) -> None:
+def test_evaluate_checks_the_split_before_it_prepares_a_corpus(run: Path, prepared: Path) -> None:
     tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
     tree["config"]["data"] |= {"source": "en", "target": "fr"}
     for corpus, there in (
@@ -662,7 +660,7 @@ def test_a_split_is_looked_for_before_a_corpus_is_prepared(run: Path, prepared: 
 @pytest.mark.parametrize(
     "name", ["../test", "test/../../x", "/etc", "..", ".", "te\\st", "test\0", "te\nst", ".hidden", "\ud800"]
 )
-def test_a_split_is_a_name_and_no_path(call: Call, run: Path, prepared: Path, name: str) -> None:
+def test_split_refuses_paths(call: Call, run: Path, prepared: Path, name: str) -> None:
     before = sorted(run.parent.rglob("*"))
     for where in ([], ["--data", prepared]):
         code, out, err = call(run, *where, "--split", name)
@@ -671,7 +669,7 @@ def test_a_split_is_a_name_and_no_path(call: Call, run: Path, prepared: Path, na
     assert sorted(run.parent.rglob("*")) == before
 
 
-def test_names_of_scores_stay_in_their_folder() -> None:
+def test_score_names_are_safe_file_names() -> None:
     from seq2attn.cli.output.report import _short
 
     for name in ("../../out", "test,model.x=/etc/passwd", "a\\b", "te\0st", "\ud800", "x" * 300, "é" * 200):
@@ -684,7 +682,7 @@ def test_names_of_scores_stay_in_their_folder() -> None:
     assert _short("test,search.beam=2") == "test,search.beam=2"
 
 
-def test_a_damaged_config_is_named_by_its_reader(call: Call, run: Path) -> None:
+def test_evaluate_names_a_damaged_config(call: Call, run: Path) -> None:
     for content in ("[" * 100_000, "{", "null", '{"config": 3}'):
         (run / "config.json").write_text(content, encoding="utf-8")
         code, out, err = call(run)
@@ -695,7 +693,7 @@ def test_a_damaged_config_is_named_by_its_reader(call: Call, run: Path) -> None:
 # Scores that say nothing, and say so
 
 
-def test_short_lines_are_explained(call: Call, tmp_path: Path) -> None:
+def test_evaluate_explains_scores_of_short_lines(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one two\n" * 13, encoding="utf-8")
     code, out, err = call(
         "--hypotheses",
@@ -719,7 +717,7 @@ def test_short_lines_are_explained(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lines", ["", "\n", "one\n", "one two three four five\n", "\n\n\n"])
-def test_any_few_lines_have_scores_that_are_json(call: Call, tmp_path: Path, lines: str) -> None:
+def test_evaluate_writes_valid_json_for_a_few_lines(call: Call, tmp_path: Path, lines: str) -> None:
     (tmp_path / "a").write_text(lines, encoding="utf-8")
     (tmp_path / "b").write_text("x\n" * lines.count("\n"), encoding="utf-8")
     for reference in ("a", "b"):
@@ -733,7 +731,7 @@ def test_any_few_lines_have_scores_that_are_json(call: Call, tmp_path: Path, lin
             call("--hypotheses", *files, *options)
 
 
-def test_systems_of_one_line_have_no_chance_to_differ(call: Call, tmp_path: Path) -> None:
+def test_evaluate_gives_no_p_value_to_systems_of_one_line(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one two three four\n", encoding="utf-8")
     (tmp_path / "b").write_text("x\n", encoding="utf-8")
     code, out, err = call("--hypotheses", tmp_path / "a", tmp_path / "b", "--reference", tmp_path / "a")
@@ -742,9 +740,7 @@ def test_systems_of_one_line_have_no_chance_to_differ(call: Call, tmp_path: Path
     assert out.splitlines()[2].split()[3] == "-"
 
 
-def test_control_characters_of_names_are_escaped_in_json(
-    call: Call, files: dict[str, Path], tmp_path: Path
-) -> None:
+def test_json_escapes_control_characters_of_names(call: Call, files: dict[str, Path], tmp_path: Path) -> None:
     odd = tmp_path / "a\x9b\u202eb"
     shutil.copy(files["good.fr"], odd)
     _, out, _ = call("--hypotheses", odd, "--reference", files["ref.fr"], "--json")
@@ -761,7 +757,7 @@ def test_control_characters_of_names_are_escaped_in_json(
         (b"a" * 1_100_000 + b"\n" * 7, "odd:1: a line of more than"),
     ],
 )
-def test_files_that_do_not_fit_are_named(
+def test_evaluate_names_files_that_it_cannot_score(
     call: Call, files: dict[str, Path], tmp_path: Path, content: bytes, words: str
 ) -> None:
     (tmp_path / "odd").write_bytes(content)
@@ -770,7 +766,7 @@ def test_files_that_do_not_fit_are_named(
     assert words in err
 
 
-def test_more_text_than_a_test_set_has_is_refused(
+def test_evaluate_refuses_files_beyond_its_bound(
     call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.cli import evaluate_inputs
@@ -783,7 +779,7 @@ def test_more_text_than_a_test_set_has_is_refused(
         assert "too much for a test set" in err
 
 
-def test_gold_of_a_split_points_at_words_that_are_there(
+def test_evaluate_refuses_gold_links_past_the_end_of_a_sentence(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
     from seq2attn.data.prepare import prepare

@@ -74,7 +74,7 @@ def forced(run: Path | str, prepared: Path) -> list[Caption]:
 # A run
 
 
-def test_a_split_is_scored_bleu_first_then_as_captions_are(call: Call, run: Path, prepared: Path) -> None:
+def test_evaluate_prints_bleu_and_then_caption_scores(call: Call, run: Path, prepared: Path) -> None:
     code, out, err = call(run)
     assert code == 0, err
     found = described(run, prepared)
@@ -98,7 +98,7 @@ def test_a_split_is_scored_bleu_first_then_as_captions_are(call: Call, run: Path
     assert "warning" not in err
 
 
-def test_all_references_are_as_likely_as_teacher_forcing_says(call: Call, run: Path, prepared: Path) -> None:
+def test_evaluate_likelihood_equals_teacher_forcing(call: Call, run: Path, prepared: Path) -> None:
     record = json.loads(call(run, "--json")[1])
     by_hand = forced(run, prepared)
     tokens = sum(len(caption.tokens) + 1 for caption in by_hand)
@@ -119,9 +119,7 @@ def test_force_leaves_blank_captions_out_and_counts_them(run: Path, prepared: Pa
     assert without.tokens < whole.tokens
 
 
-def test_everything_is_kept_in_the_run_under_the_names_that_text_has(
-    call: Call, run: Path, prepared: Path
-) -> None:
+def test_evaluate_saves_captions_under_the_file_names_of_text(call: Call, run: Path, prepared: Path) -> None:
     _, out, _ = call(run, "--beam", 2, "--length-penalty", 0, "--no-repeat-ngram", 2)
     name = "test,search.beam=2,search.length_penalty=0.0,search.no_repeat_ngram=2"
     kept = json.loads((run / "scores" / f"{name}.json").read_text(encoding="utf-8"))
@@ -155,7 +153,7 @@ def test_everything_is_kept_in_the_run_under_the_names_that_text_has(
 
 
 @pytest.mark.parametrize(("most", "held"), [(1, 1), (4 * 32 * 32 * 3, 4)])
-def test_images_are_held_as_many_as_memory_is_meant_for(
+def test_evaluate_holds_images_within_its_memory_bound(
     call: Call, run: Path, most: int, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, seen = call(run, "--mbr", "chrf", "--samples", 3), []
@@ -171,7 +169,7 @@ def test_images_are_held_as_many_as_memory_is_meant_for(
     assert (max(seen), sum(seen)) == (held, 2 * len(REFERENCES))
 
 
-def test_a_caption_may_be_chosen_among_samples(call: Call, run: Path, prepared: Path) -> None:
+def test_evaluate_mbr_chooses_captions_among_samples(call: Call, run: Path, prepared: Path) -> None:
     code, out, err = call(run, "--mbr", "chrf", "--samples", 6, "--seed", 3, "--json")
     assert code == 0, err
     assert json.loads(out)["search"] == {"no_repeat_ngram": 0, "mbr": "chrf", "samples": 6}
@@ -181,7 +179,7 @@ def test_a_caption_may_be_chosen_among_samples(call: Call, run: Path, prepared: 
     ] == expected
 
 
-def test_runs_are_compared_with_the_first(call: Call, run: Path, other: Path, prepared: Path) -> None:
+def test_evaluate_compares_runs_with_the_first(call: Call, run: Path, other: Path, prepared: Path) -> None:
     code, out, err = call(run, other, f"{run},{other}", run)
     assert code == 0, err
     lines = out.splitlines()
@@ -212,7 +210,7 @@ def test_runs_are_compared_with_the_first(call: Call, run: Path, other: Path, pr
     assert kept["ter"] == pytest.approx(text.ter(found, captions.parallel(REFERENCES), "en").value, abs=1e-4)
 
 
-def test_an_ensemble_is_forced_as_one(call: Call, run: Path, other: Path, prepared: Path) -> None:
+def test_evaluate_forces_an_ensemble_as_one_model(call: Call, run: Path, other: Path, prepared: Path) -> None:
     record = json.loads(call(f"{run},{other}", "--json")[1])
     by_hand = forced(f"{run},{other}", prepared)
     assert record["cross_entropy"] == pytest.approx(
@@ -220,7 +218,7 @@ def test_an_ensemble_is_forced_as_one(call: Call, run: Path, other: Path, prepar
     )
 
 
-def test_several_splits_stand_under_their_names(call: Call, run: Path) -> None:
+def test_evaluate_prints_several_splits_under_their_names(call: Call, run: Path) -> None:
     code, out, err = call(run, "--split", "test,test_plain")
     assert code == 0, err
     lines = out.splitlines()
@@ -291,7 +289,7 @@ def right_side(image: np.ndarray) -> bool:
         ),
     ],
 )
-def test_a_word_is_right_where_its_largest_weight_is_in_its_box(
+def test_pointing_counts_a_word_whose_largest_weight_is_in_its_box(
     call: Call, run: Path, monkeypatch: pytest.MonkeyPatch, at: Callable[..., Any], hits: float | None
 ) -> None:
     monkeypatch.setattr(Captioner, "score_targets", looking(at))
@@ -309,7 +307,7 @@ def test_a_word_is_right_where_its_largest_weight_is_in_its_box(
 
 
 @pytest.mark.parametrize("bug", ["word", "image"])
-def test_weights_of_another_word_or_image_are_seen(
+def test_pointing_is_low_with_weights_of_another_word_or_image(
     call: Call, run: Path, monkeypatch: pytest.MonkeyPatch, bug: str
 ) -> None:
     honest = looking(lambda words, word, image: (1, 3 if right_side(image) == (words[word] == "bar") else 0))
@@ -330,7 +328,9 @@ def test_weights_of_another_word_or_image_are_seen(
     assert json.loads(call(run, "--json")[1])["pointing"]["accuracy"] == 1
 
 
-def test_a_run_that_reads_a_summary_points_nowhere(call: Call, tmp_path: Path, prepared: Path) -> None:
+def test_evaluate_of_a_run_without_attention_prints_no_pointing(
+    call: Call, tmp_path: Path, prepared: Path
+) -> None:
     blind = tiny_captions.save_run(
         tmp_path / "blind", prepared, context_source="summary", context_to=["input"], bridge="mean"
     )
@@ -340,7 +340,7 @@ def test_a_run_that_reads_a_summary_points_nowhere(call: Call, tmp_path: Path, p
     assert out.splitlines()[-1].startswith("perplexity ")
 
 
-def test_clips_are_evaluated_but_point_at_frames(
+def test_pointing_is_left_out_for_clips(
     call: Call, tmp_path: Path, prepared: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = tiny_captions.prepare(tmp_path / "clips", monkeypatch, tiny_captions.corpus(clips=True))
@@ -379,7 +379,7 @@ def written(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in files}
 
 
-def test_captions_of_any_system_are_scored_against_all_references_of_a_split(
+def test_hypotheses_are_scored_against_all_references_of_a_split(
     call: Call, prepared: Path, written: dict[str, Path]
 ) -> None:
     code, out, err = call("--hypotheses", written["good"], "--data", prepared, "--split", "test")
@@ -402,7 +402,7 @@ def test_captions_of_any_system_are_scored_against_all_references_of_a_split(
     assert good["bleu"] > bad["bleu"]
 
 
-def test_a_run_and_a_file_are_compared(call: Call, run: Path, written: dict[str, Path]) -> None:
+def test_evaluate_compares_a_run_and_a_file(call: Call, run: Path, written: dict[str, Path]) -> None:
     code, out, err = call(run, "--hypotheses", written["good"])
     assert code == 0, err
     row = out.splitlines()[2].split()
@@ -410,7 +410,7 @@ def test_a_run_and_a_file_are_compared(call: Call, run: Path, written: dict[str,
     assert row[-4:] == ["-"] * 4  # it has no attention and no probabilities to tell of
 
 
-def test_files_of_captions_are_scored_as_a_split_is(
+def test_captions_option_scores_files_as_a_split(
     call: Call, prepared: Path, written: dict[str, Path]
 ) -> None:
     references = [written[f"ref{place}"] for place in range(3)]
@@ -452,7 +452,7 @@ def test_files_of_captions_are_scored_as_a_split_is(
         ),
     ],
 )
-def test_what_is_of_text_is_refused(
+def test_evaluate_refuses_options_of_text_for_images(
     call: Call,
     run: Path,
     prepared: Path,
@@ -487,7 +487,7 @@ def test_what_is_of_text_is_refused(
         (("--hypotheses", "good", "--reference", "none", "--captions"), "image 1 has no reference"),
     ],
 )
-def test_what_does_not_fit_is_one_line(
+def test_evaluate_reports_wrong_inputs_on_one_line(
     call: Call,
     run: Path,
     prepared: Path,
@@ -507,7 +507,7 @@ def test_what_does_not_fit_is_one_line(
     assert words in err
 
 
-def test_a_image_run_asked_of_text_says_what_to_name(call: Call, run: Path, tmp_path: Path) -> None:
+def test_evaluate_names_the_data_that_an_image_run_needs(call: Call, run: Path, tmp_path: Path) -> None:
     from seq2attn import config
     from seq2attn.data.prepare import prepare
 
@@ -529,7 +529,7 @@ def test_a_image_run_asked_of_text_says_what_to_name(call: Call, run: Path, tmp_
 # The test at the end of a training
 
 
-def test_a_training_ends_with_the_scores_that_evaluate_gives(
+def test_train_prints_the_scores_that_evaluate_prints(
     call: Call, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = [
@@ -588,7 +588,7 @@ def test_a_training_ends_with_the_scores_that_evaluate_gives(
         (["a dog runs over the grass", "a cat sleeps under a tree"], None),
     ],
 )
-def test_a_cider_of_nothing_is_explained(
+def test_evaluate_explains_a_cider_of_zero(
     call: Call, tmp_path: Path, lines: list[str], why: str | None
 ) -> None:
     (tmp_path / "a").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -601,7 +601,7 @@ def test_a_cider_of_nothing_is_explained(
         assert why is None or why in err
 
 
-def test_captions_are_compared_in_one_form_however_they_are_written(call: Call, tmp_path: Path) -> None:
+def test_evaluate_compares_captions_in_one_form(call: Call, tmp_path: Path) -> None:
     composed = [
         "une chèvre noire à côté d'un garçon",
         "l'été à la mer est très beau",
@@ -632,7 +632,7 @@ def test_captions_are_compared_in_one_form_however_they_are_written(call: Call, 
     assert found[0]["cider"] == pytest.approx(10)
 
 
-def test_a_line_of_what_nobody_sees_is_no_reference(call: Call, tmp_path: Path) -> None:
+def test_evaluate_leaves_out_blank_references(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a dog runs over the grass\na cat sleeps under a tree\n", encoding="utf-8")
     (tmp_path / "b").write_text("\u200b\u200f\na cat sits under a tree\n", encoding="utf-8")
     code, out, _ = call(
@@ -645,7 +645,7 @@ def test_a_line_of_what_nobody_sees_is_no_reference(call: Call, tmp_path: Path) 
     assert "image 1 has no reference" in err
 
 
-def test_without_case_captions_are_compared_without_case_too() -> None:
+def test_caption_test_set_compares_without_case_if_lowercase() -> None:
     written = [["A Dog runs over THE grass", "the dog"], ["Two Cats sleep in a Box"]] * 6
     lower = [of_image[0].lower() for of_image in written]
     systems = [System("one", lower), System("other", [*lower[1:], "a bird"])]

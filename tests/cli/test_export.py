@@ -55,7 +55,7 @@ def files(folder: Path) -> list[str]:
 
 
 @needs
-def test_the_two_lines_that_it_prints_translate(call: Call, run: Path, tmp_path: Path) -> None:
+def test_export_prints_code_that_translates(call: Call, run: Path, tmp_path: Path) -> None:
     code, out, err = call(run, tmp_path / "a new" / "folder", "--format", "ctranslate2")
     assert code == 0, err
     made = tmp_path / "a new" / "folder"
@@ -81,7 +81,7 @@ def test_the_two_lines_that_it_prints_translate(call: Call, run: Path, tmp_path:
 
 
 @needs
-def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
+def test_export_prints_code_with_the_search_settings_of_the_run(call: Call, tmp_path: Path) -> None:
     of = exported.settings(tied="all")
     of = of.model_copy(
         update={
@@ -116,7 +116,7 @@ def test_the_lines_say_how_the_run_searches(call: Call, tmp_path: Path) -> None:
 
 
 @needs
-def test_quantised(call: Call, run: Path, tmp_path: Path) -> None:
+def test_export_quantization_makes_a_smaller_model(call: Call, run: Path, tmp_path: Path) -> None:
     for name, more in (("full", ()), ("small", ("--quantization", "int8", "--quiet"))):
         code, out, err = call(run, tmp_path / name, *more)
         assert code == 0, err
@@ -127,7 +127,7 @@ def test_quantised(call: Call, run: Path, tmp_path: Path) -> None:
 
 
 @needs
-def test_a_model_that_stands_there_is_replaced_by_force_alone(call: Call, run: Path, tmp_path: Path) -> None:
+def test_export_replaces_a_model_with_force_only(call: Call, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     assert call(run, out)[0] == 0  # an empty folder is nothing
@@ -152,7 +152,7 @@ def test_a_model_that_stands_there_is_replaced_by_force_alone(call: Call, run: P
 @needs
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("step", ["copy", "rename"])
-def test_what_fails_half_way_leaves_what_was_there(
+def test_export_keeps_the_old_model_if_it_fails(
     call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, step: str
 ) -> None:
     from seq2attn.export import folder
@@ -185,7 +185,7 @@ def test_what_fails_half_way_leaves_what_was_there(
     )
 
 
-def test_without_the_package_it_says_how_to_install_it(
+def test_export_says_how_to_install_a_missing_package(
     call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "seq2attn.export.ctranslate2", raising=False)
@@ -199,7 +199,7 @@ def test_without_the_package_it_says_how_to_install_it(
 
 
 @needs
-def test_with_an_old_package_it_says_how_to_install_another(
+def test_export_says_how_to_update_an_old_package(
     call: Call, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.export import ctranslate2
@@ -211,7 +211,7 @@ def test_with_an_old_package_it_says_how_to_install_another(
     assert files(tmp_path) == ["run"]
 
 
-def test_what_cannot_be_exported_is_refused_before_anything_is_written(call: Call, tmp_path: Path) -> None:
+def test_export_refuses_other_models_before_it_writes(call: Call, tmp_path: Path) -> None:
     path = tiny.save_run(tmp_path / "recurrent")
     before = files(tmp_path)
     code, out, err = call(path, tmp_path / "out")
@@ -220,7 +220,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(call: Cal
     assert files(tmp_path) == before
 
 
-def test_what_is_no_run_and_what_is_no_format(call: Call, run: Path, tmp_path: Path) -> None:
+def test_export_refuses_other_folders_and_formats(call: Call, run: Path, tmp_path: Path) -> None:
     assert call(tmp_path / "none", tmp_path / "out")[0] == 1
     assert call(run, tmp_path / "out", "--format", "onnx")[0] == 2
     assert call(run, tmp_path / "out", "--quantization", "int4")[0] == 2

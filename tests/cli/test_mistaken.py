@@ -95,7 +95,7 @@ def refused(result: tuple[int, str, str], *message: str) -> str:
         ),
     ],
 )
-def test_commands_of_other_toolkits(typed: Typed, word: str, meant: str) -> None:
+def test_unknown_command_of_another_toolkit_names_ours(typed: Typed, word: str, meant: str) -> None:
     err = refused(typed(word), f"no such command '{word}'. Did you mean '{meant}'? See `seq2attn --help`")
     assert not [name for name in COMMANDS if name != meant and f"'{name}'" in err]
 
@@ -116,7 +116,7 @@ def test_commands_of_other_toolkits(typed: Typed, word: str, meant: str) -> None
         ("zebra", "there are prepare, train, translate"),
     ],
 )
-def test_words_that_are_no_command(typed: Typed, word: str, message: str) -> None:
+def test_unknown_word_names_the_command(typed: Typed, word: str, message: str) -> None:
     assert "id you mean" not in refused(typed(word), f"no such command '{word}'; ", message)
 
 
@@ -162,7 +162,7 @@ def test_words_that_are_no_command(typed: Typed, word: str, message: str) -> Non
         ("prepare --src en", "--source en"),
     ],
 )
-def test_options_with_the_wrong_command(typed: Typed, line: str, message: str) -> None:
+def test_unknown_option_names_its_command(typed: Typed, line: str, message: str) -> None:
     words = line.split()
     refused(typed(*words), "no such option: --", message, f"ee `seq2attn {words[0]} --help`")
 
@@ -177,13 +177,13 @@ def test_options_with_the_wrong_command(typed: Typed, line: str, message: str) -
         "evaluate r --colour",
     ],
 )
-def test_what_shares_no_meaning_is_no_guess(typed: Typed, line: str) -> None:
+def test_unknown_option_without_a_synonym_gets_no_guess(typed: Typed, line: str) -> None:
     err = refused(typed(*line.split()), "no such option: ")
     assert "did you mean" not in err
     assert "Possible" not in err
 
 
-def test_every_answer_names_commands_and_options_that_there_are() -> None:
+def test_unknown_answers_name_existing_commands_and_options() -> None:
     commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
     assert set(unknown.COMMANDS) <= set(commands)
     for (command, word), message in unknown.OPTIONS.items():
@@ -241,7 +241,7 @@ def test_every_answer_names_commands_and_options_that_there_are() -> None:
         ("zebra", "neither a preset nor a file; `seq2attn train --list` shows the presets"),
     ],
 )
-def test_what_is_no_preset(typed: Typed, word: str, message: str) -> None:
+def test_train_refuses_unknown_presets(typed: Typed, word: str, message: str) -> None:
     err = refused(typed("train", word))
     assert any(one in err for one in message.split("|")), err
 
@@ -249,7 +249,7 @@ def test_what_is_no_preset(typed: Typed, word: str, message: str) -> None:
 @pytest.mark.parametrize(
     "word", ["additive", "general", "sigmoid", "dot", "softmax", "gru", "local-p", "location-aware", "adamw"]
 )
-def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> None:
+def test_train_suggests_only_valid_settings_for_a_value(typed: Typed, word: str) -> None:
     _, _, err = typed("train", word)
     for way in err.split(": train ", 1)[-1].split(", or train ") if " is a" in err else []:
         assert typed("train", *way.strip().split(), "--show")[0] == 0, way
@@ -276,7 +276,9 @@ def test_what_is_advised_for_a_value_can_be_trained(typed: Typed, word: str) -> 
         ("The dog sleeps.", '"The dog sleeps.": no such run: name the run first, and pipe the text'),
     ],
 )
-def test_what_is_no_run(typed: Typed, command: list[str], run: str, message: str) -> None:
+def test_commands_refuse_places_without_a_run(
+    typed: Typed, command: list[str], run: str, message: str
+) -> None:
     refused(typed(command[0], run, *command[1:], *(["out"] if command == ["export"] else [])), message)
 
 
@@ -292,7 +294,7 @@ def test_what_is_no_run(typed: Typed, command: list[str], run: str, message: str
         ("The dog sleeps. " * 40, '"The dog'),
     ],
 )
-def test_a_text_where_translate_wants_a_file(typed: Typed, text: str, shell: str) -> None:
+def test_translate_refuses_a_text_instead_of_a_file(typed: Typed, text: str, shell: str) -> None:
     err = refused(
         typed("translate", "runs/phrases", text), ": no such file. To translate text, pipe it: echo "
     )
@@ -301,7 +303,7 @@ def test_a_text_where_translate_wants_a_file(typed: Typed, text: str, shell: str
 
 
 @pytest.mark.parametrize("name", ["missing.txt", "some folder/missing.txt", "a b.txt", "corpus/train.fr"])
-def test_a_path_that_is_missing_is_no_text(typed: Typed, name: str) -> None:
+def test_translate_reports_a_missing_path_as_a_path(typed: Typed, name: str) -> None:
     assert "pipe it" not in refused(typed("translate", "runs/phrases", name), name)
 
 
@@ -315,7 +317,7 @@ def test_a_path_that_is_missing_is_no_text(typed: Typed, name: str) -> None:
         ["caption", "runs/scenes", "a red ball on a table"],
     ],
 )
-def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str]) -> None:
+def test_commands_refuse_a_text_instead_of_a_file(typed: Typed, arguments: list[str]) -> None:
     refused(typed(*arguments), '": no such file. ')
 
 
@@ -352,7 +354,9 @@ def test_a_text_where_another_file_is_wanted(typed: Typed, arguments: list[str])
         (["train", "--resume", "--out", "runs/phrasse"], "no run to continue; did you mean runs/phrases?"),
     ],
 )
-def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[str], message: str) -> None:
+def test_train_refuses_contradictions_before_it_prepares_data(
+    typed: Typed, arguments: list[str], message: str
+) -> None:
     refused(typed(*arguments), message)
     assert not Path("cache").exists()
 
@@ -372,11 +376,13 @@ def test_what_does_not_go_together_is_seen_first(typed: Typed, arguments: list[s
         (["train", "--set", "lr=0.1x"], "did you mean train.lr?"),
     ],
 )
-def test_arguments_that_are_missing_or_too_many(typed: Typed, arguments: list[str], message: str) -> None:
+def test_commands_refuse_missing_and_extra_arguments(
+    typed: Typed, arguments: list[str], message: str
+) -> None:
     refused(typed(*arguments), message)
 
 
-def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> None:
+def test_refuse_data_follows_links_as_prepare_does(tmp_path: Path) -> None:
     """Links that may be followed lead to clips, and not to images that nobody sees."""
     (tmp_path / "clips").mkdir()
     (tmp_path / "corpus").mkdir()
@@ -389,7 +395,7 @@ def test_data_are_looked_at_first_as_they_are_prepared_later(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("typed")
-def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
+def test_refuse_place_leaves_a_locked_run_to_its_lock() -> None:
     train_checks.refuse_place(Path("new/run"), force=False)
     train_checks.refuse_place(Path("runs/phrases"), force=True)
     with pytest.raises(UserError, match="a run is here already"):
@@ -398,7 +404,7 @@ def test_a_run_that_may_be_trained_now_is_left_to_who_takes_its_lock() -> None:
     train_checks.refuse_place(Path("runs/phrases"), force=False)
 
 
-def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, tmp_path: Path) -> None:
+def test_train_refuses_mistakes_before_torch_and_data_are_loaded(typed: Typed, tmp_path: Path) -> None:
     lines = [
         *(
             ["train", "first-try", "--data", "scenes"],
@@ -453,7 +459,7 @@ def test_it_is_seen_before_torch_is_loaded_and_a_corpus_prepared(typed: Typed, t
 
 
 @pytest.mark.parametrize("cache", ["notes.txt", "notes.txt/below", "/dev/null"])
-def test_a_cache_that_cannot_be_written_is_named_with_the_ways_round_it(
+def test_train_names_an_unwritable_cache_and_its_alternatives(
     typed: Typed, monkeypatch: pytest.MonkeyPatch, cache: str
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", cache)

@@ -67,7 +67,7 @@ def weights_file(tmp_path: Path) -> Path:
     return tmp_path / "kept.jsonl"
 
 
-def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
+def test_plot_alignment_draws_a_translation_in_the_terminal(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE)
     assert code == 0, err
     best = Translator.load(run, device="cpu").translate([SOURCE])[0][0]
@@ -80,7 +80,7 @@ def test_a_translation_is_drawn_in_the_terminal(call: Call, run: Path) -> None:
     assert best.text in err
 
 
-def test_a_given_target_is_forced(call: Call, run: Path) -> None:
+def test_plot_alignment_forces_the_target_option(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
     assert (code, err) == (0, "")
     assert [line.split()[0] for line in out.splitlines()[5:10]] == ["le", "petit", "chien", "dort", "end"]
@@ -88,7 +88,7 @@ def test_a_given_target_is_forced(call: Call, run: Path) -> None:
     assert err == "warning: not in the vocabulary, so unknown to the model: ж ы\n"
 
 
-def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> None:
+def test_plot_alignment_applies_set(call: Call, run: Path) -> None:
     arguments = (run, "--source", SOURCE, "--target", "le petit chien dort", "--quiet")
     flat, plain = call(*arguments, "--set", "model.attention.temperature=1000"), call(*arguments)
     assert (flat[0], flat[2]) == (0, "")
@@ -97,7 +97,7 @@ def test_the_attention_of_changed_settings_is_drawn(call: Call, run: Path) -> No
     assert len({line.split(None, 1)[1] for line in flat[1].splitlines()[5:-1]}) == 1
 
 
-def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
+def test_subwords_option_labels_the_axes_with_subwords_and_the_end(call: Call, run: Path) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien", "--subwords")
     assert code == 0, err
     pieces = tiny.tokenizer("source").subwords(tiny.tokenizer("source").encode(SOURCE))
@@ -105,7 +105,7 @@ def test_subwords_and_the_end_stand_on_the_axes(call: Call, run: Path) -> None:
     assert out.splitlines()[-2].lstrip().startswith("</s>")
 
 
-def test_text_without_spaces_is_drawn_by_subwords_unless_words_are_asked_for(call: Call, run: Path) -> None:
+def test_plot_alignment_labels_unspaced_text_with_subwords(call: Call, run: Path) -> None:
     arguments = (run, "--source", SOURCE, "--target", "他昨天去了北京。")
     by_itself, with_words = call(*arguments), call(*arguments, "--words")
     assert "by subwords" in by_itself[2]
@@ -151,7 +151,7 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
         (["▁le", "▁chats"], [END, END], "le chien", None),  # not known which piece is whose
     ],
 )
-def test_words_that_look_at_the_end_are_told_of(
+def test_plot_alignment_reports_words_that_attend_to_the_end(
     call: Call, tmp_path: Path, pieces: list[str], weights: list[list[float]], words: str, message: str | None
 ) -> None:
     target = words.split()
@@ -169,7 +169,7 @@ def test_words_that_look_at_the_end_are_told_of(
     )
 
 
-def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Path) -> None:
+def test_plot_alignment_reports_a_translation_that_attends_to_the_end(call: Call, tmp_path: Path) -> None:
     """Weights sum to 1: what a row between words lacks is on the end, whose window ends there."""
     run = tiny.save_run(
         tmp_path / "run", attention={"window": "local-m", "half_width": 1, "normaliser": "hard-topk"}
@@ -185,7 +185,7 @@ def test_a_translation_that_looks_at_the_end_is_told_of(call: Call, tmp_path: Pa
 
 
 @pytest.mark.parametrize("ending", STARTS)
-def test_a_file_of_each_kind(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
+def test_plot_alignment_writes_every_file_format(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"image{ending}"
     code, out, err = call(run, "--source", SOURCE, "--target", "le petit chien dort", "-o", path)
     assert (code, out) == (0, ""), err
@@ -193,7 +193,7 @@ def test_a_file_of_each_kind(call: Call, run: Path, tmp_path: Path, ending: str)
     assert f"wrote {path}" in err
 
 
-def test_one_layer_and_one_head_are_shown(call: Call, tmp_path: Path) -> None:
+def test_plot_alignment_draws_one_layer_and_one_head(call: Call, tmp_path: Path) -> None:
     """Forced on the model, so that only what is shown differs; the mean of all is neither."""
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
     path = save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
@@ -242,7 +242,7 @@ FORCED = ("--source", "the small dog, sleeps", "--target", "le petit chien, dort
     ],
 )
 @pytest.mark.parametrize("ending", [".svg", ".html", None])
-def test_every_head_has_its_title(
+def test_plot_alignment_gives_every_head_a_title(
     call: Call,
     deep: Path,
     tmp_path: Path,
@@ -260,7 +260,7 @@ def test_every_head_has_its_title(
     assert text.count("layer") == len(titles) + (ending == ".html" and len(titles) > 1)
 
 
-def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
+def test_plot_alignment_averages_equally_many_heads_of_an_ensemble(
     call: Call, deep: Path, run: Path, tmp_path: Path
 ) -> None:
     code, _, err = call(f"{deep},{deep}", *FORCED, "--heads", "all", "-o", tmp_path / "two.svg")
@@ -273,7 +273,9 @@ def test_heads_of_an_ensemble_are_means_and_need_to_be_as_many(
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".npz"])
-def test_saved_attention_is_drawn_as_its_run_is(call: Call, run: Path, tmp_path: Path, ending: str) -> None:
+def test_plot_alignment_draws_saved_attention_as_its_run(
+    call: Call, run: Path, tmp_path: Path, ending: str
+) -> None:
     """A file holds white-space words and subwords: the subwords say where the punctuation is."""
     translation = Translator.load(run, device="cpu").score_targets(["the dog, sleeps"], ["le chien, dort,"])
     path = tmp_path / f"kept{ending}"
@@ -285,7 +287,7 @@ def test_saved_attention_is_drawn_as_its_run_is(call: Call, run: Path, tmp_path:
     assert [line.split()[0] for line in out.splitlines()[5:11]] == ["le", "chien", ",", "dort", ",", "end"]
 
 
-def test_heads_have_one_scale_in_an_image(call: Call, deep: Path, tmp_path: Path) -> None:
+def test_plot_alignment_draws_heads_with_one_scale(call: Call, deep: Path, tmp_path: Path) -> None:
     code, _, err = call(deep, *FORCED, "--heads", "all", "-o", tmp_path / "a.svg")
     assert (code, err) == (0, "")
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
@@ -293,14 +295,16 @@ def test_heads_have_one_scale_in_an_image(call: Call, deep: Path, tmp_path: Path
     assert svg.count(">chien</text>") == 2  # at the left of each row of panels
 
 
-def test_a_text_behind_the_run_is_the_source(call: Call, run: Path) -> None:
+def test_plot_alignment_takes_a_positional_text_as_the_source(call: Call, run: Path) -> None:
     assert call(run, SOURCE) == call(run, *SOURCE.split()) == call(run, "--source", SOURCE)
     code, out, err = call(run, SOURCE, "--source", SOURCE)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "leave one out" in err
 
 
-def test_punctuation_is_drawn_apart_and_rows_add_up(call: Call, run: Path, tmp_path: Path) -> None:
+def test_plot_alignment_separates_punctuation_and_rows_sum_to_one(
+    call: Call, run: Path, tmp_path: Path
+) -> None:
     code, _, err = call(
         run, "--source", "the dog, sleeps", "--target", "le chien dort,", "-o", tmp_path / "a.html"
     )
@@ -322,7 +326,7 @@ def test_punctuation_is_drawn_apart_and_rows_add_up(call: Call, run: Path, tmp_p
     assert [sum(row) for row in rows] == pytest.approx([1.0] * 5, abs=5e-4)
 
 
-def test_source_words_that_were_hardly_read_are_marked_and_counted(call: Call, tmp_path: Path) -> None:
+def test_plot_alignment_marks_and_counts_weakly_attended_words(call: Call, tmp_path: Path) -> None:
     tree = {
         "source_words": ["the", "dog", "sleeps."],
         "target_words": ["dort."],
@@ -342,7 +346,7 @@ def test_source_words_that_were_hardly_read_are_marked_and_counted(call: Call, t
     assert re.findall(r'class="word hardly".*?<bdi>(.*?)</bdi>', page) == ["the", "dog"]
 
 
-def test_the_drawing_fits_a_terminal_of_24_lines(
+def test_plot_alignment_fits_a_terminal_of_24_lines(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -360,7 +364,7 @@ def test_the_drawing_fits_a_terminal_of_24_lines(
         assert call("--from", tmp_path / "kept.jsonl")[0] == 0
 
 
-def test_a_title_and_a_size(call: Call, weights_file: Path, tmp_path: Path) -> None:
+def test_plot_alignment_applies_title_and_size(call: Call, weights_file: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     for size, dpi, dots in (
@@ -394,7 +398,7 @@ def test_a_title_and_a_size(call: Call, weights_file: Path, tmp_path: Path) -> N
         assert "\u202e" not in text
 
 
-def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -> None:
+def test_plot_alignment_refuses_a_second_layer_of_a_recurrent_decoder(call: Call, run: Path) -> None:
     assert call(run, "--source", SOURCE, "--layer", 1, "--head", 1) == call(run, "--source", SOURCE)
     for wrong, words in (("--layer", "only one layer"), ("--head", "only one head")):
         code, out, err = call(run, "--source", SOURCE, wrong, 2)
@@ -402,7 +406,7 @@ def test_a_recurrent_decoder_has_one_layer_of_attention(call: Call, run: Path) -
         assert words in err
 
 
-def test_what_no_font_has_is_reported_once(
+def test_plot_alignment_reports_characters_without_a_font_once(
     call: Call, weights_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.plotting import fonts
@@ -413,14 +417,16 @@ def test_what_no_font_has_is_reported_once(
     assert err.startswith("warning: no installed font has 京 北:")
 
 
-def test_kept_attention_is_drawn_by_line(call: Call, weights_file: Path) -> None:
+def test_plot_alignment_draws_saved_attention_by_line(call: Call, weights_file: Path) -> None:
     code, out, err = call("--from", weights_file)
     assert (code, err) == (0, "")
     assert out.splitlines()[-2].split() == ["chat", "░░", "██"]
     assert "北京" in call("--from", weights_file, "--line", 3)[1]
 
 
-def test_a_page_holds_every_line_that_is_not_empty(call: Call, weights_file: Path, tmp_path: Path) -> None:
+def test_plot_alignment_puts_every_nonempty_line_on_a_page(
+    call: Call, weights_file: Path, tmp_path: Path
+) -> None:
     assert call("--from", weights_file, "-o", tmp_path / "a.html")[0] == 0
     assert call("--from", weights_file, "-o", tmp_path / "b.html", "--line", 3)[0] == 0
     every, one = ((tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
@@ -475,7 +481,7 @@ def test_a_page_holds_every_line_that_is_not_empty(call: Call, weights_file: Pat
         (("run", "some", "text", "--image", "a.png"), "leave one out"),
     ],
 )
-def test_contradictions_are_refused(
+def test_plot_alignment_refuses_contradictory_options(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -485,7 +491,7 @@ def test_contradictions_are_refused(
     assert words in err
 
 
-def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
+def test_plot_alignment_refuses_contradictions_before_heavy_imports() -> None:
     script = (
         "import sys\nfrom seq2attn.cli.app import run\n"
         "code = run(['plot-alignment', 'run', '--source', 'a', '-o', 'a.bmp'])\n"
@@ -509,7 +515,7 @@ def test_contradictions_are_refused_before_anything_heavy_is_imported() -> None:
         (("--from", "empty.jsonl", "-o", "a.html"), "there is no attention in it"),
     ],
 )
-def test_what_is_not_there_is_one_line(
+def test_plot_alignment_reports_missing_inputs_on_one_line(
     call: Call,
     run: Path,
     weights_file: Path,
@@ -525,7 +531,7 @@ def test_what_is_not_there_is_one_line(
     assert words in err
 
 
-def test_a_model_with_a_fixed_context_has_nothing_to_draw(call: Call, tmp_path: Path) -> None:
+def test_plot_alignment_refuses_a_model_with_a_fixed_context(call: Call, tmp_path: Path) -> None:
     code, out, err = call(
         save_run(tmp_path / "fixed", context_source="summary", context_to=["input"]), "--source", SOURCE
     )
@@ -533,7 +539,7 @@ def test_a_model_with_a_fixed_context_has_nothing_to_draw(call: Call, tmp_path: 
     assert "no attention to draw: its decoder reads a fixed summary" in err
 
 
-def test_a_text_to_force_is_bounded(run: Path, call: Call) -> None:
+def test_plot_alignment_refuses_a_target_that_is_too_long(run: Path, call: Call) -> None:
     code, out, err = call(run, "--source", SOURCE, "--target", "le chat " * 4096)
     assert (code, out) == (2, "")
     assert "seq2attn: the text to force has more than 4,096 tokens: give a part of it" in err
@@ -552,7 +558,7 @@ def heads_file(call: Call, deep: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_heads_of_a_file_are_those_of_the_run(
+def test_plot_alignment_draws_heads_of_a_file_as_those_of_the_run(
     call: Call, deep: Path, heads_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -560,7 +566,7 @@ def test_heads_of_a_file_are_those_of_the_run(
         assert call("--from", heads_file, *which)[1] == call(deep, "--source", SOURCE, *which)[1]
 
 
-def test_heads_that_a_file_does_not_have_are_named(
+def test_plot_alignment_names_heads_that_a_file_lacks(
     call: Call, weights_file: Path, heads_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
@@ -600,7 +606,7 @@ def test_self_attention_of_a_decoder_begins_with_the_start_token(call: Call, dee
 @pytest.mark.parametrize(
     ("side", "setting"), [("encoder", "model.encoder.kind"), ("decoder", "model.decoder.kind")]
 )
-def test_a_model_without_self_attention_is_refused(call: Call, run: Path, side: str, setting: str) -> None:
+def test_self_attention_refuses_a_model_without_it(call: Call, run: Path, side: str, setting: str) -> None:
     code, out, err = call(run, "--source", SOURCE, "--attention-of", side)
     assert (code, out) == (2, "")
     assert f"{setting} is rnn" in err

@@ -73,7 +73,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image: Path) -> None:
+def test_plot_alignment_draws_the_best_caption_in_the_terminal(call: Call, run: Path, image: Path) -> None:
     code, out, err = call(run, "--image", image)
     assert code == 0, err
     best = Captioner.load(run, "cpu").caption([image])[0][0]
@@ -83,7 +83,7 @@ def test_the_best_caption_is_drawn_in_the_terminal(call: Call, run: Path, image:
     assert best.text in err
 
 
-def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_words(
+def test_plot_alignment_gives_punctuation_of_a_caption_a_panel(
     call: Call, run: Path, image: Path, prepared: Path, tmp_path: Path
 ) -> None:
     caption = Captioner.load(run, "cpu").score_targets([image], ["un chat, noir"])[0]
@@ -107,7 +107,7 @@ def test_punctuation_of_a_caption_has_a_panel_of_its_own_and_boxes_keep_their_wo
     assert all(f">{text}</text>" in svg for text in (*words, "What it saw"))
 
 
-def test_a_given_caption_is_forced(call: Call, run: Path, image: Path) -> None:
+def test_plot_alignment_forces_the_target_option(call: Call, run: Path, image: Path) -> None:
     code, out, err = call(run, "--image", image, "--target", CAPTION, "--quiet")
     assert (code, err) == (0, "")
     assert out.splitlines()[0].split() == CAPTION.split()
@@ -121,7 +121,9 @@ def test_a_given_caption_is_forced(call: Call, run: Path, image: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", STARTS)
-def test_a_file_of_each_kind(call: Call, run: Path, image: Path, tmp_path: Path, ending: str) -> None:
+def test_plot_alignment_writes_every_file_format(
+    call: Call, run: Path, image: Path, tmp_path: Path, ending: str
+) -> None:
     path = tmp_path / f"overlay{ending}"
     code, out, err = call(run, "--image", image, "--target", CAPTION, "-o", path)
     assert (code, out) == (0, ""), err
@@ -129,7 +131,9 @@ def test_a_file_of_each_kind(call: Call, run: Path, image: Path, tmp_path: Path,
     assert f"wrote {path}" in err
 
 
-def test_the_overlay_is_that_of_the_model(call: Call, run: Path, image: Path, tmp_path: Path) -> None:
+def test_plot_alignment_overlays_the_weights_of_the_model(
+    call: Call, run: Path, image: Path, tmp_path: Path
+) -> None:
     best = Captioner.load(run, "cpu").score_targets([image], [CAPTION])[0]
     assert best.attention is not None
     assert best.grid is not None
@@ -157,7 +161,7 @@ def test_the_overlay_is_that_of_the_model(call: Call, run: Path, image: Path, tm
     ("fit", "corner", "shape"),
     [("stretch", (0, 0), (40, 60)), ("crop", (10, 0), (40, 40)), ("pad", (0, -10), (60, 60))],
 )
-def test_light_falls_on_what_the_model_sees(
+def test_plot_alignment_overlays_the_visible_part_of_the_image(
     tmp_path: Path, fit: str, corner: tuple[int, int], shape: tuple[int, int]
 ) -> None:
     path = tiny_images.draw(tmp_path / "wide.png", 3, (60, 40))
@@ -181,7 +185,7 @@ def test_light_falls_on_what_the_model_sees(
     assert len(part.boxes([Box(0, 0, 0, 8, 8), Box(1, 30, 10, 35, 20)], 60)) == (1 if fit == "crop" else 2)
 
 
-def test_a_prepared_image_with_the_boxes_of_its_caption(
+def test_plot_alignment_draws_a_prepared_image_with_boxes(
     call: Call, run: Path, prepared: Path, tmp_path: Path
 ) -> None:
     image = (prepared.parent / "3.png").read_bytes()
@@ -207,7 +211,7 @@ def test_a_prepared_image_with_the_boxes_of_its_caption(
     assert call(run, "--data", prepared, "--reference", 1, "--split", "train")[2].startswith("un chat noir ")
 
 
-def test_one_layer_and_one_head_are_shown(call: Call, image: Path, tmp_path: Path) -> None:
+def test_plot_alignment_draws_one_layer_and_one_head(call: Call, image: Path, tmp_path: Path) -> None:
     deep = {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 8}
     path = tiny_images.save_run(tmp_path / "run", attention={"heads": 2, "score": "scaled-dot"}, **deep)
     drawings = {}
@@ -221,7 +225,7 @@ def test_one_layer_and_one_head_are_shown(call: Call, image: Path, tmp_path: Pat
     assert "has 2 layers, numbered from 1" in err
 
 
-def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None:
+def test_plot_alignment_draws_a_clip_as_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None:
     for number in range(7):
         tiny_images.draw(tmp_path / "clip" / f"{number}.png", number, (24, 16))
     code, out, err = call(clips, "--image", tmp_path / "clip", "--target", CAPTION, "--quiet")
@@ -266,7 +270,7 @@ def test_a_clip_is_a_film_strip(call: Call, clips: Path, tmp_path: Path) -> None
         (("run", "--data", "prepared", "--reference", "3"), "--reference 3: 2.png has 2 captions"),
     ],
 )
-def test_contradictions_are_refused(
+def test_plot_alignment_refuses_contradictory_options(
     call: Call,
     run: Path,
     prepared: Path,
@@ -284,7 +288,7 @@ def test_contradictions_are_refused(
     assert words in err
 
 
-def test_what_is_not_there_is_one_line(
+def test_plot_alignment_reports_missing_inputs_on_one_line(
     call: Call, run: Path, clips: Path, prepared: Path, image: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "text.png").write_text("no image")

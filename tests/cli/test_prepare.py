@@ -47,7 +47,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
     return prepare
 
 
-def test_what_training_would_refuse_is_said_at_once(call: Call, tmp_path: Path) -> None:
+def test_prepare_warns_of_data_that_train_refuses(call: Call, tmp_path: Path) -> None:
     (tmp_path / "one.tsv").write_text("en\tfr\nthe dog\tle chien\n")
     code, _, err = call(tmp_path / "one.tsv", tmp_path / "out")
     assert code == 0
@@ -57,7 +57,7 @@ def test_what_training_would_refuse_is_said_at_once(call: Call, tmp_path: Path) 
     )
 
 
-def test_the_report_is_printed_and_kept(call: Call, corpus: Path, tmp_path: Path) -> None:
+def test_prepare_prints_and_saves_the_report(call: Call, corpus: Path, tmp_path: Path) -> None:
     with (corpus / "train.en").open("a", encoding="utf-8") as file:
         file.write("\n")
     with (corpus / "train.de").open("a", encoding="utf-8") as file:
@@ -105,7 +105,7 @@ def test_help_names_every_kind_of_corpus(call: Call) -> None:
         assert kind in err
 
 
-def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> None:
+def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -> None:
     options = [
         "--tokenizer",
         "char",
@@ -144,7 +144,7 @@ def test_options_reach_the_data(call: Call, corpus: Path, tmp_path: Path) -> Non
     assert report["seed"] == 4
 
 
-def test_a_file_without_a_header_and_its_pairs_set_aside(call: Call, tmp_path: Path) -> None:
+def test_prepare_reads_a_file_without_a_header_and_holds_out_pairs(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "cmn.tsv"
     path.write_text("".join(f"sentence {i}.\t句子 {i}。\tsource {i}\n" for i in range(100)), encoding="utf-8")
     code, printed, _ = call(
@@ -159,7 +159,7 @@ def test_a_file_without_a_header_and_its_pairs_set_aside(call: Call, tmp_path: P
     ]
 
 
-def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
+def test_prepare_reads_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
     code, printed, err = call("phrases", tmp_path / "out", "--tokenizer", "word")
     assert code == 0, err
     assert printed.startswith("phrases: en to fr; word tokens")
@@ -214,7 +214,7 @@ def test_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
         (["CORPUS"], 2, "OUT"),
     ],
 )
-def test_each_refusal_is_one_line(
+def test_prepare_refuses_on_one_line(
     arguments: list[str], code: int, message: str, call: Call, corpus: Path, tmp_path: Path
 ) -> None:
     names = {
@@ -294,7 +294,7 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("reading", "training the tokenizer")),
     ],
 )
-def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
+def test_prepare_leaves_nothing_on_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
     changes = (
         "@contextmanager\ndef progress():\n"
         f"    yield lambda task, *_: wait() if task == {moment!r} else None\nconsole.progress = progress\n"
@@ -302,17 +302,17 @@ def test_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None
     interrupted(corpus, tmp_path, changes)
 
 
-def test_ctrl_c_while_workers_are_at_it(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_leaves_nothing_on_ctrl_c_while_workers_run(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "encoding._encode_table = lambda *_, **__: wait()\n")
 
 
 @pytest.mark.slow
-def test_ctrl_c_before_a_worker_has_done_anything(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_leaves_nothing_on_ctrl_c_before_a_worker_starts(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "os.register_at_fork(after_in_child=wait)\n")
 
 
 @pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
-def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, stop: signal.Signals) -> None:
+def test_prepare_defers_a_signal_during_a_fork(corpus: Path, tmp_path: Path, stop: signal.Signals) -> None:
     changes = (
         "def strike():\n    wait.__globals__['forks'] = forks + 1\n"
         f"    if forks == 1:\n        signal.raise_signal({int(stop)})\n        os.write(1, b'working\\n')\n"
@@ -323,7 +323,7 @@ def test_a_signal_during_a_fork_waits_for_its_end(corpus: Path, tmp_path: Path, 
     interrupted(corpus, tmp_path, changes)
 
 
-def test_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_workers_end_when_the_command_is_killed(corpus: Path, tmp_path: Path) -> None:
     program = (
         "import os, time\nfrom seq2attn.data.worker_processes import exit_without, "
         "run_in_processes\ncaller = os.getpid()\n"
@@ -367,7 +367,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_report_on_images_is_printed(call: Call, images: Path, tmp_path: Path) -> None:
+def test_prepare_prints_the_report_on_images(call: Call, images: Path, tmp_path: Path) -> None:
     code, out, _ = call(images, tmp_path / "out", "--max-missing", "0.1", "--max-length", 20)
     assert code == 0
     lines = out.splitlines()
@@ -386,7 +386,7 @@ def test_the_report_on_images_is_printed(call: Call, images: Path, tmp_path: Pat
     assert opened.report["options"]["max_missing"] == 0.1
 
 
-def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, tmp_path: Path) -> None:
+def test_prepare_refuses_more_missing_images_than_allowed(call: Call, images: Path, tmp_path: Path) -> None:
     code, _, err = call(images, tmp_path / "out")
     assert code == 1
     assert re.search(
@@ -399,7 +399,7 @@ def test_more_missing_images_than_allowed_are_refused(call: Call, images: Path, 
         assert call(images, tmp_path / "out", "--max-missing", wrong)[0] == 2
 
 
-def test_linked_images_are_allowed_or_the_link_is_the_cause(call: Call, images: Path, tmp_path: Path) -> None:
+def test_prepare_follows_links_to_images_if_allowed(call: Call, images: Path, tmp_path: Path) -> None:
     linked = tmp_path / "linked"
     linked.mkdir()
     names = [path.name for path in images.iterdir() if path.suffix == ".png"]

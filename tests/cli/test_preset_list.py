@@ -18,7 +18,7 @@ def train(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return code, *capsys.readouterr()
 
 
-def test_every_preset_has_a_group_and_a_short_line() -> None:
+def test_head_gives_every_preset_a_group_and_a_short_line() -> None:
     assert list(presets.GROUPS) == ORDER
     heads = {name: presets.head(path) for name, path in config.presets().items()}
     assert {one.group for one in heads.values()} == set(ORDER)

@@ -16,7 +16,7 @@ FACTS = "loss 5.694  valid 5.945  BLEU 0.2  2,732 tokens/s  lr 0.00087"
     ("done", "total", "gone", "left"),
     [(1, 2000, 0.4, 720.0), (19_999, 20_000, 86_400.0, 4.0), (200_000, 1_000_000, 90_000, 360_000)],
 )
-def test_step_share_and_time_left_stand_at_any_width(
+def test_fitted_keeps_step_share_and_time_left_at_any_width(
     width: int, done: int, total: int, gone: float, left: float
 ) -> None:
     line = fitted(width, "training", done, total, Clock(gone, left), FACTS)
@@ -26,7 +26,7 @@ def test_step_share_and_time_left_stand_at_any_width(
     assert "…" not in line
 
 
-def test_facts_are_dropped_from_the_last_on_and_whole() -> None:
+def test_fitted_drops_whole_facts_from_the_last_on() -> None:
     names = FACTS.split("  ")
     before = len(names) + 1
     for width in range(200, 40, -1):
@@ -39,7 +39,7 @@ def test_facts_are_dropped_from_the_last_on_and_whole() -> None:
             before = len(there)
 
 
-def test_the_line_at_80_columns() -> None:
+def test_fitted_at_80_columns() -> None:
     assert (
         fitted(80, "training", 200, 2000, Clock(12, 200), FACTS)
         == "training 200/2,000  10%  0:12 gone, 3:20 left  loss 5.694  valid 5.945  BLEU 0.2"
@@ -52,17 +52,17 @@ def test_the_line_at_80_columns() -> None:
     assert fitted(25, "training", 200, 2000, Clock(12, 200), FACTS) == "200/2,000  10%  3:20 left"
 
 
-def test_a_bar_comes_with_100_columns() -> None:
+def test_fitted_draws_a_bar_at_100_columns() -> None:
     assert "#" not in fitted(99, "training", 50, 100, Clock(1, 1))
     assert f"training  {'#' * 12}{'-' * 12} 50/100  50%" in fitted(100, "training", 50, 100, Clock(1, 1))
 
 
-def test_what_is_not_known_is_not_said() -> None:
+def test_fitted_omits_unknown_facts() -> None:
     assert fitted(80, "reading", 1234, None, Clock(12)) == "reading 1,234  0:12 gone"
     assert fitted(80, "training", 0, 2000, Clock(0.0)) == "training 0/2,000  0%  0:00 gone"
 
 
-def test_under_a_limit_of_time_the_total_is_the_time() -> None:
+def test_fitted_under_a_time_limit_takes_the_limit_as_total() -> None:
     """The steps that fit are an estimate that jumps: neither they nor their share are shown."""
     lines = [
         fitted(80, "training", step, total, Clock(gone, 720 - gone, 720))
@@ -76,7 +76,7 @@ def test_under_a_limit_of_time_the_total_is_the_time() -> None:
     assert fitted(80, "training", 301, None, Clock(725, 0, 720)) == "training 301  100%  12:00 of 12:00"
 
 
-def test_widths_are_those_of_the_screen() -> None:
+def test_fitted_measures_widths_in_terminal_columns() -> None:
     wide = {"测", "试"}
 
     def size(text: str) -> int:

@@ -78,7 +78,7 @@ def call(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return run
 
 
-def test_a_model_of_decomposed_text_that_is_right_scores_100(call: Call, home: Path) -> None:
+def test_evaluate_gives_100_to_correct_decomposed_text(call: Call, home: Path) -> None:
     code, out, err = call("train", "first-try", "--data", "corpus", "--out", "run", *SMALL)
     assert code == 0, err
     assert out.startswith("BLEU 100.00  nrefs:1|case:mixed|")
@@ -110,7 +110,7 @@ def test_a_model_of_decomposed_text_that_is_right_scores_100(call: Call, home: P
 
 
 @pytest.mark.slow
-def test_a_run_of_lower_case_is_scored_without_case(call: Call, home: Path) -> None:
+def test_evaluate_ignores_case_for_a_lower_case_run(call: Call, home: Path) -> None:
     code, out, err = call(
         "train", "first-try", "--data", "corpus", "--out", "lower", *SMALL, "--set", "data.lowercase=true"
     )
@@ -150,7 +150,7 @@ def test_a_run_of_lower_case_is_scored_without_case(call: Call, home: Path) -> N
     assert not out.startswith("BLEU 100")
 
 
-def test_a_validation_says_of_how_many_lines_it_is_and_gives_chrf_where_bleu_is_near_zero() -> None:
+def test_text_scores_of_a_validation_say_lines_and_chrf_if_bleu_is_near_zero() -> None:
     sample = ("a", "b", "c")
     right = ["The old dog sleeps here ."] * 12
     far = text_scores(right, [right], "en", False, sample)

@@ -43,7 +43,7 @@ def trains(folder: Path, lines: int = 2) -> Callable[[], bool]:
     return lambda: metrics.exists() and metrics.read_text().count("\n") >= lines
 
 
-def test_every_signal_that_asks_to_end_is_known() -> None:
+def test_signals_ending_lists_every_signal_that_asks_to_end() -> None:
     assert {number.name for number in signals.ENDING} == {
         "SIGINT",
         "SIGTERM",
@@ -58,7 +58,7 @@ def test_every_signal_that_asks_to_end_is_known() -> None:
 @pytest.mark.parametrize(
     "number", [pytest.param(number, id=number.name) for number in signals.ENDING if number != signal.SIGTERM]
 )
-def test_training_saves_and_goes_on_to_the_same_weights(
+def test_train_saves_on_a_signal_and_resumes_to_the_same_weights(
     run: Run, home: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(home, tmp_path, *LONG)
@@ -86,7 +86,7 @@ def test_training_saves_and_goes_on_to_the_same_weights(
 
 
 @names
-def test_it_is_heard_while_training_validates(
+def test_train_handles_a_signal_during_validation(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     from seq2attn.evaluation import translation
@@ -107,7 +107,7 @@ def test_it_is_heard_while_training_validates(
 
 @names
 @pytest.mark.parametrize("place", ["prepare", "test"])
-def test_it_is_heard_before_and_after_training(
+def test_train_handles_a_signal_before_and_after_training(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str
 ) -> None:
     target = "seq2attn.cli.train_run." if place == "prepare" else "seq2attn.cli.train_texts.TranslationTask."
@@ -126,7 +126,7 @@ def test_it_is_heard_before_and_after_training(
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=lambda number: number.name)
-def test_other_commands_end_in_the_same_way(tmp_path: Path, number: signal.Signals) -> None:
+def test_other_commands_exit_with_130_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     text = (
         "import os, signal\nfrom seq2attn.cli.app import app, main\n"
         "app.registered_commands.clear()\n@app.command()\ndef go():\n"
@@ -144,7 +144,7 @@ def test_other_commands_end_in_the_same_way(tmp_path: Path, number: signal.Signa
 
 
 @names
-def test_one_that_was_ignored_stays_ignored(number: signal.Signals) -> None:
+def test_handled_leaves_ignored_signals_ignored(number: signal.Signals) -> None:
     """As the shell hands them on: HUP under nohup, INT to what runs in the background."""
     before = signal.signal(number, signal.SIG_IGN)
     try:
@@ -155,7 +155,7 @@ def test_one_that_was_ignored_stays_ignored(number: signal.Signals) -> None:
         signal.signal(number, before)
 
 
-def test_a_forked_process_leaves_all_but_sigterm_to_its_parent() -> None:
+def test_handled_in_a_forked_process_reacts_to_sigterm_alone() -> None:
     with signals.handled(lambda _: None, lambda handler: True):
         for number in signals.ENDING:
             with warnings.catch_warnings(action="ignore"):  # of threads, which the child does not need
@@ -183,7 +183,7 @@ def test_handled_ignores_a_limit_of_processor_time_that_it_has_heard() -> None:
         signal.signal(signal.SIGXCPU, before)
 
 
-def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_requests_count_repeated_processor_limits_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit of processor time is told every second until the end: that does not break off what is being
     saved.
     """
@@ -204,7 +204,7 @@ def test_what_the_system_repeats_is_heard_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
+def test_train_saves_at_the_limit_of_processor_time(home: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -233,7 +233,7 @@ def test_the_limit_of_processor_time_saves(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminal_that_is_closed_takes_nothing_with_it(home: Path, tmp_path: Path) -> None:
+def test_train_saves_when_its_terminal_closes(home: Path, tmp_path: Path) -> None:
     """Its bar and its lines have nowhere to go then, and what was learned is saved all the same."""
     place = os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -263,7 +263,7 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(home: Path, tmp_path: P
     assert state(tmp_path / "run")["step"] != 0
 
 
-def test_lines_that_cannot_be_written_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warn_ignores_errors_of_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     from seq2attn.cli import console
 
     class Full:

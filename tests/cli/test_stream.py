@@ -65,7 +65,7 @@ def lines_of(content: bytes, longest: int) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("longest", [4, 5, 8, 1000])
-def test_of_a_long_line_the_beginning_is_kept_wherever_blocks_end(
+def test_line_reader_keeps_the_beginning_of_a_long_line(
     longest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = b"a\n\nabcd\nabcde\nabcdefgh\nabcdefghi\n" + b"x" * 5000 + b"\nlast"
@@ -75,11 +75,11 @@ def test_of_a_long_line_the_beginning_is_kept_wherever_blocks_end(
         assert lines_of(content, longest) == expected
 
 
-def test_a_cut_in_the_middle_of_a_character_leaves_the_characters_before_it() -> None:
+def test_line_reader_cuts_between_whole_characters() -> None:
     assert lines_of("éééé\n👩👩\n".encode(), 5) == [("éé", True), ("👩", True)]
 
 
-def test_a_long_line_is_said_to_be_cut_and_counted(
+def test_translate_warns_of_long_lines_and_counts_them(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "LONGEST", 40)
@@ -115,7 +115,7 @@ def memory_of(arguments: list[str], make: str) -> tuple[int, bytes, bytes, float
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["text", "jsonl"])
 @pytest.mark.parametrize("what", ["x", " ", "the dog ", "\\000", "我"])
-def test_a_line_without_an_end_takes_bounded_memory(run: str, what: str, format: str) -> None:
+def test_translate_reads_an_endless_line_in_bounded_memory(run: str, what: str, format: str) -> None:
     """A gigabyte without a line break, and a line after it."""
     make = (
         f"yes \"$(printf '{what}%.0s' 1 2 3 4 5 6 7 8)\" | tr -d '\\n' | head -c 1000M; printf '\\nrain\\n'"
@@ -127,7 +127,7 @@ def test_a_line_without_an_end_takes_bounded_memory(run: str, what: str, format:
     assert peak < 900
 
 
-def test_a_prefix_without_an_end_is_cut(run: str, call: Call, tmp_path: Path) -> None:
+def test_translate_cuts_an_endless_prefix(run: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "prefix").write_bytes(b"le chat " * 200_000 + b"\nle\n")
     code, out, err = call(run, "--prefix", tmp_path / "prefix", text=b"the cat\nrain\n")
     assert code == 0
@@ -152,7 +152,7 @@ def zipped() -> bytes:
 
 
 @pytest.mark.parametrize("how", PACK)
-def test_packed_text_is_unpacked_by_its_content(run: str, call: Call, tmp_path: Path, how: str) -> None:
+def test_translate_unpacks_text_by_its_content(run: str, call: Call, tmp_path: Path, how: str) -> None:
     text = b"the small dog\n\nrain falls\n"
     _, expected, _ = call(run, text=text)
     (tmp_path / "text.en").write_bytes(PACK[how](text))
@@ -179,7 +179,9 @@ def test_packed_text_is_unpacked_by_its_content(run: str, call: Call, tmp_path: 
         b"\x89PNG\r\n\x1a\n",
     ],
 )
-def test_what_is_no_text_is_refused_in_a_line(run: str, call: Call, tmp_path: Path, content: bytes) -> None:
+def test_translate_refuses_binary_files_on_one_line(
+    run: str, call: Call, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "text.en").write_bytes(content)
     for arguments, text in (
         ([tmp_path / "text.en"], b""),
@@ -191,7 +193,7 @@ def test_what_is_no_text_is_refused_in_a_line(run: str, call: Call, tmp_path: Pa
         assert "UTF-8" in err or ", not text" in err
 
 
-def test_what_comes_before_damage_is_answered(run: str, call: Call) -> None:
+def test_line_reader_gives_the_lines_before_damage(run: str, call: Call) -> None:
     text = b"".join(b"%d rain\n" % number for number in range(30_000))
     packed = gzip.compress(text, 1)
     lines_read: list[line_reader.Line] = []
@@ -220,7 +222,7 @@ def _file(content: bytes) -> str:
     return f"/dev/fd/{reading}"
 
 
-def test_packed_lines_are_given_as_they_come() -> None:
+def test_line_reader_gives_packed_lines_as_they_arrive() -> None:
     reading, writing = os.pipe()
     lines = line_reader.LineReader([f"/dev/fd/{reading}"])
     with open(writing, "wb", buffering=0) as pipe:
@@ -254,7 +256,7 @@ INVISIBLE = [
 ]
 
 
-def test_invisible_characters_alone_are_an_empty_line(run: str, call: Call) -> None:
+def test_translate_treats_invisible_characters_as_an_empty_line(run: str, call: Call) -> None:
     code, out, err = call(run, text="\n".join(["rain", *INVISIBLE, "rain"]).encode())
     assert (code, err) == (0, "")
     rows = out.decode().split("\n")[:-1]
@@ -314,7 +316,7 @@ LINES = [
 ]
 
 
-def test_each_line_of_json_has_its_line(run: str, call: Call) -> None:
+def test_translate_writes_one_line_per_line_of_json(run: str, call: Call) -> None:
     code, out, err = call(run, "--format", "jsonl", text="\n".join(LINES).encode())
     assert code == 0
     answers = out.decode().split("\n")
@@ -333,7 +335,7 @@ def test_each_line_of_json_has_its_line(run: str, call: Call) -> None:
     assert "Traceback" not in err
 
 
-def test_lines_that_are_no_json_are_said_and_then_counted(run: str, call: Call) -> None:
+def test_translate_warns_of_bad_json_lines_and_counts_them(run: str, call: Call) -> None:
     _, out, err = call(run, "--format", "jsonl", text=b'{"text": "rain"}\n' + b"rain\n" * 25)
     assert out.count(b"\n") == 26
     assert "line 2: not a JSON object: taken as plain text" in err
@@ -341,7 +343,7 @@ def test_lines_that_are_no_json_are_said_and_then_counted(run: str, call: Call) 
     assert err.count("\n") == 11
 
 
-def test_json_that_is_too_long_is_a_line_of_its_own(
+def test_translate_gives_too_long_json_its_own_line(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(translate, "LONGEST_JSON", 100)
@@ -355,6 +357,6 @@ def test_json_that_is_too_long_is_a_line_of_its_own(
     assert "line 2: more than 100 bytes" in err
 
 
-def test_numbers_that_json_cannot_write_become_null_however_deep() -> None:
+def test_read_json_replaces_non_finite_numbers_with_null() -> None:
     record, wrong = formats.read_json('{"text": "rain", "x": [[1e999], {"y": NaN}], "z": 1.5}')
     assert (record, wrong) == ({"text": "rain", "x": [[None], {"y": None}], "z": 1.5}, None)

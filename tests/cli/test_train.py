@@ -117,7 +117,7 @@ def same_tensors(one: Path, other: Path) -> bool:
     return files[0] == files[1]
 
 
-def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
+def test_train_goes_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     code, out, err = train(run, home, "--max-steps", "12")
     assert code == 0, err
     lines = out.splitlines()
@@ -156,7 +156,7 @@ def test_from_a_corpus_to_the_test_score(run: Run, home: Path) -> None:
     assert "preparing" not in again
 
 
-def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: Run, tmp_path: Path) -> None:
+def test_train_on_images_suggests_only_commands_for_images(run: Run, tmp_path: Path) -> None:
     image_toy.folder(tmp_path / "data", 6, 2)
     sizes = (
         "model.embedding=4",
@@ -181,7 +181,7 @@ def test_images_are_called_so_and_nothing_is_offered_that_would_be_refused(run: 
     assert err.endswith("\nnext:\n  seq2attn caption run IMAGE...\n  seq2attn evaluate run --split valid\n")
 
 
-def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
+def test_train_refuses_stills_for_a_model_of_clips(run: Run, tmp_path: Path) -> None:
     image_toy.folder(tmp_path / "data", 6, 2)
     message = (
         "seq2attn: data: holds stills, and this model reads clips: choose a preset for stills, such as "
@@ -190,21 +190,23 @@ def test_stills_are_no_clips(run: Run, tmp_path: Path) -> None:
     assert run("video", "--data", "data", "--out", "run") == (1, "", message)
 
 
-def test_a_fixed_context_is_not_offered_to_be_drawn(run: Run, home: Path) -> None:
+def test_train_suggests_no_plot_for_a_fixed_context(run: Run, home: Path) -> None:
     code, _, err = train(run, home, "--max-steps", "10", "--set", 'model.decoder.context_source="summary"')
     assert code == 0, err
     assert "seq2attn translate run\n  seq2attn evaluate run\n" in err
     assert "plot-alignment" not in err
 
 
-def test_the_test_score_is_that_of_evaluate(run: Run, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_prints_the_test_score_that_evaluate_prints(
+    run: Run, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, out, _ = train(run, home, "--max-steps", "10")
     prepared = next((home / "cache").rglob("prepared.json")).parent
     assert app.run(["evaluate", "run", "--data", str(prepared), "--split", "test_a", "--device", "cpu"]) == 0
     assert out.splitlines()[0].removesuffix("  test_a") in capsys.readouterr().out
 
 
-def test_an_existing_run_is_refused_with_the_two_ways_on(run: Run, home: Path) -> None:
+def test_train_refuses_an_existing_run_and_names_resume_and_force(run: Run, home: Path) -> None:
     train(run, home, "--max-steps", "10")
     before = state("run")
     code, out, err = train(run, home, "--max-steps", "1")
@@ -218,9 +220,7 @@ def test_an_existing_run_is_refused_with_the_two_ways_on(run: Run, home: Path) -
     assert state("run")["step"] == 1
 
 
-def test_a_finished_run_goes_on_to_more_steps_without_its_settings_being_typed_again(
-    run: Run, home: Path
-) -> None:
+def test_resume_continues_a_finished_run_with_its_own_settings(run: Run, home: Path) -> None:
     train(run, home, "--max-steps", "20")
     run(
         "--data",
@@ -252,7 +252,7 @@ def test_a_finished_run_goes_on_to_more_steps_without_its_settings_being_typed_a
     assert directory.open_run("parts").config == directory.open_run("whole").config
 
 
-def test_resuming_names_the_setting_that_would_make_it_another_run(run: Run, home: Path) -> None:
+def test_resume_refuses_and_names_a_changed_setting(run: Run, home: Path) -> None:
     train(run, home, "--max-steps", "1")
     before = state("run")
     for setting, name in (
@@ -267,7 +267,7 @@ def test_resuming_names_the_setting_that_would_make_it_another_run(run: Run, hom
     assert state("run") == before
 
 
-def test_resuming_with_other_data_is_refused(run: Run, home: Path, tmp_path: Path) -> None:
+def test_resume_refuses_other_data(run: Run, home: Path, tmp_path: Path) -> None:
     train(run, home, "--max-steps", "1")
     other = tmp_path / "other"
     other.mkdir()
@@ -278,7 +278,7 @@ def test_resuming_with_other_data_is_refused(run: Run, home: Path, tmp_path: Pat
     assert "was trained on other data" in err
 
 
-def test_resume_that_is_refused_prints_no_sizes(run: Run, home: Path) -> None:
+def test_resume_prints_no_sizes_if_it_refuses(run: Run, home: Path) -> None:
     train(run, home, "--max-steps", "1")
     file = Path("run/training/state.json")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"position": 10**6}))
@@ -288,13 +288,13 @@ def test_resume_that_is_refused_prints_no_sizes(run: Run, home: Path) -> None:
     assert "parameters" not in err
 
 
-def test_resuming_where_there_is_nothing_starts(run: Run, home: Path) -> None:
+def test_resume_without_a_run_starts_one(run: Run, home: Path) -> None:
     code, _, err = train(run, home, "--max-steps", "1", "--resume")
     assert code == 0
     assert "warning: run: no run to continue; training starts from the beginning" in err
 
 
-def test_a_run_goes_on_with_what_was_prepared_for_it(
+def test_resume_uses_the_prepared_data_of_the_run(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tokenizer that nobody asked for is named in the run, and is the same to the cache."""
@@ -315,7 +315,7 @@ def test_a_run_goes_on_with_what_was_prepared_for_it(
     assert (code, err.count("preparing ")) == (0, 0), err
 
 
-def test_wrong_usage(run: Run, home: Path) -> None:
+def test_train_refuses_wrong_usage(run: Run, home: Path) -> None:
     Path("broken.toml").write_text("[train\n")
     for arguments, message in (
         (("--resume", "--force"), "leave one out"),
@@ -336,7 +336,7 @@ def test_wrong_usage(run: Run, home: Path) -> None:
     assert "no such" in err
 
 
-def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_time(
+def test_train_prepares_changed_images_and_reports_missing_ones(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -374,7 +374,7 @@ def test_images_that_come_or_change_are_prepared_and_missing_ones_told_of_each_t
     assert notices("five") == (True, False)
 
 
-def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run: Run, home: Path) -> None:
+def test_train_refuses_data_settings_that_contradict_a_prepared_folder(run: Run, home: Path) -> None:
     train(run, home, "--max-steps", "1")
     prepared = next((home / "cache").rglob("prepared.json")).parent
     code, _, err = run("--data", str(prepared), "--set", "data.vocab_size=99")
@@ -387,9 +387,7 @@ def test_a_setting_of_the_data_that_a_prepared_folder_contradicts_is_refused(run
     assert code == 0, err
 
 
-def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not(
-    run: Run, home: Path
-) -> None:
+def test_train_lowers_the_vocabulary_of_a_preset_but_not_of_the_user(run: Run, home: Path) -> None:
     plain = [*SMALL[:4], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
     code, _, err = run("--data", str(home / "corpus"), "--out", "run", *plain)
     assert code == 0, err
@@ -403,7 +401,7 @@ def test_a_presets_vocabulary_gives_way_to_a_small_corpus_and_the_users_does_not
     assert (code, "preparing" in err) == (0, False)
 
 
-def test_a_corpus_without_validation_says_what_to_do(run: Run, home: Path, tmp_path: Path) -> None:
+def test_train_says_what_to_do_without_a_valid_split(run: Run, home: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     for split in ("train", "test_a"):
@@ -415,7 +413,7 @@ def test_a_corpus_without_validation_says_what_to_do(run: Run, home: Path, tmp_p
     assert not Path("run").exists()
 
 
-def test_list_and_show(run: Run) -> None:
+def test_list_and_show_print_presets_and_settings(run: Run) -> None:
     code, out, _ = run("--list")
     assert code == 0
     assert all(name in out for name in config.presets())
@@ -444,7 +442,7 @@ def test_show_describes_every_setting(run: Run, preset: str) -> None:
     assert config.load("mine.toml") == config.load(preset)
 
 
-def test_presets_say_which_of_them_need_a_gpu() -> None:
+def test_presets_say_whether_they_need_a_gpu() -> None:
     rows = {name: config.load(name).about for name in config.presets()}
     assert all(
         (f"{name.removesuffix('-paper')} at the paper's size, for a GPU (" in about)
@@ -461,14 +459,14 @@ def test_quiet_prints_results_alone(run: Run, home: Path) -> None:
     assert len(out.splitlines()) == 2
 
 
-def test_a_run_that_cannot_be_written_is_one_line(run: Run, home: Path) -> None:
+def test_train_reports_an_unwritable_run_on_one_line(run: Run, home: Path) -> None:
     Path("file").write_text("in the way")
     code, _, err = run("--data", str(home / "corpus"), "--out", "file/run", *SMALL)
     assert code == 1
     assert "seq2attn: file/run: cannot be written: Not a directory" in err
 
 
-def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_display_shows_the_facts_in_a_bar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from contextlib import contextmanager
 
     from seq2attn.cli.output import training_progress
@@ -509,7 +507,7 @@ def test_a_bar_on_a_terminal_shows_the_facts(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("max_steps", [10_000, 210])
-def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_time(
+def test_display_prints_lines_at_once_and_then_by_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, max_steps: int
 ) -> None:
     from seq2attn.cli.output import training_progress
@@ -554,7 +552,7 @@ def test_lines_come_at_once_then_by_time_and_under_minutes_their_total_is_the_ti
     assert notes[-2].endswith(last)
 
 
-def test_tensorboard_files_are_written_where_it_is_installed(run: Run, home: Path) -> None:
+def test_train_writes_tensorboard_files_if_installed(run: Run, home: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     code, _, err = train(run, home, "--max-steps", "10")
     assert code == 0
@@ -587,9 +585,7 @@ def start(home: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
     )
 
 
-def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(
-    run: Run, home: Path, tmp_path: Path
-) -> None:
+def test_train_saves_on_sigterm_and_resumes_exactly(run: Run, home: Path, tmp_path: Path) -> None:
     process = start(home, tmp_path, "--max-steps", "1000000", "--set", "train.validate_every=1000000")
     metrics = tmp_path / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 100
@@ -627,7 +623,7 @@ def test_sigterm_saves_and_the_run_goes_on_as_if_nothing_had_happened(
 
 
 @pytest.mark.parametrize("signals", [1, 2])  # timeout(1) sends two, one to the process and one to its group
-def test_ctrl_c_during_validation_is_heard(
+def test_train_handles_ctrl_c_during_validation(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, signals: int
 ) -> None:
     from seq2attn.evaluation import translation
@@ -645,7 +641,7 @@ def test_ctrl_c_during_validation_is_heard(
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
 
 
-def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_ends_at_once_on_a_second_ctrl_c(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from seq2attn.cli import signals
 
     def impatient(*_, **__):  # type: ignore[no-untyped-def]
@@ -660,7 +656,7 @@ def test_a_second_ctrl_c_later_ends_at_once(run: Run, home: Path, monkeypatch: p
     assert state("run")["step"] == 0
 
 
-def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(
+def test_train_skips_the_test_on_ctrl_c_after_the_last_step(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from seq2attn.cli.output import training_progress
@@ -679,7 +675,7 @@ def test_ctrl_c_after_the_last_step_does_not_wait_for_the_test(
     assert err.splitlines()[-1] == "stopped at step 1, before the test: `seq2attn evaluate run` scores it"
 
 
-def test_a_column_may_have_any_name(run: Run) -> None:
+def test_train_accepts_any_column_name(run: Run) -> None:
     code, out, _ = run("--show", "--source", "😀", "--target", 'a "b" \\ é')
     assert code == 0
     assert 'data.source = "😀"' in out

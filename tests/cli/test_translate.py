@@ -50,18 +50,18 @@ TEXTS = ["the small dog", "", "rain falls", "   ", "she sings, and they listen"]
 STDIN = "\n".join([*TEXTS, ""]).encode()
 
 
-def test_a_line_out_for_each_line_in(run: str, call: Call) -> None:
+def test_translate_writes_one_line_per_line(run: str, call: Call) -> None:
     code, out, err = call(run, text=STDIN)
     assert (code, err) == (0, "")
     assert out.decode() == "".join(f"{best}\n" for (best,) in expected(TEXTS))
     assert out.decode().split("\n")[1] == out.decode().split("\n")[3] == ""
 
 
-def test_no_input_no_output(run: str, call: Call) -> None:
+def test_translate_of_empty_input_writes_nothing(run: str, call: Call) -> None:
     assert call(run) == (0, b"", "")
 
 
-def test_files_after_each_other_and_into_a_file(run: str, call: Call, tmp_path: Path) -> None:
+def test_translate_reads_several_files_and_writes_a_file(run: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "a.en").write_bytes("\ufeffthe small dog\r\n\r\nrain falls".encode())
     (tmp_path / "b.en").write_bytes(b"a big cat\n")
     assert call(run, tmp_path / "a.en", "-", tmp_path / "b.en", "-o", tmp_path / "out", text=b"where?") == (
@@ -77,7 +77,7 @@ def test_files_after_each_other_and_into_a_file(run: str, call: Call, tmp_path: 
     assert (tmp_path / "out").read_text().count("\n") == 5
 
 
-def test_search_options_reach_the_search(run: str, call: Call) -> None:
+def test_translate_passes_options_to_the_search(run: str, call: Call) -> None:
     for arguments, options in [
         (["--beam", 1], {"beam": 1}),
         (
@@ -103,7 +103,7 @@ def test_search_options_reach_the_search(run: str, call: Call) -> None:
         assert out.decode().split("\n")[:-1] == [text for best in expected(texts, **options) for text in best]
 
 
-def test_settings_of_the_run_are_changed(run: str, call: Call) -> None:
+def test_set_changes_settings_of_the_run(run: str, call: Call) -> None:
     texts = ["the small dog", "rain falls"]
     text = "\n".join(texts).encode()
     code, out, err = call(
@@ -121,7 +121,7 @@ def test_settings_of_the_run_are_changed(run: str, call: Call) -> None:
     assert out != call(run, "--scores", text=text)[1]
 
 
-def test_a_setting_that_needs_other_weights_is_one_line(run: str, call: Call) -> None:
+def test_set_refuses_a_setting_that_needs_other_weights(run: str, call: Call) -> None:
     code, out, err = call(run, "--set", "model.attention.heads=2", text=b"rain")
     assert (code, out) == (2, b"")
     assert (
@@ -131,7 +131,7 @@ def test_a_setting_that_needs_other_weights_is_one_line(run: str, call: Call) ->
     )
 
 
-def test_batches_order_and_blocks_change_nothing(
+def test_translate_is_independent_of_batches_order_and_blocks(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [" ".join(random.Random(n).choices(" ".join(tiny.ENGLISH).split(), k=n % 9)) for n in range(50)]
@@ -148,7 +148,7 @@ def test_batches_order_and_blocks_change_nothing(
     assert trickled == whole
 
 
-def test_scores_and_alignments_are_columns(run: str, call: Call) -> None:
+def test_translate_writes_scores_and_alignments_in_columns(run: str, call: Call) -> None:
     translations = tiny.translator().translate(TEXTS)
     _, out, _ = call(run, "--scores", "--alignments", text=STDIN)
     for line, (best,) in zip(out.decode().split("\n")[:-1], translations, strict=True):
@@ -159,7 +159,7 @@ def test_scores_and_alignments_are_columns(run: str, call: Call) -> None:
     assert call(run, "--scores", text=b"\n")[1] == b"0.0000\t\n"
 
 
-def test_the_score_of_a_choice_among_samples_is_its_mean_utility(run: str, call: Call) -> None:
+def test_mbr_scores_are_mean_utilities(run: str, call: Call) -> None:
     (best, *_), _, _ = tiny.translator().translate(
         ["the small dog", "", "rain"], utility=text_scores.utility("chrf", "fr"), samples=9
     )
@@ -175,13 +175,13 @@ def test_the_score_of_a_choice_among_samples_is_its_mean_utility(run: str, call:
     assert best.score > 0 > best.log_probability
 
 
-def test_text_n_best_has_as_many_lines_for_every_line(run: str, call: Call) -> None:
+def test_n_best_writes_equally_many_lines_per_line(run: str, call: Call) -> None:
     _, out, _ = call(run, "--n-best", 3, text=b"rain\n\nthe dog\n")
     assert out.count(b"\n") == 9
     assert out.split(b"\n")[3:6] == [b"", b"", b""]
 
 
-def test_moses_lists(run: str, call: Call) -> None:
+def test_moses_format_writes_n_best_lists(run: str, call: Call) -> None:
     translations = tiny.translator().translate(["rain", "", "the dog"], n_best=2)
     _, out, _ = call(run, "--n-best", 2, "--format", "moses", text=b"rain\n\nthe dog\n")
     rows = [line.split(" ||| ") for line in out.decode().split("\n")[:-1]]
@@ -197,7 +197,7 @@ def test_moses_lists(run: str, call: Call) -> None:
     assert call(run, "--format", "moses", "--alignments", text=b"rain\n")[1].decode().count(" ||| ") == 4
 
 
-def test_json_lines_keep_their_other_keys(run: str, call: Call) -> None:
+def test_jsonl_format_keeps_other_keys(run: str, call: Call) -> None:
     lines = [
         '{"id": 7, "text": "rain falls", "meta": {"a": [1, "é"]}}',
         '{"text": ""}',
@@ -232,7 +232,7 @@ def test_json_lines_keep_their_other_keys(run: str, call: Call) -> None:
     assert row["score"] == row["n_best"][0]["score"]
 
 
-def test_prefixes(run: str, call: Call, tmp_path: Path) -> None:
+def test_prefix_option_begins_the_outputs(run: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "prefix").write_text("le chat\n\nla pluie\n")
     _, out, err = call(run, "--prefix", tmp_path / "prefix", text=b"the cat\nrain\n")
     assert out.decode().split("\n")[:-1] == [
@@ -246,7 +246,7 @@ def test_prefixes(run: str, call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["npz", "jsonl"])
-def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> None:
+def test_attention_option_writes_files_of_weights(run: str, call: Call, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"weights.{ending}"
     assert call(run, "--n-best", 2, "--attention", path, text=b"the small dog\n\nrain\n")[0] == 0
     translations = tiny.translator().translate(["the small dog", "", "rain"], n_best=2)
@@ -269,7 +269,7 @@ def test_attention_files(run: str, call: Call, tmp_path: Path, ending: str) -> N
             np.testing.assert_allclose(row["subword_attention"], translation.subword_attention, atol=1e-5)
 
 
-def test_a_model_without_attention_says_so(call: Call, tmp_path: Path) -> None:
+def test_attention_option_refuses_a_model_without_attention(call: Call, tmp_path: Path) -> None:
     run = tiny.save_run(tmp_path / "run", context_source="summary", context_to=["input"])
     assert call(run, text=b"rain\n")[0] == 0
     code, out, err = call(run, "--alignments", text=b"rain\n")
@@ -327,7 +327,9 @@ def hostile(count: int, long: int, seed: int = 1) -> list[bytes]:
 @pytest.mark.parametrize(
     "arguments", [("--beam", 2), ("--format", "jsonl", "--beam", 1), ("--format", "moses", "--sample")]
 )
-def test_hostile_text(run: str, call: Call, count: int, long: int, arguments: tuple[object, ...]) -> None:
+def test_translate_survives_hostile_text(
+    run: str, call: Call, count: int, long: int, arguments: tuple[object, ...]
+) -> None:
     lines = hostile(count, long)
     code, out, err = call(run, *arguments, "--max-length", 6, text=b"\n".join(lines) + b"\n")
     assert code == 0, err
@@ -351,7 +353,7 @@ def test_hostile_text(run: str, call: Call, count: int, long: int, arguments: tu
             assert f"only the first {MAX_SOURCE:,} are read" in err
 
 
-def test_json_nested_as_deep_as_can_be_read_can_be_written_too() -> None:
+def test_as_json_writes_any_depth_that_read_json_reads() -> None:
     """Some depth is just not too deep to be read, and too deep to be written."""
     found = [Translation("rain", "pluie", 0.0, 0.0)]
     for depth in range(500, 1000):
@@ -359,7 +361,7 @@ def test_json_nested_as_deep_as_can_be_read_can_be_written_too() -> None:
         assert formats.as_json(record, found, 1, False).endswith("}\n")
 
 
-def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
+def test_split_reads_a_nonblocking_pipe_to_its_end() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
 
@@ -374,7 +376,7 @@ def test_a_pipe_that_does_not_wait_is_read_to_its_end() -> None:
         assert [line for lines in line_reader._split(source) for line in lines] == [b"one", b"two", b"three"]
 
 
-def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(
+def test_line_reader_raises_errors_of_its_thread_to_the_consumer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def exhausted(*_: object) -> None:
@@ -388,7 +390,7 @@ def test_whatever_stops_the_reader_is_raised_where_lines_are_taken(
 
 
 @pytest.mark.parametrize("ending", ["npz", "jsonl"])
-def test_a_failure_before_the_first_line_leaves_what_stood_there(
+def test_translate_keeps_the_old_file_if_it_fails_before_the_first_line(
     run: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     def failing(*_: object, **__: object) -> None:
@@ -422,7 +424,7 @@ def answer(process: subprocess.Popen[bytes]) -> bytes:
     return process.stdout.readline()
 
 
-def test_each_line_is_answered_before_the_next_is_written(run: str) -> None:
+def test_translate_answers_each_line_before_it_waits_for_the_next(run: str) -> None:
     with start(run) as process:
         assert process.stdin is not None
         for text, (best,) in zip(TEXTS, expected(TEXTS), strict=True):
@@ -434,7 +436,9 @@ def test_each_line_is_answered_before_the_next_is_written(run: str) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.Signals) -> None:
+def test_translate_writes_a_partial_file_on_an_interrupt(
+    run: str, tmp_path: Path, stop: signal.Signals
+) -> None:
     out = tmp_path / "out"
     out.write_text("of yesterday\n")
     with start(run, "-o", out, "--attention", tmp_path / "w.npz") as process:
@@ -465,7 +469,7 @@ def test_interrupted_keeps_what_was_done(run: str, tmp_path: Path, stop: signal.
         assert list(arrays["0/source_words"]) == ["the", "small", "dog"]
 
 
-def test_a_closed_pipe_ends_quietly(run: str) -> None:
+def test_translate_ends_quietly_on_a_closed_pipe(run: str) -> None:
     with start(run, "--beam", 1, "--max-length", 2) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -541,7 +545,7 @@ def test_a_closed_pipe_ends_quietly(run: str) -> None:
         (["--no-such-option"], "no-such-option"),
     ],
 )
-def test_usage_errors_come_first_and_name_the_option(
+def test_translate_reports_usage_errors_first_and_names_the_option(
     run: str,
     capfdbinary: pytest.CaptureFixture[bytes],
     monkeypatch: pytest.MonkeyPatch,
@@ -559,9 +563,7 @@ def test_usage_errors_come_first_and_name_the_option(
     assert err.count(b"\n") == 1
 
 
-def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(
-    tmp_path: Path, call: Call
-) -> None:
+def test_translate_refuses_a_length_that_contradicts_the_run(tmp_path: Path, call: Call) -> None:
     path = tiny.save_run(tmp_path / "run")
     tree = json.loads((path / "config.json").read_text())
     tree["config"]["search"]["max_length"] = 3
@@ -573,7 +575,7 @@ def test_a_length_that_the_settings_of_the_run_make_impossible_is_wrong_usage(
     assert (tmp_path / "out").read_text() == "of yesterday\n"
 
 
-def test_usage_errors_do_not_import_torch(run: str) -> None:
+def test_translate_reports_usage_errors_without_torch(run: str) -> None:
     for arguments in (
         [run, "--n-best", "9"],
         [run, "--top-k", "3"],
@@ -590,7 +592,7 @@ def test_usage_errors_do_not_import_torch(run: str) -> None:
         assert done.stdout == "2 False\n"
 
 
-def test_what_is_missing_is_named_in_one_line(run: str, call: Call, tmp_path: Path) -> None:
+def test_translate_names_missing_inputs_on_one_line(run: str, call: Call, tmp_path: Path) -> None:
     for arguments, words in [
         ((tmp_path / "nowhere",), "no such run directory"),
         ((run, tmp_path / "no.en"), "no.en: No such file"),

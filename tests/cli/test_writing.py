@@ -83,7 +83,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("option", ["-o", "--attention"])
-def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
+def test_translate_keeps_whole_lines_on_a_full_disk(
     run: Path, call: Call, tmp_path: Path, option: str
 ) -> None:
     out, text = tmp_path / "o.jsonl", tmp_path / "text"
@@ -106,7 +106,9 @@ def test_what_a_full_disk_cuts_off_keeps_its_whole_lines(
     assert names(tmp_path) == ["o.jsonl", "o.jsonl.partial", "text"]
 
 
-def test_a_piece_without_a_whole_line_is_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_result_files_drop_a_partial_file_without_a_whole_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, content in (("x", b"half a line"), ("x.npz", b"half an archive")):
         (tmp_path / name).write_bytes(content)
         tell = result_files._tell_archive if name.endswith("npz") else result_files._tell_lines
@@ -114,7 +116,7 @@ def test_a_piece_without_a_whole_line_is_dropped(tmp_path: Path, capsys: pytest.
     assert (names(tmp_path), capsys.readouterr().err) == ([], "")
 
 
-def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -> None:
+def test_attention_writer_keeps_the_old_archive_on_a_full_disk(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(b"of yesterday")
 
@@ -147,7 +149,7 @@ def test_an_archive_cut_by_a_full_disk_leaves_what_stood_there(tmp_path: Path) -
         ),
     ],
 )
-def test_standard_output_that_fails_is_named(command: str, run: Path, tmp_path: Path) -> None:
+def test_translate_names_standard_output_if_it_fails(command: str, run: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("the small dog\n")
     (tmp_path / "gold").write_text("a b c d e\n")
     with Path("/dev/full").open("wb") as full:
@@ -168,7 +170,7 @@ def test_standard_output_that_fails_is_named(command: str, run: Path, tmp_path: 
     )
 
 
-def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+def test_save_names_the_output_file_on_a_full_disk(tmp_path: Path) -> None:
     weights = np.full((2, 3), 1 / 3)
     pair = Alignment(["a", "b", "c"], ["x", "y"], weights)
     for ending in (".png", ".svg", ".pdf", ".html"):
@@ -202,7 +204,7 @@ def test_images_and_pages_name_the_file_that_was_asked_for(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("mask", [0o077, 0o022, 0o027])
-def test_a_prepared_folder_is_as_readable_as_the_umask_says(
+def test_prepare_gives_its_folder_the_mode_of_the_umask(
     corpus: Path, call: Call, tmp_path: Path, mask: int
 ) -> None:
     with umask(mask):
@@ -213,7 +215,7 @@ def test_a_prepared_folder_is_as_readable_as_the_umask_says(
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_the_second_of_two_loses_and_hurts_nothing(
+def test_prepare_refuses_a_second_writer_and_keeps_the_first(
     corpus: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
 ) -> None:
     """The second comes while the first is at it, and again where neither sees the other, as on a disk without
@@ -254,7 +256,7 @@ def test_the_second_of_two_loses_and_hurts_nothing(
     assert names(tmp_path) == ["corpus", "out"]
 
 
-def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call, tmp_path: Path) -> None:
+def test_prepare_removes_remains_of_a_killed_command(corpus: Path, call: Call, tmp_path: Path) -> None:
     program = (
         "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepare as preparing\n"
         "preparing._finish = lambda *_: os.kill(os.getpid(), 9)\n"
@@ -269,9 +271,7 @@ def test_what_a_killed_command_left_goes_with_the_next(corpus: Path, call: Call,
     assert names(tmp_path) == ["corpus", "other"]
 
 
-def test_a_full_disk_names_no_folder_that_the_user_does_not_know(
-    corpus: Path, call: Call, tmp_path: Path
-) -> None:
+def test_prepare_names_the_output_folder_on_a_full_disk(corpus: Path, call: Call, tmp_path: Path) -> None:
     with largest_file(1000):
         code, _, err = call("prepare", corpus, tmp_path / "out", *SIDES, "--workers", 1)
     assert code == 1
@@ -283,7 +283,7 @@ def test_a_full_disk_names_no_folder_that_the_user_does_not_know(
 
 
 @pytest.mark.parametrize("ends", ["made", pytest.param("killed", marks=pytest.mark.slow)])
-def test_the_second_training_on_a_cold_cache_waits_for_the_first(
+def test_prepared_folder_waits_for_another_training(
     corpus: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -332,7 +332,7 @@ def test_the_second_training_on_a_cold_cache_waits_for_the_first(
     assert names(folder.parent) == [folder.name]
 
 
-def test_what_another_training_made_meanwhile_is_used(
+def test_prepared_folder_uses_the_result_of_another_training(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -16,7 +16,7 @@ def lengths(pairs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("budget", [1, 64, 1000, 4096, 10**9])
-def test_every_row_once_within_the_budget(budget: int) -> None:
+def test_plan_has_every_row_once_within_the_budget(budget: int) -> None:
     source, target = lengths(3000)
     planned = plan(source, target, budget, seed=1, epoch=0)
     assert sorted(np.concatenate(planned)) == list(range(3000))
@@ -24,7 +24,7 @@ def test_every_row_once_within_the_budget(budget: int) -> None:
         assert len(rows) == 1 or len(rows) * (max(source[rows].max(), target[rows].max()) + 1) <= budget
 
 
-def test_batches_are_full_and_padding_is_small() -> None:
+def test_plan_fills_batches_with_little_padding() -> None:
     source, target = lengths(20_000)
     planned = plan(source, target, 4096, seed=1, epoch=0)
     padded = sum(len(rows) * (target[rows].max() + 1) for rows in planned)
@@ -35,7 +35,7 @@ def test_batches_are_full_and_padding_is_small() -> None:
     assert np.mean(used) > 0.97
 
 
-def test_a_pure_function_of_seed_and_epoch() -> None:
+def test_plan_is_a_pure_function_of_seed_and_epoch() -> None:
     source, target = lengths(2000)
 
     def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -52,20 +52,20 @@ def test_a_pure_function_of_seed_and_epoch() -> None:
     assert len(together) < 0.2 * len(first), "epochs share their batches"
 
 
-def test_order_is_random_over_the_epoch() -> None:
+def test_plan_order_is_random_over_the_epoch() -> None:
     source, target = lengths(20_000)
     means = [target[rows].mean() for rows in plan(source, target, 2048, seed=1, epoch=0)]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.2
 
 
-def test_pools_of_a_huge_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_sorts_a_huge_corpus_in_pools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "POOL", 700)
     source, target = lengths(3000)
     planned = plan(source, target, 256, seed=1, epoch=0)
     assert sorted(np.concatenate(planned)) == list(range(3000))
 
 
-def test_no_rows_no_batches() -> None:
+def test_plan_of_no_rows_is_empty() -> None:
     empty = np.empty(0, np.int32)
     assert plan(empty, empty, 100, seed=1, epoch=0) == []
 

@@ -83,7 +83,7 @@ HARMS: dict[str, Callable[[pa.Table], pa.Table]] = {
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_split_that_was_changed(harm: str, folder: Path) -> None:
+def test_prepared_refuses_a_changed_split(harm: str, folder: Path) -> None:
     assert len(Prepared(folder).split("train")) == ROWS
     rewrite(folder, HARMS[harm])
     with pytest.raises(UserError, match=r"damaged .*; run `seq2attn prepare` again") as error:
@@ -92,7 +92,7 @@ def test_a_split_that_was_changed(harm: str, folder: Path) -> None:
     assert len(str(error.value)) < 600
 
 
-def test_flipped_bytes_and_cuts_of_a_split(folder: Path) -> None:
+def test_prepared_survives_flipped_bytes_and_cuts_of_a_split(folder: Path) -> None:
     (file,) = (folder / "train").glob("*.arrow")
     good = file.read_bytes()
     draw = np.random.default_rng(1)
@@ -117,7 +117,7 @@ WRONG = [None, True, 3, -1.5, "x", [], ["x", "y", "z"], {}, {"train": 7}, [[]], 
 @pytest.mark.parametrize(
     "key", ["format", "seq2attn", "languages", "splits", "options", "images", "clips", "options.joint"]
 )
-def test_a_report_of_other_types(key: str, folder: Path) -> None:
+def test_prepared_refuses_a_report_of_other_types(key: str, folder: Path) -> None:
     file = folder / "prepared.json"
     good = json.loads(file.read_text(encoding="utf-8"))
     for value in WRONG:
@@ -147,7 +147,7 @@ def test_a_report_of_other_types(key: str, folder: Path) -> None:
         '"\\ud83d"',
     ],
 )
-def test_damaged_report_is_refused(text: str, folder: Path) -> None:
+def test_prepared_refuses_a_damaged_report(text: str, folder: Path) -> None:
     (folder / "prepared.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"prepared\.json: damaged"):
         Prepared(folder)
@@ -160,7 +160,7 @@ def saved(path: Path, model: bytes, kind: object = "char", lowercase: object = F
     return path
 
 
-def test_tokenizer_with_another_trailer_is_refused(tmp_path: Path) -> None:
+def test_tokenizer_refuses_another_trailer(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
     assert Tokenizer.load(saved(tmp_path / "t.model", model)).kind == "char"
     wrong: list[dict[str, object]] = [
@@ -183,7 +183,7 @@ def test_tokenizer_with_another_trailer_is_refused(tmp_path: Path) -> None:
             Tokenizer.load(tmp_path / "t.model")
 
 
-def test_sentencepiece_models_with_rules_are_refused(tmp_path: Path) -> None:
+def test_tokenizer_refuses_sentencepiece_models_with_rules(tmp_path: Path) -> None:
     model = _train(["some text", "more text"], 20, "char", 1.0, 1)
     # rules of normalisation that say they are two gigabytes
     compiled = b"\x1a\x0c\x12\x0a" + b"\xff\xff\xff\x7f" + b"\xff" * 6
@@ -218,7 +218,7 @@ def test_sentencepiece_models_with_rules_are_refused(tmp_path: Path) -> None:
         "x = '\ud800'",
     ],
 )
-def test_nested_toml_is_one_line(text: str, tmp_path: Path) -> None:
+def test_config_reports_nested_toml_on_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
     with pytest.raises(UsageError, match=r"c\.toml: ") as error:
@@ -227,7 +227,7 @@ def test_nested_toml_is_one_line(text: str, tmp_path: Path) -> None:
     assert len(str(error.value)) < 1000
 
 
-def test_a_toml_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_config_refuses_toml_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_bytes("[train]\nlr = 0.1".encode("utf-16"))
     with pytest.raises(UsageError, match=r"c\.toml: not a TOML file"):
@@ -252,13 +252,13 @@ def test_a_toml_file_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key", ["train.lr", "model.embedding", "train.metric", "a.b", "train", "a." * 3000 + "b"]
 )
-def test_huge_settings_are_one_line(key: str, value: str) -> None:
+def test_config_reports_huge_settings_on_one_line(key: str, value: str) -> None:
     with pytest.raises(UsageError) as error:
         config.load("first-try", [f"{key}={value}"])
     assert "\n" not in str(error.value)
 
 
-def test_lines_that_nfc_changes_are_counted(tmp_path: Path) -> None:
+def test_prepare_counts_lines_that_nfc_changes(tmp_path: Path) -> None:
     lines = [f"caf\u00e9 {n}" for n in range(40)]
     (tmp_path / "train.en").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (tmp_path / "train.fr").write_text(
@@ -282,7 +282,7 @@ def test_lines_that_nfc_changes_are_counted(tmp_path: Path) -> None:
     )
 
 
-def test_lines_without_anything_to_read_are_empty(tmp_path: Path) -> None:
+def test_prepare_treats_lines_of_invisible_characters_as_empty(tmp_path: Path) -> None:
     unseen = ["\u200b", "\u200f", "\ufeff ", "\u00ad", "\0", "\ufe0f", "\u0301", "\u2060\t", "\u3164"]
     (tmp_path / "train.en").write_text("\n".join(["x"] + unseen + ["a b"] * 60) + "\n", encoding="utf-8")
     (tmp_path / "train.fr").write_text(

@@ -32,7 +32,7 @@ def pairs(path: Path, *sides: str, **options: float) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "name", ["a.parquet", "a.json", "a.jsonl", "a.csv", "a.tsv", "a.txt", "a", "a.gz", "a.dat"]
 )
-def test_parquet_and_json_are_recognised_by_content(name: str, tmp_path: Path) -> None:
+def test_open_corpus_recognises_parquet_and_json_by_content(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     table = pa.table({"en": [s for s, _ in PAIRS], "fr": [t for _, t in PAIRS]})
     pq.write_table(table, tmp_path / "x")
@@ -48,7 +48,7 @@ def test_parquet_and_json_are_recognised_by_content(name: str, tmp_path: Path) -
             assert pairs(path) == PAIRS
 
 
-def test_sentences_are_not_taken_for_json(tmp_path: Path) -> None:
+def test_open_corpus_reads_sentences_with_braces_as_text(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     rows = [("[Music]", "[Musik]"), ("{a}", "{b}"), ("[ {", "} ]"), ("PAR", "1")]
     path.write_text("".join(f"{s}\t{t}\n" for s, t in rows), encoding="utf-8")
@@ -56,7 +56,7 @@ def test_sentences_are_not_taken_for_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
-def test_half_of_a_surrogate_pair(name: str, tmp_path: Path) -> None:
+def test_json_replaces_half_of_a_surrogate_pair(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     records = [
         '{"en": "word \\ud83d", "fr": "mot \\uDE00 \\ud83d\\ude00"}',
@@ -69,7 +69,7 @@ def test_half_of_a_surrogate_pair(name: str, tmp_path: Path) -> None:
         pairs(path)
 
 
-def test_parquet_of_any_columns(tmp_path: Path) -> None:
+def test_parquet_reads_text_columns_of_any_type(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     stranger = pa.array([b"\xff\xed\xa0\x80"] * 2).view(pa.string()) if hasattr(pa.Array, "view") else None
     columns = {
@@ -112,7 +112,7 @@ def test_parquet_row_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
         assert corpus.notes == ["a.parquet: 1 row with bytes that are not UTF-8, left out: line 1,000"]
 
 
-def test_damaged_parquet(tmp_path: Path) -> None:
+def test_parquet_with_damage_is_refused_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"en": ["one"] * 500, "fr": [f"un {n}" for n in range(500)]}), path)
     whole = path.read_bytes()
@@ -164,7 +164,7 @@ def memory_of(path: Path) -> tuple[str, int]:
 
 
 @pytest.mark.parametrize("encoding", ["dictionary", pytest.param("delta", marks=pytest.mark.slow)])
-def test_a_long_text_in_many_rows_of_parquet(encoding: str, tmp_path: Path) -> None:
+def test_parquet_of_a_repeated_long_text_needs_little_memory(encoding: str, tmp_path: Path) -> None:
     long = "x" * 900_000
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 3000, pa.int32()), [long])
     how: dict[str, object] = {"store_schema": False}
@@ -206,7 +206,7 @@ def test_parquet_page_of_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytes
     "form",
     ["tsv", "parquet", *(pytest.param(form, marks=pytest.mark.slow) for form in ("jsonl", "json", "csv"))],
 )
-def test_packed_tables_of_a_gigabyte(form: str, tmp_path: Path) -> None:
+def test_open_corpus_reads_packed_tables_in_bounded_memory(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{form}.gz"
     start = {
         "tsv": b"en\tfr\n",
@@ -224,7 +224,7 @@ def test_packed_tables_of_a_gigabyte(form: str, tmp_path: Path) -> None:
     assert size < 300
 
 
-def test_old_macs_and_other_ends_of_lines(tmp_path: Path) -> None:
+def test_open_corpus_refuses_cr_and_reads_other_line_endings(tmp_path: Path) -> None:
     for name in ("a.csv", "a.tsv", "a.jsonl"):
         path = tmp_path / name
         path.write_bytes(b"en\tfr\ra\tb\rc\td\r")
@@ -236,7 +236,7 @@ def test_old_macs_and_other_ends_of_lines(tmp_path: Path) -> None:
         list(open_corpus(str(tmp_path), "en", "fr").rows())  # type: ignore[union-attr]
 
 
-def test_headers_that_do_not_end() -> None:
+def test_parquet_headers_without_an_end_are_refused() -> None:
     with pytest.raises(ValueError, match="nested too deep"):
         parquet_pages._struct(b"\x1c" * 100, 0, 0)
     with pytest.raises(IndexError):

@@ -14,7 +14,7 @@ lengths = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(lengths, st.integers(1, 200), st.integers(0, 5), st.integers(0, 5))
-def test_a_plan_holds_every_row_once_within_the_budget(
+def test_plan_has_every_row_once_within_the_budget(
     pairs: list[tuple[int, int]], budget: int, seed: int, epoch: int
 ) -> None:
     source, target = (np.array(side, dtype=np.int32) for side in zip(*pairs, strict=True))
@@ -27,7 +27,7 @@ def test_a_plan_holds_every_row_once_within_the_budget(
         assert np.array_equal(batch, again)
 
 
-def test_each_seed_and_epoch_has_an_order_of_its_own() -> None:
+def test_plan_has_another_order_for_each_seed_and_epoch() -> None:
     source = np.random.default_rng(1).integers(1, 20, 300)
     orders = {
         tuple(np.concatenate(plan(source, source, 100, seed, epoch)))
@@ -37,7 +37,7 @@ def test_each_seed_and_epoch_has_an_order_of_its_own() -> None:
     assert len(orders) == 9
 
 
-def test_a_plan_pads_little() -> None:
+def test_plan_needs_little_padding() -> None:
     source = np.random.default_rng(1).integers(1, 60, 5000)
     batches = plan(source, source, 2000, 1, 0)
     padded = sum((int(source[batch].max()) + 1) * len(batch) for batch in batches)
@@ -49,7 +49,7 @@ ids = st.lists(st.integers(4, 9), max_size=6)
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(ids, ids), min_size=1, max_size=5))
-def test_collate_by_definition(pairs: list[tuple[list[int], list[int]]]) -> None:
+def test_collate_equals_the_definition(pairs: list[tuple[list[int], list[int]]]) -> None:
     batch = collate([source for source, _ in pairs], [target for _, target in pairs])
     longest_source, longest_target = (max(len(pair[side]) for pair in pairs) + 1 for side in (0, 1))
     for row, (source, target) in enumerate(pairs):

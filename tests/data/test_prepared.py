@@ -56,7 +56,7 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_what_was_read_is_there(corpus: Path, tmp_path: Path) -> None:
+def test_prepared_holds_all_texts(corpus: Path, tmp_path: Path) -> None:
     report = prepare(str(corpus), tmp_path / "out", OPTIONS)
     opened = Prepared(tmp_path / "out")
     assert opened.report == report
@@ -80,7 +80,7 @@ def test_what_was_read_is_there(corpus: Path, tmp_path: Path) -> None:
         opened.split("dev")
 
 
-def test_rows_in_any_order_over_many_chunks(
+def test_prepared_reads_rows_in_any_order_over_many_chunks(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding, "BLOCK", 37)
@@ -97,7 +97,7 @@ def test_rows_in_any_order_over_many_chunks(
     assert split.ids(np.empty(0, np.int64)) == ([], [])
 
 
-def test_workers_and_blocks_do_not_change_the_result(
+def test_prepare_is_independent_of_workers_and_blocks(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(corpus, "train", [*sentences(300, 1), "", "a" * 90], [*sentences(300, 11), "b", "b"])
@@ -132,7 +132,7 @@ def test_prepare_is_deterministic(corpus: Path, tmp_path: Path) -> None:
     assert expected in Prepared(tmp_path / "one").report["inputs"]
 
 
-def test_training_pairs_are_dropped_and_counted_others_kept(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_drops_and_counts_pairs_of_train_only(corpus: Path, tmp_path: Path) -> None:
     bad = [
         ("", "x"),
         ("x", " \t"),
@@ -174,7 +174,9 @@ def test_training_pairs_are_dropped_and_counted_others_kept(corpus: Path, tmp_pa
         ("a", "aaaaaaaaa", "lengths too unequal"),
     ],
 )
-def test_each_reason_alone(source: str, target: str, reason: str, corpus: Path, tmp_path: Path) -> None:
+def test_prepare_counts_each_reason_separately(
+    source: str, target: str, reason: str, corpus: Path, tmp_path: Path
+) -> None:
     write(corpus, "train", [*["abcde"] * 8, source], [*["abcde"] * 8, target])
     # one piece a character, and one for the space before
     options = OPTIONS.model_copy(update={"max_length": 20, "max_ratio": 4.0, "tokenizer": "char"})
@@ -182,7 +184,7 @@ def test_each_reason_alone(source: str, target: str, reason: str, corpus: Path, 
     assert report["splits"]["train"]["dropped"] == {reason: {"pairs": 1, "examples": ["train.en:9"]}}
 
 
-def test_no_training_pair_left_is_refused(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_refuses_data_without_training_pairs(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "train", ["abc def", ""], ["abc abc abc abc", "a"])
     with pytest.raises(
         UserError, match=r"no training pair is left: 1 empty \(train\.en:2\); 1 too long \(train\.en:1\)"
@@ -196,7 +198,7 @@ def test_no_training_pair_left_is_refused(corpus: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
 
 
-def test_separate_vocabularies_and_unknown_tokens(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_makes_separate_vocabularies_with_unknown_tokens(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "valid", ["abc ÿÿ", "ab"], ["abc", "ab"])
     report = prepare(
         str(corpus), tmp_path / "out", OPTIONS.model_copy(update={"joint": False, "lowercase": True})
@@ -214,7 +216,7 @@ def test_separate_vocabularies_and_unknown_tokens(corpus: Path, tmp_path: Path) 
     assert facts["target"]["unknown"] == 0
 
 
-def test_gold_alignments(corpus: Path, tmp_path: Path) -> None:
+def test_prepared_holds_gold_alignments(corpus: Path, tmp_path: Path) -> None:
     (corpus / "test_two.align").write_text("0-0 1-1\n\n0-0\n1-0\n2-2\n", encoding="utf-8")
     prepare(str(corpus), tmp_path / "out", OPTIONS)
     opened = Prepared(tmp_path / "out")
@@ -271,13 +273,13 @@ def test_impossible_hold_out_is_refused(corpus: Path, tmp_path: Path) -> None:
     assert {name: facts["read"] for name, facts in report["splits"].items()} == {"train": 293, "valid": 7}
 
 
-def test_test_sentences_in_training_are_counted(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_counts_test_sentences_in_train(corpus: Path, tmp_path: Path) -> None:
     write(corpus, "test_two", [sentences(300, 1)[5], "new one"], ["x", "y"])
     report = prepare(str(corpus), tmp_path / "out", OPTIONS)
     assert report["splits"]["test_two"]["sources_in_train"] == 1
 
 
-def test_a_vocabulary_that_the_text_does_not_hold(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_refuses_a_vocabulary_larger_than_the_text_allows(corpus: Path, tmp_path: Path) -> None:
     options = OPTIONS.model_copy(update={"vocab_size": 8000})
     with pytest.raises(UserError, match="vocabulary of 8000: the largest possible is"):
         prepare(str(corpus), tmp_path / "out", options)
@@ -286,7 +288,7 @@ def test_a_vocabulary_that_the_text_does_not_hold(corpus: Path, tmp_path: Path) 
     assert "does not hold 8,000 different subwords" in report["notes"][0]
 
 
-def test_a_corpus_of_one_pair_gets_the_vocabulary_it_holds(tmp_path: Path) -> None:
+def test_prepare_lowers_the_vocabulary_for_one_pair(tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text('{"en": "a", "de": "b"}\n', encoding="utf-8")
     report = prepare(str(tmp_path / "one.jsonl"), tmp_path / "out", OPTIONS, shrink=True)
     assert report["splits"]["train"]["kept"] == 1
@@ -307,7 +309,7 @@ def stop_at(name: str, error: BaseException) -> Callable[[str], Progress]:
 @pytest.mark.parametrize(
     "stage", ["reading", "training the tokenizer", "encoding train", "encoding test_two"]
 )
-def test_interrupted_prepare_leaves_nothing(
+def test_prepare_leaves_nothing_on_an_interrupt(
     stage: str, error: BaseException, corpus: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -340,7 +342,7 @@ def test_force_replaces_a_prepared_folder_and_nothing_else(corpus: Path, tmp_pat
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_one_line(
+def test_prepare_reports_a_full_disk_on_one_line(
     number: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Any) -> None:
@@ -353,7 +355,7 @@ def test_a_full_disk_is_one_line(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_the_writer_reports_a_full_disk_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_spools_reports_a_full_disk_by_errno(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     form = spool.Format(pa.schema([("text", pa.string())]), 8192, 1 << 23)
     entries = [spool.Entry(None, (text,), 1, len(text), None) for text in sentences(9000, 1)]
     monkeypatch.setattr(Path, "__truediv__", lambda self, name: Path("/dev/full"))
@@ -362,7 +364,7 @@ def test_the_writer_reports_a_full_disk_by_number(tmp_path: Path, monkeypatch: p
     assert caught.value.errno == errno.ENOSPC
 
 
-def test_a_place_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
+def test_prepare_refuses_an_unwritable_place(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(UserError, match="file"):
         prepare(str(corpus), tmp_path / "file" / "out", OPTIONS)
@@ -376,7 +378,7 @@ def test_a_place_that_cannot_be_written(corpus: Path, tmp_path: Path) -> None:
         prepare(str(corpus), closed / "out", OPTIONS)
 
 
-def test_other_folders_than_prepared_are_refused(corpus: Path, tmp_path: Path) -> None:
+def test_prepared_refuses_other_folders(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder; make one with `seq2attn prepare"):
         Prepared(tmp_path / "none")
     with pytest.raises(UserError, match="not a prepared folder"):
@@ -398,7 +400,7 @@ def test_other_folders_than_prepared_are_refused(corpus: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("harm", ["empty", "cut", "gone", "state"])
-def test_a_damaged_split_is_refused(harm: str, corpus: Path, tmp_path: Path) -> None:
+def test_prepared_refuses_a_damaged_split(harm: str, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     prepare(str(corpus), out, OPTIONS)
     (arrow,) = (out / "train").glob("*.arrow")
@@ -413,7 +415,7 @@ def test_a_damaged_split_is_refused(harm: str, corpus: Path, tmp_path: Path) -> 
         Prepared(out).split("train")
 
 
-def test_nothing_is_printed_and_no_cache_written(
+def test_prepare_prints_nothing_and_writes_no_cache(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     import datasets
@@ -429,7 +431,7 @@ def test_nothing_is_printed_and_no_cache_written(
     not (SHARED / "tatoeba-cmn-eng" / "cmn.txt").is_file(),
     reason="wants tatoeba-cmn-eng/ of the shared data (SEQ2ATTN_DATA)",
 )
-def test_mandarin_without_any_preparation(tmp_path: Path) -> None:
+def test_prepare_accepts_mandarin_without_segmentation(tmp_path: Path) -> None:
     options = config.DataConfig(source="en", target="zh", vocab_size=5000, joint=False)
     report = prepare(
         str(SHARED / "tatoeba-cmn-eng" / "cmn.txt"), tmp_path / "out", options, valid=500, test=500

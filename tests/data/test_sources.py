@@ -62,7 +62,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("ending", FILES)
-def test_every_file_has_the_same_rows(ending: str, packed: bool, tmp_path: Path) -> None:
+def test_open_corpus_reads_equal_rows_from_every_format(ending: str, packed: bool, tmp_path: Path) -> None:
     path = tmp_path / f"corpus.{ending}"
     FILES[ending](path)
     if packed:
@@ -79,7 +79,7 @@ def test_every_file_has_the_same_rows(ending: str, packed: bool, tmp_path: Path)
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "parquet"])
-def test_both_sides_in_one_column(ending: str, tmp_path: Path) -> None:
+def test_open_corpus_reads_both_sides_from_one_column(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"corpus.{ending}"
     if ending == "jsonl":
         path.write_text("\n".join(map(json.dumps, NESTED)), encoding="utf-8")
@@ -92,7 +92,7 @@ def test_both_sides_in_one_column(ending: str, tmp_path: Path) -> None:
         open_corpus(str(path), "en", "fr")
 
 
-def test_a_table_without_a_header(tmp_path: Path) -> None:
+def test_open_corpus_reads_a_table_without_a_header(tmp_path: Path) -> None:
     path = tmp_path / "cmn.txt"
     path.write_text("".join(f"{s}\t{t}\n" for s, t in PAIRS), encoding="utf-8", newline="")
     for source, target, languages in (
@@ -110,7 +110,7 @@ def test_a_table_without_a_header(tmp_path: Path) -> None:
         open_corpus(str(path), "1", "3")
 
 
-def test_header_columns_are_found_by_name(tmp_path: Path) -> None:
+def test_open_corpus_selects_columns_by_name(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("English\tGerman\nyes\tja\n", encoding="utf-8")
     corpus = open_corpus(str(path), "English:en", "German:de")
@@ -129,7 +129,7 @@ def test_header_columns_are_found_by_name(tmp_path: Path) -> None:
         open_corpus(str(path), "a", "a")
 
 
-def test_columns_that_name_the_split_and_the_alignment(tmp_path: Path) -> None:
+def test_open_corpus_reads_split_and_alignment_columns(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     rows = [
         {"split": split, "en": "a", "de": "b", "alignment": "0-0"}
@@ -144,7 +144,7 @@ def test_columns_that_name_the_split_and_the_alignment(tmp_path: Path) -> None:
         list(open_corpus(str(path)).rows())
 
 
-def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
+def test_open_corpus_replaces_line_breaks_in_cells_with_spaces(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text('en,de\n"two\nlines","zwei\r\nZeilen"\nx,y\n', encoding="utf-8", newline="")
     rows = list(open_corpus(str(path)).rows())
@@ -188,7 +188,9 @@ def test_a_line_break_inside_a_cell_is_a_space(tmp_path: Path) -> None:
         ("a.mp4", "", r"a\.mp4: an image without captions"),
     ],
 )
-def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: str, tmp_path: Path) -> None:
+def test_open_corpus_reports_a_fault_on_one_line_with_its_place(
+    name: str, content: str, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / name
     path.write_text(content, encoding="utf-8", newline="")
     with pytest.raises(UserError, match=message) as caught:
@@ -197,7 +199,9 @@ def test_a_fault_is_one_line_with_its_place(name: str, content: str, message: st
     assert len(str(caught.value)) < 500
 
 
-def test_json_records_across_read_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_reads_json_records_across_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.json"
     for text in (
         json.dumps(RECORDS, ensure_ascii=False),
@@ -220,7 +224,7 @@ def fill(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_a_folder_of_line_aligned_files(tmp_path: Path) -> None:
+def test_open_corpus_reads_a_folder_of_line_aligned_files(tmp_path: Path) -> None:
     fill(
         tmp_path,
         train__en="a\r\nb\u2028c\n",
@@ -246,7 +250,7 @@ def test_a_folder_of_line_aligned_files(tmp_path: Path) -> None:
     assert [row.source for row in open_corpus(str(tmp_path), "de").rows()][:1] == ["t"]
 
 
-def test_the_direction_is_never_guessed(tmp_path: Path) -> None:
+def test_open_corpus_never_guesses_the_direction(tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\n", train__de="b\n")
     with pytest.raises(
         UsageError, match="say which way to translate, as in `source` de `target` en; its endings are: de, en"
@@ -262,7 +266,9 @@ def test_the_direction_is_never_guessed(tmp_path: Path) -> None:
     ("english", "german", "line"),
     [("a\nb\nc\n", "x\n", 2), ("a\n", "x\ny\nz\n", 2), ("", "x\n", 1), ("a\nb", "x\ny\n\n", 3)],
 )
-def test_sides_of_different_length(english: str, german: str, line: int, tmp_path: Path) -> None:
+def test_open_corpus_refuses_sides_of_different_length(
+    english: str, german: str, line: int, tmp_path: Path
+) -> None:
     fill(tmp_path, train__en=english, train__de=german)
     counts = [len(re.findall(r"[^\n]+\n?|\n", text)) for text in (english, german)]
     longer, shorter = ("train.en", "train.de") if counts[0] > counts[1] else ("train.de", "train.en")
@@ -272,7 +278,7 @@ def test_sides_of_different_length(english: str, german: str, line: int, tmp_pat
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
 
-def test_faults_of_a_folder(tmp_path: Path) -> None:
+def test_open_corpus_names_faults_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no corpus in this folder"):
         open_corpus(str(tmp_path))
     fill(tmp_path, train__en="a\n", train__de="b\n", test__en="c\n")
@@ -291,7 +297,7 @@ def test_faults_of_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xe9t\xe9", b"\xed\xa0\x80"])
-def test_what_is_not_utf8_is_named(bad: bytes, tmp_path: Path) -> None:
+def test_open_corpus_names_a_file_that_is_not_utf8(bad: bytes, tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\nb\n")
     (tmp_path / "train.de").write_bytes(b"x\nok " + bad + b"\n")
     with pytest.raises(UserError, match=r"train\.de:2: not UTF-8: byte 0x.. at byte 4"):
@@ -301,7 +307,7 @@ def test_what_is_not_utf8_is_named(bad: bytes, tmp_path: Path) -> None:
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
 
-def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_open_corpus_refuses_a_decompression_bomb(tmp_path: Path) -> None:
     fill(tmp_path, train__en="a\n")
     with gzip.open(tmp_path / "train.de.gz", "wb", compresslevel=1) as file:
         for _ in range(64):
@@ -310,14 +316,14 @@ def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
         list(open_corpus(str(tmp_path), "en", "de").rows())
 
 
-def test_a_line_of_the_largest_size_passes(tmp_path: Path) -> None:
+def test_read_lines_accepts_a_line_of_the_largest_size(tmp_path: Path) -> None:
     path = tmp_path / "x"
     for end in (b"", b"\n", b"\r\n"):
         path.write_bytes(b"x" * MAX_LENGTH + end + (b"y" if end else b""))
         assert [len(line) for line in lines.read_lines(path)] == [MAX_LENGTH] + [1] * bool(end)
 
 
-def test_split_names() -> None:
+def test_split_name_knows_common_spellings() -> None:
     names = (
         "train",
         "Train-00",
@@ -338,7 +344,7 @@ def test_split_names() -> None:
     )
 
 
-def test_images_without_captions(tmp_path: Path) -> None:
+def test_open_corpus_refuses_images_without_captions(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "test.jpg").write_bytes(b"")
     with pytest.raises(UserError, match="images without captions"):
@@ -348,7 +354,7 @@ def test_images_without_captions(tmp_path: Path) -> None:
         open_corpus(str(tmp_path))
 
 
-def test_a_prepared_folder_is_no_corpus(tmp_path: Path) -> None:
+def test_open_corpus_refuses_a_prepared_folder(tmp_path: Path) -> None:
     fill(tmp_path, prepared__json="{}")
     with pytest.raises(UserError, match="is prepared already"):
         open_corpus(str(tmp_path))
@@ -381,7 +387,7 @@ def collected() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl", "nested"])
 @pytest.mark.usefixtures("collected", "offline")
-def test_the_layout_of_the_hub(kind: str, tmp_path: Path) -> None:
+def test_open_corpus_reads_the_layout_of_the_hub(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "set" / ("data" if kind == "parquet" else ".")
     folder.mkdir(parents=True)
     for split in ("train", "validation", "test"):
@@ -402,7 +408,7 @@ def test_the_layout_of_the_hub(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_what_datasets_saved(tmp_path: Path) -> None:
+def test_open_corpus_reads_a_saved_dataset(tmp_path: Path) -> None:
     import datasets
 
     datasets.disable_progress_bars()
@@ -414,7 +420,7 @@ def test_what_datasets_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_the_hub_that_cannot_be_reached_and_names_that_cannot_be() -> None:
+def test_open_corpus_reports_an_unreachable_hub_and_bad_names() -> None:
     with pytest.raises(UserError, match="hf:nobody/nothing-here: cannot be read as a dataset"):
         open_corpus("hf:nobody/nothing-here")
     for name in ("hf:", "hf:a b", "hf:a/b/c"):
@@ -448,6 +454,6 @@ def test_hub_library_sends_no_telemetry() -> None:
     assert done.stdout == "True False\n"
 
 
-def test_plain_columns_come_before_nested_ones() -> None:
+def test_choose_columns_prefers_plain_to_nested_columns() -> None:
     assert not choose_columns(["en", "de", "translation"], "en", "de", "x", ["fr", "it"]).nested
     assert choose_columns(["id", "translation"], None, None, "x", ["fr", "it"]).languages == ("fr", "it")

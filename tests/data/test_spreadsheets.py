@@ -42,7 +42,7 @@ def written(delimiter: str, times: int = 1, **how: object) -> str:
 @pytest.mark.parametrize("ending", ["csv", "tsv", "txt"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_any_delimiter_with_quoted_cells_and_line_breaks(
+def test_spreadsheet_with_any_delimiter_and_quoted_cells(
     ending: str, delimiter: str, end: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"a.{ending}"
@@ -53,7 +53,7 @@ def test_any_delimiter_with_quoted_cells_and_line_breaks(
     assert any("divided by" in note for note in notes) == (not usual)
 
 
-def test_the_delimiter_that_excel_names(tmp_path: Path) -> None:
+def test_spreadsheet_uses_the_delimiter_that_excel_names(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for line in ("sep=;", '"sep=;"', "SEP=;"):
         path.write_text(f"{line}\nen;fr\na, b, c;d, e, f\n", encoding="utf-8")
@@ -62,13 +62,13 @@ def test_the_delimiter_that_excel_names(tmp_path: Path) -> None:
         assert [tuple(row[:3]) for row in corpus.rows()] == [("a, b, c", "d, e, f", "a.csv:3")]
 
 
-def test_empty_columns_at_the_end_are_dropped(tmp_path: Path) -> None:
+def test_spreadsheet_drops_empty_columns_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("en\tfr\t\t\na\tb\t\t\nc\td\ne\tf\t \t\t\t\n", encoding="utf-8")
     assert read(path)[0] == [("a", "b"), ("c", "d"), ("e", "f")]
 
 
-def test_quotes_of_plain_text_stay_as_they_are(tmp_path: Path) -> None:
+def test_spreadsheet_keeps_quotes_of_plain_text(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     rows = [
         ('"Hello," she said.', "« Bonjour », dit-elle."),
@@ -91,7 +91,7 @@ def test_quotes_of_plain_text_stay_as_they_are(tmp_path: Path) -> None:
     assert any("kept as text" in note for note in notes)
 
 
-def test_a_row_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
+def test_spreadsheet_drops_and_names_a_row_of_another_length(tmp_path: Path) -> None:
     path = tmp_path / "messy.tsv"
     lines = ["en\tfr\tnotes", *(f"a{n}\tb{n}\t" for n in range(400))]
     lines[13], lines[86], lines[300] = "There will be", "a\tb\tc\td\te", ""
@@ -107,7 +107,7 @@ def test_a_row_that_does_not_fit_is_left_out_and_named(tmp_path: Path) -> None:
         read(path, max_bad=0.001)
 
 
-def test_stray_quote_spoils_one_row_alone(tmp_path: Path) -> None:
+def test_spreadsheet_loses_one_row_to_a_stray_quote(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     good = [f"a{n},b{n}" for n in range(500)]
     for stray in ('"a,b', 'a,"b', '"a"b,c', '"a,b"c'):
@@ -123,7 +123,7 @@ def test_stray_quote_spoils_one_row_alone(tmp_path: Path) -> None:
         read(path)
 
 
-def test_many_open_quotes_are_refused_quickly(tmp_path: Path) -> None:
+def test_spreadsheet_refuses_many_open_quotes_quickly(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content in (
         '"a,b\n' * 20_000,
@@ -138,7 +138,7 @@ def test_many_open_quotes_are_refused_quickly(tmp_path: Path) -> None:
     assert len(read(path)[0][0][0]) == MAX_LENGTH - 10
 
 
-def test_bad_json_rows_are_left_out(tmp_path: Path) -> None:
+def test_jsonl_drops_bad_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     bad = [
         '["a"]',
@@ -163,7 +163,7 @@ def test_bad_json_rows_are_left_out(tmp_path: Path) -> None:
         read(path, max_bad=0.005)
 
 
-def test_non_finite_numbers_in_json_are_accepted(tmp_path: Path) -> None:
+def test_jsonl_accepts_non_finite_numbers(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(
         '{"en": "a", "fr": "b", "score": NaN}\n{"en": "a", "fr": "b", "score": 1e999}\n', encoding="utf-8"
@@ -171,7 +171,7 @@ def test_non_finite_numbers_in_json_are_accepted(tmp_path: Path) -> None:
     assert read(path)[0] == [("a", "b")] * 2
 
 
-def test_thousands_of_columns(tmp_path: Path) -> None:
+def test_spreadsheet_with_thousands_of_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(
         ",".join(f"column{n}" for n in range(30_000)) + "\n" + "a," * 29_999 + "\n", encoding="utf-8"
@@ -181,7 +181,7 @@ def test_thousands_of_columns(tmp_path: Path) -> None:
     assert len(str(error.value)) < 1000
 
 
-def test_any_table_that_csv_writes_is_read(tmp_path: Path) -> None:
+def test_spreadsheet_reads_any_table_that_csv_writes(tmp_path: Path) -> None:
     draw = random.Random(1)
     path = tmp_path / "a.csv"
     for delimiter in (",", ";", "\t", "|"):
@@ -196,12 +196,12 @@ def test_any_table_that_csv_writes_is_read(tmp_path: Path) -> None:
             assert read(path)[0] == [tuple(cell.replace("\n", " ") for cell in row) for row in rows]
 
 
-def test_spaces_around_column_names_are_ignored(tmp_path: Path) -> None:
+def test_spreadsheet_ignores_spaces_around_column_names(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("en, fr\nrain,la pluie\nsnow,la neige\n")
     assert read(tmp_path / "a.csv")[0] == [("rain", "la pluie"), ("snow", "la neige")]
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_spreadsheet_refuses_two_columns_of_one_name(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("en,fr,fr\nrain,la pluie,x\nsnow,la neige,y\n")
     with pytest.raises(UserError, match="columns 2 and 3 have one name, fr: rename those"):
         read(tmp_path / "a.csv")

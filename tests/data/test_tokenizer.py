@@ -36,7 +36,7 @@ ALPHABET = sorted(set(unicodedata.normalize("NFC", "".join(TEXTS))))
 
 
 @pytest.mark.parametrize("text", [*dict.fromkeys(TEXTS), "", " ", "   ", " a ", "a  ", "\t"])
-def test_decoding_is_exact_for_known_characters(tokenizer: Tokenizer, text: str) -> None:
+def test_decode_is_exact_for_known_characters(tokenizer: Tokenizer, text: str) -> None:
     ids = tokenizer.encode(text)
     if UNK not in ids:
         assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
@@ -97,7 +97,7 @@ def test_word_index_by_hand() -> None:
     ]
 
 
-def test_specials_written_out_are_text_and_specials_are_dropped(tokenizer: Tokenizer) -> None:
+def test_encode_reads_special_names_as_text_and_decode_drops_specials(tokenizer: Tokenizer) -> None:
     for special in ("<s>", "</s>", "<pad>", "<unk>"):
         assert not {PAD, BOS, EOS} & set(tokenizer.encode(f"a {special} b{special}"))
     ids = tokenizer.encode("the small dog sleeps")
@@ -131,7 +131,7 @@ def test_save_and_load_give_an_equal_tokenizer(tokenizer: Tokenizer, tmp_path: P
     assert pickle.loads(pickle.dumps(tokenizer)).encode(TEXTS[0]) == tokenizer.encode(TEXTS[0])
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+def test_load_refuses_a_damaged_file(tmp_path: Path) -> None:
     path = tmp_path / "source.model"
     _trained("unigram").save(path)
     whole = path.read_bytes()
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_too_large_vocab_size_names_the_largest(kind: str) -> None:
+def test_train_names_the_largest_vocab_size(kind: str) -> None:
     with pytest.raises(
         VocabularyTooLarge, match=r"vocabulary of 10000: the largest possible is \d+ "
     ) as caught:
@@ -160,7 +160,7 @@ def test_too_large_vocab_size_names_the_largest(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_too_small_vocab_size_names_the_smallest(kind: str) -> None:
+def test_train_names_the_smallest_vocab_size(kind: str) -> None:
     with pytest.raises(
         UserError, match=r"vocabulary of 10 is too small .* `vocab_size` to (\d+) or more"
     ) as caught:
@@ -169,7 +169,7 @@ def test_too_small_vocab_size_names_the_smallest(kind: str) -> None:
     assert Tokenizer.train(TEXTS, smallest, kind).size == smallest
 
 
-def test_rare_characters_lack_a_subword_only_if_necessary() -> None:
+def test_train_omits_rare_characters_only_if_necessary() -> None:
     rare = [chr(0x4E00 + i) for i in range(150)]
     texts = ["the small dog sleeps in the tall grass"] * 10_000 + rare
     assert UNK not in Tokenizer.train(texts, 180, "bpe").encode("".join(rare))
@@ -179,13 +179,13 @@ def test_rare_characters_lack_a_subword_only_if_necessary() -> None:
     assert UNK not in small.encode("dogs that sleep")
 
 
-def test_training_is_a_function_of_texts_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_is_a_function_of_texts_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE", 6)
     models = [Tokenizer.train(iter(TEXTS), 40, "char", seed=seed)._model for seed in (1, 1, 2)]
     assert models[0] == models[1]
     assert models[0] != models[2]
 
 
-def test_no_text_at_all() -> None:
+def test_train_refuses_empty_texts() -> None:
     with pytest.raises(UserError, match="no text"):
         Tokenizer.train(["", "  "], 10)

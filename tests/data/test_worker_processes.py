@@ -27,7 +27,7 @@ class Unsendable(Exception):
 @pytest.mark.parametrize(
     "error", [UserError("no room"), OSError(28, "No space left on device"), Unsendable()]
 )
-def test_error_of_a_process_is_raised_and_ends_the_others(error: Exception) -> None:
+def test_run_in_processes_raises_an_error_and_ends_the_others(error: Exception) -> None:
     def work(rank: int) -> None:
         if rank:
             raise error
@@ -40,7 +40,7 @@ def test_error_of_a_process_is_raised_and_ends_the_others(error: Exception) -> N
     assert not multiprocessing.active_children()
 
 
-def test_killed_process_is_reported() -> None:
+def test_run_in_processes_reports_a_killed_process() -> None:
     def work(rank: int) -> None:
         if rank:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -9,7 +9,7 @@ from seq2attn.errors import UserError
 from seq2attn.evaluation import alignment
 
 
-def test_error_rate_by_hand():
+def test_score_equals_error_rates_by_hand():
     gold = alignment.parse_lines(["0-0 1-1 2?1", "0-0"])
     predicted = [{(0, 0), (2, 1), (3, 3)}, {(0, 1)}]
     result = alignment.score(predicted, gold)
@@ -19,13 +19,13 @@ def test_error_rate_by_hand():
     assert result.error_rate == pytest.approx(1 - (1 + 2) / (4 + 3))
 
 
-def test_every_sure_link_found_and_only_possible_ones_is_no_error():
+def test_score_is_zero_for_all_sure_and_some_possible_links():
     gold = alignment.parse_lines(["0-0 1p1 2?2"])
     assert alignment.score([{(0, 0), (1, 1)}], gold).error_rate == 0
     assert str(alignment.score([{(0, 0)}], gold)) == "AER 0.0%  precision 100.0%  recall 100.0%"
 
 
-def test_a_share_of_nothing_is_none_and_nothing_against_something_is_an_error():
+def test_score_without_links_has_no_precision_or_recall():
     assert str(alignment.score([set()], alignment.parse_lines([""]))) == "AER –  precision –  recall –"
     assert (
         str(alignment.score([set()], alignment.parse_lines(["0-0"])))
@@ -42,7 +42,7 @@ def test_a_share_of_nothing_is_none_and_nothing_against_something_is_an_error():
     assert alignment.score([set()], alignment.parse_lines([""]))[:3] == (None, None, None)
 
 
-def test_counting_from_one_and_from_zero_is_the_same_alignment():
+def test_parse_reads_links_counted_from_one_and_from_zero():
     assert (
         alignment.parse("1-1 3p2", first=1)
         == alignment.parse("0-0 2?1")
@@ -65,7 +65,7 @@ def test_counting_from_one_and_from_zero_is_the_same_alignment():
         ("0-²", 0, "is no link"),
     ],
 )
-def test_a_line_that_is_no_alignment_is_refused_by_name(line, first, words):
+def test_parse_lines_names_a_bad_line(line, first, words):
     with pytest.raises(UserError, match=words):
         alignment.parse_lines([line], first, "gold.txt")
 
@@ -73,18 +73,18 @@ def test_a_line_that_is_no_alignment_is_refused_by_name(line, first, words):
 @pytest.mark.parametrize(
     "line", ["1" * 5000 + "-0", "0-" + "9" * 5000, "0?1" + "0" * 40, "x" * 900_000, "0-1" * 300_000]
 )
-def test_absurd_numbers_are_refused_in_a_short_line(line):
+def test_parse_lines_refuses_absurd_numbers_in_a_short_message(line):
     with pytest.raises(UserError, match=r"^gold, line 2: .* is no link") as error:
         alignment.parse_lines(["0-0", line], where="gold")
     assert len(str(error.value)) < 200
 
 
-def test_different_numbers_of_lines_are_refused():
+def test_score_refuses_different_numbers_of_lines():
     with pytest.raises(UserError, match=r"2 alignments to score, but the gold has 1 lines"):
         alignment.score([set(), set()], alignment.parse_lines([""]))
 
 
-def test_links_past_the_end_of_a_sentence_are_refused():
+def test_check_words_refuses_links_past_the_end_of_a_sentence():
     gold = alignment.parse_lines(["0-0", "1-2"])
     with pytest.raises(
         UserError, match=r"gold, line 2: the link 1-2 .* the source has 2 words, the target 2"
@@ -95,7 +95,7 @@ def test_links_past_the_end_of_a_sentence_are_refused():
     alignment.check_words(gold, ["a", "a b"], ["x", "x y z"])
 
 
-def test_a_known_aligner_scores_as_published():
+def test_score_equals_the_published_value_of_an_aligner():
     folder = DATA / "align-roen"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: the Romanian-English gold alignments are not part of the project")

@@ -65,14 +65,14 @@ def values(hypotheses, references):
 @pytest.mark.parametrize(
     ("references", "expected"), [(examples.CAPTIONS, FIVE), (examples.VARIED, VARIED)], ids=["five", "varied"]
 )
-def test_real_captions_score_what_coco_caption_says(references, expected):
+def test_scores_of_real_captions_equal_coco_caption(references, expected):
     scores = captions.scores(examples.HYPOTHESES, references)
     assert [score.name for score in scores] == list(captions.METRICS)
     assert [score.value for score in scores[:4]] == pytest.approx(expected[:4], abs=1e-8)
     assert [score.value for score in scores[4:]] == pytest.approx(expected[4:], abs=1e-9)
 
 
-def test_each_caption_scores_what_coco_caption_says():
+def test_scores_of_each_caption_equal_coco_caption():
     ours, theirs = captions.tokenised(examples.HYPOTHESES, examples.CAPTIONS)
     assert CiderD(theirs).scores(ours)[:6].tolist() == pytest.approx(FIRST_CIDER, abs=1e-9)
     assert captions.rouge_l_values(ours, theirs)[:6].tolist() == pytest.approx(FIRST_ROUGE, abs=1e-9)
@@ -80,7 +80,7 @@ def test_each_caption_scores_what_coco_caption_says():
 
 @settings(max_examples=60, deadline=None)
 @given(corpora)
-def test_any_captions_score_what_the_papers_say(corpus):
+def test_scores_of_random_captions_equal_the_papers(corpus):
     ours, theirs = [hypothesis for hypothesis, _ in corpus], [references for _, references in corpus]
     scores = values(
         [" ".join(line) for line in ours], [[" ".join(line) for line in lines] for lines in theirs]
@@ -98,7 +98,7 @@ def test_any_captions_score_what_the_papers_say(corpus):
     assert scores[5] == pytest.approx(sum(rouge) / len(rouge), abs=1e-9)
 
 
-def test_bleu_by_hand():
+def test_bleu_equals_hand_computation():
     # Of 3 words the references hold "cat" and one "the", of 2 pairs "the cat"; 2 and 4 words are equally near
     # to 3, and the shorter is exceeded.
     scores = values(["the the cat"], [["a cat", "on the cat mat"]])
@@ -109,7 +109,7 @@ def test_bleu_by_hand():
     assert values(["stop !! now"], [["stop !! there"]])[0] == pytest.approx(100 * 2 / 3)
 
 
-def test_cider_by_hand():
+def test_cider_equals_hand_computation():
     # Two images; every word is of one alone, so each weighs log 2. Words: cosine 1/2; the pair differs;
     # nothing is longer.
     scorer = CiderD([["red dog"], ["old cat"]])
@@ -118,7 +118,7 @@ def test_cider_by_hand():
     )
 
 
-def test_rouge_by_hand():
+def test_rouge_equals_hand_computation():
     # Best precision 3/3 of the second, best recall 2/2 of the first.
     assert rouge_l("abc", ["ac", "abxcd"]) == pytest.approx(100)
     precision, recall = 2 / 3, 2 / 4
@@ -128,7 +128,7 @@ def test_rouge_by_hand():
 
 
 @given(words, words)
-def test_the_longest_common_subsequence(first, second):
+def test_longest_common_subsequence_equals_the_definition(first, second):
     assert (
         longest_common(first, second)
         == reference.longest_common_subsequence(first, second)
@@ -136,7 +136,7 @@ def test_the_longest_common_subsequence(first, second):
     )
 
 
-def test_a_candidate_equal_to_a_reference():
+def test_scores_of_a_reference_are_the_highest():
     references = [
         ["a dog runs over the grass", "the dog"],
         ["two men sit on a bench"],
@@ -148,7 +148,7 @@ def test_a_candidate_equal_to_a_reference():
     assert CiderD(references).scores(["two men sit on a bench"], [1]).tolist() == pytest.approx([10])
 
 
-def test_an_empty_caption_scores_nothing():
+def test_scores_of_an_empty_caption_are_zero():
     references = [["a dog runs over the grass"], ["two men sit on a bench"]]
     assert values(["", " ."], references) == [0] * 6
     assert values(["a dog"], [[""]]) == [0] * 6
@@ -157,7 +157,7 @@ def test_an_empty_caption_scores_nothing():
     assert captions.rouge_l_values(ours, theirs).tolist() == pytest.approx([100, 0])
 
 
-def test_neither_the_order_of_images_nor_that_of_references_counts():
+def test_scores_ignore_the_order_of_images_and_references():
     order = list(range(20))
     random.Random(3).shuffle(order)
     shuffled = [[*reversed(examples.VARIED[i])] for i in order]
@@ -166,7 +166,7 @@ def test_neither_the_order_of_images_nor_that_of_references_counts():
     )
 
 
-def test_a_reward_of_many_candidates_is_that_of_each_alone():
+def test_cider_reward_of_many_candidates_equals_that_of_each():
     scorer = CiderD(examples.VARIED)
     rng = random.Random(1)
     images = [rng.randrange(20) for _ in range(50)]
@@ -185,7 +185,7 @@ def test_a_reward_of_many_candidates_is_that_of_each_alone():
     assert scorer.scores([], []).shape == (0,)
 
 
-def test_tokens_may_be_numbers():
+def test_cider_accepts_numbers_as_tokens():
     numbers: dict[str, int] = {}
     theirs = captions.tokenised([], examples.VARIED)[1]
     as_numbers = [
@@ -195,7 +195,7 @@ def test_tokens_may_be_numbers():
     assert CiderD(as_numbers).corpus(ours) == pytest.approx(VARIED[4], abs=1e-9)
 
 
-def test_signatures_tell_what_a_score_depends_on():
+def test_signature_names_what_a_score_depends_on():
     by_name = {score.name: score.signature for score in captions.scores(examples.HYPOTHESES, examples.VARIED)}
     assert (
         by_name["BLEU-4"] == "nrefs:1-5|case:lc|eff:no|tok:coco|smooth:none"
@@ -216,12 +216,12 @@ def test_signatures_tell_what_a_score_depends_on():
         ([], [], "at least one image"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(hypotheses, references, message):
+def test_scores_refuses_bad_input(hypotheses, references, message):
     with pytest.raises(UserError, match=message):
         captions.scores(hypotheses, references)
 
 
-def test_a_image_without_number_is_refused():
+def test_cider_refuses_an_image_without_number():
     scorer = CiderD([["a dog"], ["a cat"]])
     with pytest.raises(UserError, match="1 captions to score, but references of 2"):
         scorer.scores(["a dog"])
@@ -229,7 +229,7 @@ def test_a_image_without_number_is_refused():
         scorer.scores(["a dog"], [-1])
 
 
-def test_the_bootstrap_tells_better_captions_from_worse():
+def test_paired_bootstrap_captions_tells_better_captions_from_worse():
     worse = ["a man is here"] * 20
     scores = caption_significance.paired_bootstrap_captions(
         [("a", examples.HYPOTHESES), ("same", examples.HYPOTHESES), ("worse", worse)],
@@ -245,7 +245,7 @@ def test_the_bootstrap_tells_better_captions_from_worse():
         assert scores.signatures[name] == captions.signature(name, examples.VARIED) + "|bs:200|seed:12345"
 
 
-def test_scores_of_text_pass_over_references_that_a_image_does_not_have():
+def test_text_scores_skip_missing_references_of_an_image():
     streams = captions.parallel(examples.VARIED)
     assert [len(stream) for stream in streams] == [len(examples.VARIED)] * 5
     assert [stream.count(None) for stream in streams] == [0, 4, 8, 12, 16]
@@ -283,7 +283,7 @@ def test_scores_of_text_pass_over_references_that_a_image_does_not_have():
         ([["a dog runs"], ["a cat runs"]], None),
     ],
 )
-def test_cider_that_can_be_nothing_but_zero_says_why(references, why):
+def test_without_weight_explains_a_cider_of_zero(references, why):
     reason = captions.without_weight(references)
     assert (reason is None) == (why is None)
     assert why is None or (

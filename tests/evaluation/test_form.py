@@ -37,7 +37,7 @@ LANGUAGES = {"Hangul letters": "ko"}
 
 @pytest.mark.parametrize("lowercase", [False, True])
 @pytest.mark.parametrize("name", ODD)
-def test_what_the_tokenizer_writes_scores_as_perfect(name: str, lowercase: bool) -> None:
+def test_text_scores_of_normalised_text_are_perfect(name: str, lowercase: bool) -> None:
     reference = [ODD[name]] * 3 + ["one two three four five six"]
     output = [normalise(line, lowercase) for line in reference]
     language = LANGUAGES.get(name, "fr")
@@ -59,7 +59,7 @@ def test_what_the_tokenizer_writes_scores_as_perfect(name: str, lowercase: bool)
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_captions_too(name: str) -> None:
+def test_caption_scores_of_normalised_text_are_perfect(name: str) -> None:
     references = [[ODD[name], "un autre mot"], ["two dogs run over the grass", "dogs run"]]
     output = [normalise(ODD[name], lowercase=True), "two dogs run over the grass"]
     assert captions.scores(output, references) == captions.scores([ODD[name], output[1]], references)
@@ -71,7 +71,7 @@ def test_captions_too(name: str) -> None:
     assert compared.systems["b"]["CIDEr-D"].p_value == 1
 
 
-def test_scores_of_composed_text_are_those_of_sacrebleu() -> None:
+def test_bleu_of_composed_text_equals_sacrebleu() -> None:
     import sacrebleu
 
     output, reference = (
@@ -86,26 +86,26 @@ def test_scores_of_composed_text_are_those_of_sacrebleu() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=20), st.booleans())
-def test_the_form_is_that_of_the_tokenizer_and_stays(line: str, lowercase: bool) -> None:
+def test_comparable_is_idempotent_and_agrees_with_the_tokenizer(line: str, lowercase: bool) -> None:
     once = comparable(line, lowercase)
     assert comparable(once, lowercase) == once
     assert comparable(normalise(line, lowercase), lowercase) == once
     assert len(once.split()) == len(line.split())  # so that gold alignments and boxes count the same words
 
 
-def test_lines_that_change_are_counted_case_aside() -> None:
+def test_changed_counts_lines_and_ignores_case() -> None:
     assert changed(["ascii", "Été", "E\u0301te\u0301", "\u212b", "\ud83d", ""]) == 3
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe", "char", "word"])
-def test_outputs_of_a_tokenizer_compare_as_their_reference(kind: str) -> None:
+def test_comparable_equals_the_output_of_a_tokenizer(kind: str) -> None:
     lines = [unicodedata.normalize("NFD", line) for line in tiny.FRENCH]
     tokenizer = Tokenizer.train(lines, 60, kind, lowercase=False)
     written = [tokenizer.decode(tokenizer.encode(line)) for line in lines]
     assert [comparable(line) for line in lines] == written
 
 
-def test_prefixes_and_forced_targets_are_read_in_that_form() -> None:
+def test_translator_normalises_prefixes_and_forced_targets() -> None:
     translator = tiny.translator()
     composed = "où est la gare"
     decomposed = unicodedata.normalize("NFD", composed)

@@ -55,12 +55,12 @@ from seq2attn.evaluation.ptb_tokenizer import PUNCTUATION, tokens
         ("", ""),
     ],
 )
-def test_words_are_those_of_stanfords_tokenizer(caption, expected):
+def test_tokens_equal_those_of_stanfords_tokenizer(caption, expected):
     assert tokens(caption) == tuple(expected.split())
 
 
 @given(st.text(st.characters(codec=None)) | st.text("a'.-:,!3 \n\"()n'ts`_/&$#@<>"))
-def test_any_text_has_words_without_space(text):
+def test_tokens_of_any_text_hold_no_space(text):
     ours = tokens(text)
     assert all(word and not any(character.isspace() for character in word) for word in ours)
     assert not PUNCTUATION.intersection(ours)
@@ -82,5 +82,5 @@ def test_any_text_has_words_without_space(text):
         "(" * 99_999,
     ],
 )
-def test_a_long_text_takes_no_time(text):
+def test_tokens_of_a_long_text_take_little_time(text):
     tokens(text)

@@ -38,7 +38,7 @@ def corpus(lines: int, wrong: float, seed: int) -> tuple[list[str], list[str]]:
     return outputs, references
 
 
-def test_a_much_worse_system_differs_and_an_equal_one_does_not():
+def test_paired_bootstrap_tells_a_worse_system_from_an_equal_one():
     good, references = corpus(120, 0.1, 1)
     bad, _ = corpus(120, 0.6, 1)
     alike = ["the " + line.split(" ", 1)[1] if number % 40 == 0 else line for number, line in enumerate(good)]
@@ -52,7 +52,7 @@ def test_a_much_worse_system_differs_and_an_equal_one_does_not():
     assert "bs:200" in result.signatures["BLEU"]
 
 
-def test_a_system_does_not_differ_from_itself():
+def test_paired_bootstrap_of_a_system_with_itself_shows_no_difference():
     output, references = corpus(60, 0.3, 3)
     result = significance.paired_bootstrap(
         [("a", output), ("b", list(output))], [references], "en", samples=100
@@ -60,7 +60,7 @@ def test_a_system_does_not_differ_from_itself():
     assert {comparison.p_value for comparison in result.systems["b"].values()} == {1.0}
 
 
-def test_one_line_has_no_chance_to_differ():
+def test_paired_bootstrap_of_one_line_has_no_p_value():
     result = significance.paired_bootstrap(
         [("a", ["one two"]), ("b", ["x"])], [["one two three"]], "en", samples=20
     )
@@ -69,7 +69,7 @@ def test_one_line_has_no_chance_to_differ():
     }
 
 
-def test_its_scores_are_the_plain_ones_and_inside_their_interval():
+def test_paired_bootstrap_gives_plain_scores_inside_their_interval():
     output, references = corpus(60, 0.3, 2)
     result = significance.paired_bootstrap(
         [("a", output), ("b", references)], [references], "en", samples=100
@@ -80,6 +80,6 @@ def test_its_scores_are_the_plain_ones_and_inside_their_interval():
         assert abs(compared.value - compared.mean) < 3 * compared.interval
 
 
-def test_systems_of_other_length_are_refused():
+def test_paired_bootstrap_refuses_systems_of_other_length():
     with pytest.raises(UserError, match="2 lines to score, but the reference has 1"):
         significance.paired_bootstrap([("a", ["x"]), ("b", ["x", "y"])], [["x"]], "en")

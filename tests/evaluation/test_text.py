@@ -16,7 +16,7 @@ FIRST = ["the dog bit the man .", "it was not unexpected .", "the man bit him fi
 SECOND = ["the dog had bit the man .", "no one was surprised .", "the man had bitten the dog ."]
 
 
-def test_scores_are_those_of_sacrebleu():
+def test_scores_equal_sacrebleu():
     bleu, chrf, ter = text.scores(HYPOTHESES, [FIRST, SECOND], "en")
     assert bleu.value == pytest.approx(sacrebleu.corpus_bleu(HYPOTHESES, [FIRST, SECOND]).score)
     assert chrf.value == pytest.approx(sacrebleu.corpus_chrf(HYPOTHESES, [FIRST, SECOND]).score)
@@ -33,7 +33,7 @@ def test_signature_names_the_tokenizer_and_the_number_of_references():
     assert "tok:zh" in text.bleu(["我喜欢猫。"], [["我很喜欢猫。"]], "zh").signature
 
 
-def test_a_score_prints_its_signature_beside_it():
+def test_score_prints_its_signature():
     assert str(text.Score("BLEU", 34.567, "nrefs:1")) == "BLEU 34.57  nrefs:1"
 
 
@@ -53,12 +53,12 @@ def test_a_score_prints_its_signature_beside_it():
         ("target", "13a"),
     ],
 )
-def test_the_target_language_chooses_the_tokenizer(language, tokenizer):
+def test_tokenizer_for_depends_on_the_target_language(language, tokenizer):
     assert text.tokenizer_for(language) == tokenizer
 
 
 @pytest.mark.parametrize(("language", "mecab"), [("ja", "ja-mecab"), ("jpn", "ja-mecab"), ("ko", "ko-mecab")])
-def test_japanese_and_korean_use_mecab_where_it_is_installed(monkeypatch, language, mecab):
+def test_tokenizer_for_japanese_and_korean_is_mecab_if_installed(monkeypatch, language, mecab):
     monkeypatch.setattr(text.importlib.util, "find_spec", lambda name: object())
     assert text.tokenizer_for(language) == mecab
     monkeypatch.setattr(text.importlib.util, "find_spec", lambda name: None)
@@ -76,22 +76,22 @@ def test_japanese_and_korean_use_mecab_where_it_is_installed(monkeypatch, langua
         ("12 + 3 = 15", "en"),
     ],
 )
-def test_a_language_without_a_name_is_known_by_its_script(column, line, language):
+def test_tokenizer_for_an_unnamed_language_follows_its_script(column, line, language):
     assert text.tokenizer_for(column, [line] * 3) == text.tokenizer_for(language)
 
 
-def test_chinese_edit_rate_counts_characters():
+def test_ter_of_chinese_counts_characters():
     assert text.ter(["我喜欢猫"], [["我喜欢狗"]], "zh").value == pytest.approx(25)
 
 
-def test_nothing_is_printed_or_logged(capsys, caplog):
+def test_scores_print_and_log_nothing(capsys, caplog):
     with caplog.at_level(logging.WARNING):
         text.scores(HYPOTHESES * 50, [FIRST * 50], "ja")
     assert capsys.readouterr() == ("", "")
     assert caplog.records == []
 
 
-def test_empty_lines_are_lines():
+def test_bleu_counts_empty_lines():
     assert text.bleu(["", "a b c d e"], [["x", "a b c d e"]], "en").value > 50
     assert text.bleu([""], [["x"]], "en").value == 0
 
@@ -105,17 +105,17 @@ def test_empty_lines_are_lines():
         (["a"], [], "at least one reference"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(hypotheses, references, words):
+def test_bleu_refuses_bad_input(hypotheses, references, words):
     with pytest.raises(UserError, match=words):
         text.bleu(hypotheses, references, "en")
 
 
-def test_text_that_was_never_detokenised_is_noticed():
+def test_looks_tokenized_notices_tokenized_text():
     assert text.looks_tokenized(["a b ."] * 10)
     assert not text.looks_tokenized(["a b."] * 100)
 
 
-def test_buckets_hold_every_sentence_once_and_score_it_alone():
+def test_by_length_scores_every_sentence_in_one_bucket():
     sources = [" ".join(["w"] * length) for length in (1, 3, 9, 10, 11, 20, 39, 40, 200)]
     hypotheses = [f"one two three four {number}" for number in range(9)]
     references = [[*hypotheses[:8], "nothing alike in here at all"]]
@@ -139,12 +139,12 @@ def test_buckets_hold_every_sentence_once_and_score_it_alone():
         (["one, two."], ["one, two."], "en", None),  # punctuation counts
     ],
 )
-def test_lines_too_short_for_bleu_are_named(hypotheses, references, language, words):
+def test_without_four_names_lines_too_short_for_bleu(hypotheses, references, language, words):
     reason = text.without_four(hypotheses, [references], language)
     assert (reason is None) if words is None else words in reason
 
 
-def test_buckets_say_where_bleu_tells_nothing():
+def test_by_length_says_where_bleu_is_meaningless():
     sources = ["w"] * 12 + ["w w w w w"] * 12 + ["w w w w w w w w w"] * 9
     lines = ["one two"] * 12 + ["one two three four five"] * 21
     short, middle, few = text.by_length(sources, lines, [lines], "en")
@@ -158,14 +158,14 @@ def test_buckets_say_where_bleu_tells_nothing():
     assert [bucket.chrf for bucket in (short, middle, few)] == [100, 100, 100]
 
 
-def test_lengths_of_unspaced_scripts_are_characters():
+def test_by_length_counts_characters_of_unspaced_scripts():
     buckets = text.by_length(
         ["一二三四", "一二三四五六七八九十"], ["a b c d", "a b c d"], [["a b c d", "a b c d"]], "en", "zh"
     )
     assert [(bucket.low, bucket.high, bucket.sentences) for bucket in buckets] == [(3, 4, 1), (9, 10, 1)]
 
 
-def test_lengths_need_a_source_for_each_line():
+def test_by_length_needs_a_source_for_each_line():
     with pytest.raises(UserError, match="1 source lines"):
         text.by_length(["a"], ["a", "b"], [["a", "b"]])
 
@@ -177,7 +177,7 @@ def test_lengths_need_a_source_for_each_line():
     ("name", "scorer"),
     [("chrf", sacrebleu.metrics.CHRF()), ("bleu", sacrebleu.metrics.BLEU(effective_order=True))],
 )
-def test_a_utility_is_sacrebleus_sentence_score(name, scorer):
+def test_utility_equals_sacrebleus_sentence_score(name, scorer):
     utility = text.utility(name, "en")
     for hypothesis, reference in itertools.product([*HYPOTHESES, "the dog", ""], FIRST):
         assert utility(hypothesis, reference) == pytest.approx(
@@ -186,13 +186,13 @@ def test_a_utility_is_sacrebleus_sentence_score(name, scorer):
     assert utility("a dog", "a dog") == pytest.approx(100)
 
 
-def test_a_utility_has_the_tokenizer_of_its_language_or_of_its_reference():
+def test_utility_uses_the_tokenizer_of_its_language_or_reference():
     assert (
         text.utility("bleu", "zh")("我喜欢猫", "我喜欢狗") == text.utility("bleu")("我喜欢猫", "我喜欢狗") > 0
     )
     assert text.utility("bleu", "en")("我喜欢猫", "我喜欢狗") == 0
 
 
-def test_a_utility_of_another_name_is_refused():
+def test_utility_refuses_another_name():
     with pytest.raises(UsageError, match="utility ter: choose chrf or bleu"):
         text.utility("ter")

@@ -46,7 +46,7 @@ def by_hand(translator: Translator, source: str, target: str) -> tuple[float, in
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_references_are_as_likely_as_teacher_forcing_says(members: int) -> None:
+def test_force_gives_the_likelihood_of_teacher_forcing(members: int) -> None:
     translator = ensemble(members)
     nats, tokens = (
         sum(parts)
@@ -62,7 +62,7 @@ def test_references_are_as_likely_as_teacher_forcing_says(members: int) -> None:
         assert scores.perplexity == pytest.approx(math.exp(nats / tokens), rel=1e-3)
 
 
-def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary() -> None:
+def test_force_gives_a_uniform_model_the_perplexity_of_its_vocabulary() -> None:
     translator = tiny.translator()
     with torch.no_grad():
         translator.members[0].model.decoder.output.weight.zero_()
@@ -72,7 +72,7 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary() -> No
     )
 
 
-def test_every_reference_counts_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_force_counts_every_reference_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     translator, second = tiny.translator(), TARGETS[::-1]
     first, other = (translation.force(translator, SOURCES, [some]).likelihood for some in (TARGETS, second))
     steps = []
@@ -88,7 +88,7 @@ def test_every_reference_counts_and_blocks_change_nothing(monkeypatch: pytest.Mo
     ).likelihood.log_probability == pytest.approx(both.log_probability)
 
 
-def test_a_reference_of_more_tokens_than_an_output_can_have_is_left_out_and_counted() -> None:
+def test_force_leaves_out_and_counts_references_that_are_too_long() -> None:
     translator = tiny.translator()
     sources, targets = [*SOURCES, "rain"], [*TARGETS, "la pluie " * 3000]
     likelihood, expected = (
@@ -99,7 +99,7 @@ def test_a_reference_of_more_tokens_than_an_output_can_have_is_left_out_and_coun
     assert likelihood.log_probability == pytest.approx(expected.log_probability)
 
 
-def test_blank_sides_are_left_out_and_counted() -> None:
+def test_force_leaves_out_and_counts_blank_sides() -> None:
     translator = tiny.translator()
     sources, targets = [*SOURCES, "", "rain", " \t"], [*TARGETS, "la pluie", "\u3000", ""]
     scores, expected = (
@@ -115,7 +115,7 @@ def test_blank_sides_are_left_out_and_counted() -> None:
     assert math.isnan(nothing.cross_entropy)
 
 
-def test_unknown_pieces_are_scored_as_such() -> None:
+def test_force_scores_unknown_pieces_as_unknown() -> None:
     translator = tiny.translator()
     scores = translation.force(translator, ["rain"], [["pluie 中"]]).likelihood
     nats, tokens = by_hand(translator, "rain", "pluie 中")
@@ -123,11 +123,11 @@ def test_unknown_pieces_are_scored_as_such() -> None:
     assert scores.log_probability == pytest.approx(-nats, abs=1e-3)
 
 
-def test_what_is_too_much_to_say_is_infinite() -> None:
+def test_perplexity_overflows_to_infinity() -> None:
     assert translation.Likelihood(-1e6, 3, 1, 0).perplexity == math.inf
 
 
-def test_one_pass_gives_links_too() -> None:
+def test_force_gives_links_in_the_same_pass() -> None:
     translator, second = tiny.translator(), TARGETS[::-1]
     scores = translation.force(translator, SOURCES, [TARGETS, second], align=True)
     assert scores.links == [
@@ -139,7 +139,7 @@ def test_one_pass_gives_links_too() -> None:
     assert translation.force(translator, SOURCES, [TARGETS]).links is None
 
 
-def test_the_best_by_search_or_among_samples() -> None:
+def test_translate_takes_the_best_by_search_or_among_samples() -> None:
     translator = tiny.translator()
     options = {
         "utility": lambda output, reference: -abs(len(output) - len(reference)),

@@ -111,7 +111,7 @@ def pieces(tokenizer: Tokenizer, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_outputs_and_scores_are_ours(name: str, tmp_path: Path) -> None:
+def test_export_gives_our_outputs_and_scores(name: str, tmp_path: Path) -> None:
     of = ALL[name]
     refuse(of, "tests")
     both = Both(of, exported.random(of), tmp_path)
@@ -122,7 +122,7 @@ def test_outputs_and_scores_are_ours(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_given_outputs_score_as_ours(name: str, tmp_path: Path) -> None:
+def test_export_scores_targets_as_we_do(name: str, tmp_path: Path) -> None:
     of = ALL[name]
     both = Both(of, exported.random(of), tmp_path)
     scored = both.theirs.score_batch(
@@ -136,7 +136,7 @@ def test_given_outputs_score_as_ours(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", ["vaswani17", "transformer"])
-def test_a_trained_model_is_searched_alike(preset: str, tmp_path: Path) -> None:
+def test_export_of_a_trained_model_gives_our_beams(preset: str, tmp_path: Path) -> None:
     of = exported.settings(FIRST if preset == "vaswani17" else TODAY, size=32)
     both = Both(of, exported.trained(of), tmp_path)
     ours = both.ours.translate(TEXTS, beam=5, max_length=LONGEST)
@@ -147,8 +147,8 @@ def test_a_trained_model_is_searched_alike(preset: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("preset", ["vaswani17", "transformer", "vaswani17-paper"])
-def test_presets_of_transformers_are_exported(preset: str, tmp_path: Path) -> None:
-    """As they are, but for their sizes."""
+def test_export_of_transformer_presets_gives_our_outputs(preset: str, tmp_path: Path) -> None:
+    """The presets with smaller sizes."""
     sizes = [
         f"model.{side}.{name}"
         for side in ("encoder", "decoder")
@@ -163,8 +163,8 @@ def test_presets_of_transformers_are_exported(preset: str, tmp_path: Path) -> No
         assert his.hypotheses[0] == both.target.subwords(mine[0].tokens)
 
 
-def test_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
-    """The end tokens, which CTranslate2 leaves out, aside."""
+def test_export_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
+    """Without the end tokens, which CTranslate2 leaves out."""
     of = exported.settings(TODAY)
     both = Both(of, exported.random(of), tmp_path)
     for mine, his in zip(
@@ -177,7 +177,7 @@ def test_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.array(his.attention[0]), last[:-1, :-1], atol=1e-5)
 
 
-def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path: Path) -> None:
+def test_quantization_shrinks_the_copy_and_keeps_our_weights(tmp_path: Path) -> None:
     of = exported.settings(TODAY, size=32)
     model = exported.trained(of)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -193,7 +193,7 @@ def test_quantised_it_is_smaller_and_near_and_leaves_our_weights_alone(tmp_path:
         assert rough.scores[0] != exact.scores[0]
 
 
-def test_a_source_longer_than_any_that_we_read_has_positions_still(tmp_path: Path) -> None:
+def test_export_has_positions_for_longer_sources(tmp_path: Path) -> None:
     of = exported.settings(LEARNED)
     both = Both(of, exported.random(of), tmp_path)
     (results,) = both.theirs.translate_batch(

@@ -15,7 +15,7 @@ TRANSFORMERS = {"transformer", "vaswani17", "vaswani17-paper"}
 
 
 @pytest.mark.parametrize("preset", sorted(config.presets()))
-def test_presets_are_exported_where_they_are_transformers(preset: str) -> None:
+def test_refuse_accepts_presets_of_transformers_only(preset: str) -> None:
     if preset in TRANSFORMERS:
         refuse(config.load(preset), "run")
     else:
@@ -27,7 +27,7 @@ def test_presets_are_exported_where_they_are_transformers(preset: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_scores_that_are_dot_products_are_exported(name: ScoreName) -> None:
+def test_refuse_accepts_scores_that_are_dot_products(name: ScoreName) -> None:
     """The table of scores, which is all that the exporter reads, says what `build_score` builds."""
     model = exported.settings().model
     attention = model.attention.model_copy(update={"score": name})
@@ -57,13 +57,13 @@ def test_scores_that_are_dot_products_are_exported(name: ScoreName) -> None:
         ({"heads": 2}, 'model.attention.heads="2"'),
     ],
 )
-def test_a_setting_without_a_counterpart_is_named(attention: dict[str, Any], named: str) -> None:
+def test_refuse_names_a_setting_without_a_counterpart(attention: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError) as refused:
         refuse(exported.settings(attention=attention), "run")
     assert str(refused.value).startswith(f"run: {named} cannot be exported: CTranslate2 ")
 
 
-def test_either_side_of_another_kind_is_named() -> None:
+def test_refuse_names_a_side_of_another_kind() -> None:
     with pytest.raises(UserError, match=r'model\.decoder\.kind="conv"'):
         refuse(config.load("transformer", ["model.decoder.kind=conv"]), "run")
     with pytest.raises(UserError, match=r'model\.encoder\.kind="rnn"'):

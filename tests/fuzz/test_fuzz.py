@@ -183,31 +183,31 @@ def check(wrong: list[str | None]) -> None:
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_a_few(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
+def test_loaders_survive_a_few_hostile_inputs(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
     base = sample(LOADERS[name].make, zygote, samples, name == "state")
     check([one(name, LOADERS[name], number, zygote, base) for number in numbers_of(name, FEW)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LOADERS)
-def test_many(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
+def test_loaders_survive_many_hostile_inputs(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
     base = sample(LOADERS[name].make, zygote, samples, name == "state")
     check([one(name, LOADERS[name], number, zygote, base) for number in numbers_of(name, MANY)])
 
 
-def test_a_few_words(zygote: Zygote, samples: dict[Any, Path]) -> None:
+def test_command_line_survives_a_few_hostile_words(zygote: Zygote, samples: dict[Any, Path]) -> None:
     base = sample(loaders.everything, zygote, samples, False)
     check([word(number, zygote, base) for number in numbers_of("words", FEW_WORDS)])
 
 
 @pytest.mark.slow
-def test_many_words(zygote: Zygote, samples: dict[Any, Path]) -> None:
+def test_command_line_survives_many_hostile_words(zygote: Zygote, samples: dict[Any, Path]) -> None:
     base = sample(loaders.everything, zygote, samples, False)
     check([word(number, zygote, base) for number in numbers_of("words", MANY_WORDS)])
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_the_sample_itself_is_sound(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
+def test_loaders_accept_the_unchanged_sample(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
     if "FUZZ" in os.environ:
         pytest.skip("FUZZ asks for hostile inputs")
     loader = LOADERS[name]

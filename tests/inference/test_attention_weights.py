@@ -143,7 +143,7 @@ def test_select_attention_changes_words_and_subwords() -> None:
         select_attention(deep().translate(["rain"])[0][0], 1, 1)
 
 
-def test_between_words_of_all_heads_is_that_of_each() -> None:
+def test_between_words_of_all_heads_equals_that_of_each() -> None:
     weights = np.random.default_rng(1).random((2, 3, 4, 5)).astype(np.float32)
     numbers = [0, 0, 1, 2], [0, 1, 1, -1, 2], 3, 3
     every = between_words(weights, *numbers)

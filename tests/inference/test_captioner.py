@@ -110,7 +110,7 @@ SEARCHES = {"beam": {"beam": 3, "n_best": 2}, "greedy": {"beam": 1}, "sample": {
     ("kind", "search"),
     [(kind, search) for i, kind in enumerate(KINDS) for search in ("beam", ("greedy", "sample")[i % 2])],
 )
-def test_captions_are_the_same_bits_in_any_company(kind: str, search: str) -> None:
+def test_caption_is_bitwise_independent_of_the_batch(kind: str, search: str) -> None:
     options = SEARCHES[search]
     of = captioner(kind)
     images_in = images(of)
@@ -144,7 +144,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
 @pytest.mark.parametrize("kind", ["recurrent", "clips"])
-def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
+def test_caption_with_processes_gives_the_same_bits(kind: str, two_threads: None) -> None:
     plain, of = captioner(kind), captioner(kind, processes=True)
     try:
         images_in = images(of)
@@ -160,7 +160,7 @@ def test_processes_change_no_bit(kind: str, two_threads: None) -> None:
         of.close()
 
 
-def test_draws_hang_on_the_seed_and_the_number_of_the_image() -> None:
+def test_caption_samples_depend_on_seed_and_image_number_alone() -> None:
     of = captioner("recurrent", sharpness=1.5)
     images_in = images(of)[:1] * 6
     found = of.caption(images_in, sample=True, n_best=2)
@@ -175,7 +175,7 @@ def test_draws_hang_on_the_seed_and_the_number_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
+def test_caption_scores_equal_teacher_forcing(kind: str) -> None:
     of = captioner(kind)
     images_in = images(of)
     found = of.caption(images_in, beam=4, n_best=3, length_penalty=1.0)
@@ -198,8 +198,8 @@ def test_scores_are_those_of_teacher_forcing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hard"])
-def test_forcing_is_the_models_own_probability(kind: str) -> None:
-    """One image and no filling at all, through encoder and decoder by hand."""
+def test_score_targets_equals_the_probability_of_the_model(kind: str) -> None:
+    """One image without padding, through encoder and decoder by hand."""
     of = captioner(kind)
     images_in = images(of)
     text = "there is red left"
@@ -231,7 +231,7 @@ def by_hand(model: Seq2Seq, images_in: np.ndarray, ids: list[int], clips: bool) 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("fixed", "hard")])
-def test_rows_of_soft_attention_sum_to_one(kind: str) -> None:
+def test_attention_rows_sum_to_one(kind: str) -> None:
     of = captioner(kind)
     for captions, frames in zip(of.caption(images(of), n_best=2), FRAMES, strict=True):
         for caption in captions:
@@ -247,7 +247,7 @@ def test_rows_of_soft_attention_sum_to_one(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CLIPS[:2])
 def test_attention_of_a_clip_is_over_its_own_frames(kind: str) -> None:
-    """Forced too, and beside longer ones."""
+    """With forced captions too, and in a batch with longer clips."""
     of = captioner(kind)
     forced = of.score_targets(images(of), ["red left"] * 9)
     assert [caption.attention.shape for caption in forced if caption.attention is not None] == [
@@ -292,7 +292,7 @@ def test_attention_forced_to_a_cell_is_shown_there(cell: tuple[int, int]) -> Non
         assert weights.reshape(caption.grid)[row, column] > 0.99
 
 
-def test_attention_is_left_out_where_it_is_not_asked_for_or_not_there() -> None:
+def test_attention_is_none_if_not_requested_or_absent() -> None:
     of, fixed = captioner("recurrent"), captioner("fixed")
     with_, without = of.caption(images(of)), of.caption(images(of), attention=False)
     assert [(one[0].text, one[0].score) for one in with_] == [(one[0].text, one[0].score) for one in without]
@@ -305,7 +305,7 @@ def test_attention_is_left_out_where_it_is_not_asked_for_or_not_there() -> None:
 # Options
 
 
-def test_captions_begin_with_their_prefixes() -> None:
+def test_caption_begins_with_its_prefix() -> None:
     of = captioner("recurrent")
     prefixes = ["there is", "", "blue", "red left", "there", "", "green", "top", ""]
     plain = of.caption(images(of))
@@ -317,7 +317,7 @@ def test_captions_begin_with_their_prefixes() -> None:
             assert same(captions[0], others[0])
 
 
-def test_lengths_are_bounded() -> None:
+def test_caption_length_is_bounded() -> None:
     of = captioner("recurrent", "search.max_length=3")
     assert {len(captions[0].tokens) for captions in of.caption(images(of), min_length=2)} <= {2, 3}
     assert {len(captions[0].tokens) for captions in of.caption(images(of), max_length=1)} <= {0, 1}
@@ -329,7 +329,7 @@ def test_lengths_are_bounded() -> None:
     assert (len(caption.tokens), caption.finished) == (50, False)
 
 
-def test_utility_chooses_among_draws() -> None:
+def test_utility_chooses_among_samples() -> None:
     of = captioner("recurrent", sharpness=1.5)
     best = of.caption(images(of), utility=lambda one, other: float(-abs(len(one) - len(other))), samples=8)
     assert all(caption.score <= 0 for captions in best for caption in captions)
@@ -338,7 +338,7 @@ def test_utility_chooses_among_draws() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_the_mode_of_training_is_given_back(training: bool) -> None:
+def test_caption_restores_the_training_mode(training: bool) -> None:
     of = captioner("recurrent")
     of.models[0].train(training)
     before = [module.training for module in of.models[0].modules()]
@@ -351,7 +351,7 @@ def test_the_mode_of_training_is_given_back(training: bool) -> None:
 # Ensembles
 
 
-def test_an_ensemble_averages_probabilities() -> None:
+def test_ensemble_averages_probabilities() -> None:
     """Each member with its own view of the image."""
     first, second = (
         captioner("recurrent", seed=3),
@@ -379,7 +379,7 @@ def test_an_ensemble_averages_probabilities() -> None:
         assert same(captions[0], others[0])
 
 
-def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() -> None:
+def test_ensemble_averages_attention_over_equal_grids() -> None:
     """A deeper backbone makes fewer positions of the same pixels: its weights are of no cell of the first
     one's.
     """
@@ -401,7 +401,7 @@ def test_an_ensembles_attention_is_the_mean_of_those_that_see_the_same_grid() ->
     assert three.caption(images_in, beam=2)[0][0].grid == (4, 4)
 
 
-def test_an_ensemble_shows_no_attention_over_another_grid_than_its_own() -> None:
+def test_ensemble_returns_no_attention_over_another_grid() -> None:
     """Where the first model has none, that of one which sees the same pixels in fewer cells is not shown for
     it.
     """
@@ -416,7 +416,7 @@ def test_an_ensemble_shows_no_attention_over_another_grid_than_its_own() -> None
 # What it is given
 
 
-def test_images_are_paths_bytes_or_what_was_seen(tmp_path: Path) -> None:
+def test_caption_accepts_paths_bytes_and_pixels(tmp_path: Path) -> None:
     of, content = captioner("recurrent"), toy.image(1).content()[0]
     path = tmp_path / "one.png"
     path.write_bytes(content)
@@ -432,7 +432,7 @@ def test_images_are_paths_bytes_or_what_was_seen(tmp_path: Path) -> None:
     assert clips.load_pixels(path)[0].shape == (1, 16, 16, 3)  # a still is a clip of one frame
 
 
-def test_what_is_no_image_is_named(tmp_path: Path) -> None:
+def test_caption_names_a_bad_image(tmp_path: Path) -> None:
     of = captioner("recurrent")
     (tmp_path / "a.png").write_bytes(b"nothing")
     for given, message in (
@@ -459,7 +459,7 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         of.caption(images(of), prefixes=["red"])
 
 
-def test_numbers_that_are_none_are_said() -> None:
+def test_caption_refuses_nan_of_the_model() -> None:
     of = captioner("recurrent")
     with torch.no_grad():
         of.models[0].decoder.output.bias.fill_(torch.nan)
@@ -471,7 +471,7 @@ def test_numbers_that_are_none_are_said() -> None:
 # Runs
 
 
-def test_a_run_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
+def test_load_gives_the_saved_model(tmp_path: Path) -> None:
     conf = settings("recurrent")
     of = Captioner(toy.model(conf, toy.tokenizer().size, 1, 3.0), toy.tokenizer(), conf)
     loaded = Captioner.load(toy.save_run(tmp_path / "run", conf), device="cpu", settings=["search.beam=2"])
@@ -486,7 +486,7 @@ def test_a_run_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     assert halved.caption(images(of))[0][0].attention is not None
 
 
-def test_runs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_load_refuses_runs_that_do_not_fit(tmp_path: Path) -> None:
     run, clips = (
         toy.save_run(tmp_path / "run", settings("recurrent")),
         toy.save_run(tmp_path / "clips", settings("clips")),
@@ -505,7 +505,7 @@ def test_runs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
             Captioner.load(run, device="cpu", settings=[setting])
 
 
-def test_code_is_run_with_permission_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_runs_code_with_permission_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from seq2attn.models.vision.backbones import allow_code
 
     (tmp_path / "somebodys.py").write_text(

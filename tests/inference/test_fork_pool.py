@@ -50,7 +50,7 @@ def ends(pid: int) -> bool:
     return False
 
 
-def test_results_come_in_order_whichever_is_done_first(two: Make) -> None:
+def test_fork_pool_gives_results_in_order(two: Make) -> None:
     def slow(number: int) -> tuple[int, int]:
         time.sleep(0.1 if number == 0 else 0)
         return number, torch.get_num_threads()
@@ -74,7 +74,7 @@ def test_fork_pool_uses_both_processes(two: Make) -> None:
     del processes
 
 
-def test_an_error_is_raised_in_its_turn_and_others_take_over(two: Make) -> None:
+def test_fork_pool_raises_an_error_in_its_turn_and_goes_on(two: Make) -> None:
     def fail(number: int) -> int:
         if number == 3:
             raise ArithmeticError(f"job {number}")
@@ -91,20 +91,20 @@ def test_an_error_is_raised_in_its_turn_and_others_take_over(two: Make) -> None:
         assert len(list(results)) == 3
 
 
-def test_a_process_that_is_killed_is_named_and_nothing_waits_for_it(two: Make) -> None:
+def test_fork_pool_names_a_killed_process_without_waiting(two: Make) -> None:
     processes = two(lambda number: os.kill(os.getpid(), signal.SIGKILL) if number == 1 else number)
     with pytest.raises(UserError, match="`batch_tokens`"), processes.map(range(4)) as results:
         list(results)
     assert not processes.running
 
 
-def test_ctrl_c_is_for_the_caller_alone(two: Make) -> None:
+def test_fork_pool_leaves_ctrl_c_to_the_caller(two: Make) -> None:
     processes = two(lambda number: os.kill(os.getpid(), signal.SIGINT) or number)
     with processes.map(range(4)) as results:
         assert list(results) == [0, 1, 2, 3]
 
 
-def test_they_end_with_what_they_work_for() -> None:
+def test_fork_pool_ends_with_its_owner() -> None:
     class Owner:
         def __init__(self) -> None:
             self.processes = ForkPool(self.work, 2)
@@ -134,7 +134,7 @@ with ForkPool(work, 2).map(range(100)) as found:
     "end",
     [signal.SIGKILL, *(pytest.param(end, marks=pytest.mark.slow) for end in (signal.SIGINT, signal.SIGTERM))],
 )
-def test_no_process_outlives_the_program(end: signal.Signals) -> None:
+def test_fork_pool_ends_with_the_program(end: signal.Signals) -> None:
     # Whoever runs the tests in the background has Ctrl-C ignored, which children would inherit.
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler){PARENT}"
     program = subprocess.Popen(
@@ -159,7 +159,7 @@ def test_no_process_outlives_the_program(end: signal.Signals) -> None:
     assert all(ends(pid) for pid in pids)
 
 
-def test_processes_translate_as_threads_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_translator_with_processes_equals_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "MIN_FORK_WORK", 0)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     one = tiny.translator()

@@ -122,12 +122,12 @@ def done(program: str, run: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PROGRAMS]
 )
-def test_a_forked_process_translates_as_its_parent_does(name: str, run: str) -> None:
+def test_translator_in_a_forked_process_equals_its_parent(name: str, run: str) -> None:
     result = done(PROGRAMS[name] + END, run)
     assert (result.returncode, result.stdout) == (0, "as the parent\n"), result.stderr
 
 
-def test_a_fork_in_the_middle_of_a_call_is_refused(run: str) -> None:
+def test_translator_refuses_use_after_a_fork_during_a_call(run: str) -> None:
     result = done(
         """
 busy_parent()

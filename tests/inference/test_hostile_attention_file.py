@@ -58,7 +58,7 @@ def refused(path: Path, words: str = "") -> str:
     return text
 
 
-def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
+def test_read_attention_recognises_a_file_by_its_content(tmp_path: Path) -> None:
     line = json.dumps({"source_words": ["a", "b"], "target_words": ["x"], "attention": [[0.5, 0.5]]}) + "\n"
     (tmp_path / "lines.npz").write_text(line, encoding="utf-8")
     for path in (tmp_path / "lines.npz", npz(tmp_path / "arrays.jsonl"), npz(tmp_path / "arrays.npz")):
@@ -73,12 +73,12 @@ def test_a_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "dtype", [np.float16, np.float32, np.float64, np.longdouble, np.int8, np.uint64, ">f4"]
 )
-def test_numbers_of_every_kind_are_weights(tmp_path: Path, dtype: Any) -> None:
+def test_read_attention_accepts_every_numeric_dtype(tmp_path: Path, dtype: Any) -> None:
     (entry,) = read_attention(npz(tmp_path / "a.npz", attention=np.array([[0, 1]]).astype(dtype)))
     assert entry.words.attention.tolist() == [[0, 1]]
 
 
-def test_columns_may_come_first(tmp_path: Path) -> None:
+def test_read_attention_accepts_fortran_order(tmp_path: Path) -> None:
     weights = np.asfortranarray(np.array([[0.1, 0.2], [0.3, 0.4]]))
     (entry,) = read_attention(npz(tmp_path / "a.npz", attention=weights, target_words=np.array(["x", "y"])))
     assert entry.words.attention.tolist() == weights.tolist()
@@ -104,7 +104,7 @@ def test_columns_may_come_first(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_weight_of_these_words_is_refused(tmp_path: Path, attention: Any) -> None:
+def test_read_attention_refuses_bad_weights(tmp_path: Path, attention: Any) -> None:
     assert "(line 1: " in refused(npz(tmp_path / "a.npz", attention=attention))
 
 
@@ -113,11 +113,11 @@ def test_what_is_no_weight_of_these_words_is_refused(tmp_path: Path, attention: 
     [np.array([1.0, 2.0]), np.array([["a", "b"]]), np.array(3), np.array(["a"]), np.array([b"a", b"b"])],
     ids=str,
 )
-def test_what_is_no_list_of_words_is_refused(tmp_path: Path, words: Any) -> None:
+def test_read_attention_refuses_bad_lists_of_words(tmp_path: Path, words: Any) -> None:
     refused(npz(tmp_path / "a.npz", source_words=words))
 
 
-def test_halves_of_surrogate_pairs_are_replaced(tmp_path: Path) -> None:
+def test_read_attention_replaces_halves_of_surrogate_pairs(tmp_path: Path) -> None:
     for path in (npz(tmp_path / "a.npz", source_words=np.array(["\ud83d", "b"])), tmp_path / "a.jsonl"):
         if path.suffix == ".jsonl":
             path.write_text(
@@ -149,7 +149,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("name", HEADERS)
 @pytest.mark.parametrize("key", ["0/attention.npy", "0/source_words.npy"])
-def test_a_header_is_looked_at_before_anything_is_given(tmp_path: Path, name: str, key: str) -> None:
+def test_read_attention_checks_a_header_before_it_allocates(tmp_path: Path, name: str, key: str) -> None:
     refused(packed(tmp_path / "a.npz", header(HEADERS[name], b"\0" * 8), name=key), "not attention")
 
 
@@ -164,12 +164,12 @@ def test_a_header_is_looked_at_before_anything_is_given(tmp_path: Path, name: st
         header("", b"", b"\x02\x00"),
     ],
 )
-def test_what_is_no_array_is_refused(tmp_path: Path, raw: bytes) -> None:
+def test_read_attention_refuses_members_without_an_array(tmp_path: Path, raw: bytes) -> None:
     refused(packed(tmp_path / "a.npz", raw), "not attention")
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_ways_to_pack_are_refused(tmp_path: Path, how: int) -> None:
+def test_read_attention_refuses_other_compression(tmp_path: Path, how: int) -> None:
     refused(packed(tmp_path / "a.npz", b"text", how), "a compression")
 
 
@@ -184,7 +184,9 @@ def test_other_ways_to_pack_are_refused(tmp_path: Path, how: int) -> None:
     ],
     ids=["compression 99", "zstd", "encrypted", "checksum", "place"],
 )
-def test_an_archive_that_lies_is_refused(tmp_path: Path, place: int, value: bytes) -> None:
+def test_read_attention_refuses_a_false_directory_of_an_archive(
+    tmp_path: Path, place: int, value: bytes
+) -> None:
     """`place` counts from one after the signature's first byte in the archive's own list."""
     path = npz(tmp_path / "a.npz")
     data = bytearray(path.read_bytes())
@@ -194,7 +196,7 @@ def test_an_archive_that_lies_is_refused(tmp_path: Path, place: int, value: byte
     refused(path)
 
 
-def test_damage_anywhere_is_one_line_or_nothing(tmp_path: Path) -> None:
+def test_read_attention_survives_damage_anywhere(tmp_path: Path) -> None:
     data = npz(tmp_path / "a.npz").read_bytes()
     path = tmp_path / "b.npz"
     draw, messages = np.random.default_rng(1), []
@@ -211,14 +213,14 @@ def test_damage_anywhere_is_one_line_or_nothing(tmp_path: Path) -> None:
     assert not any("\n" in text for text in messages)
 
 
-def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_read_attention_refuses_two_arrays_of_one_name(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         for name in ("0/attention.npy", "0/attention"):
             archive.writestr(name, header(HEADERS["less than it says"]))
     refused(tmp_path / "a.npz", "two arrays are called '0/attention'")
 
 
-def test_lines_of_other_names_are_none_of_ours(tmp_path: Path) -> None:
+def test_read_attention_ignores_arrays_of_other_names(tmp_path: Path) -> None:
     with (tmp_path / "a.npz").open("wb") as file:
         np.savez(
             file, **{f"{name}/attention": np.ones(1) for name in ("../0", "0.1", "٣", "9" * 5000, "-1", "x")}
@@ -266,13 +268,15 @@ def lines(path: Path, *texts: str) -> Path:
     ],
     ids=lambda change: change[:30],
 )
-def test_lines_of_nonsense_are_named(tmp_path: Path, change: str) -> None:
+def test_read_attention_names_a_bad_line(tmp_path: Path, change: str) -> None:
     good = '"source_words": ["a", "b"], "target_words": ["x"], "attention": [[0, 1]]'
     path = lines(tmp_path / "a.jsonl", f"{{{good}}}", f"{{{good}, {change}}}")
     assert ":2: " in refused(path, "not attention")
 
 
-def test_a_page_holds_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_attention_bounds_the_weights_of_one_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = json.dumps({"source_words": ["a", "b"], "target_words": ["x"], "attention": [[0, 1]]})
     path = lines(tmp_path / "a.jsonl", *[line] * 5)
     monkeypatch.setattr(attention_file, "MAX_TOTAL_WEIGHTS", 8)
@@ -284,7 +288,7 @@ def test_a_page_holds_so_much_and_no_more(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("key", ["attention", pytest.param("source_words", marks=pytest.mark.slow)])
-def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path, key: str) -> None:
+def test_read_attention_of_a_small_file_takes_little_memory(tmp_path: Path, key: str) -> None:
     shape, kind = ((16_000, 16_000), "<f4") if key == "attention" else ((200_000_000,), "<U1")
     with (
         zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
@@ -318,7 +322,7 @@ def test_a_small_file_takes_little_memory_whatever_it_unpacks_to(tmp_path: Path,
     assert (tmp_path / "a.npz").stat().st_size < 2 << 20
 
 
-def test_a_list_of_millions_of_names_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_attention_refuses_millions_of_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = npz(tmp_path / "a.npz")
     monkeypatch.setattr(npz_reader, "MOST_DIRECTORY", 100)
     refused(path, "too many arrays")

@@ -19,7 +19,7 @@ def _threads():
     torch.set_num_threads(before)
 
 
-def test_results_come_in_order_whichever_is_done_first() -> None:
+def test_map_in_threads_gives_results_in_order() -> None:
     def slow(number: int) -> tuple[int, int]:
         time.sleep(0.02 if number == 0 else 0)
         return number, torch.get_num_threads()
@@ -29,7 +29,7 @@ def test_results_come_in_order_whichever_is_done_first() -> None:
     assert torch.get_num_threads() == 3
 
 
-def test_as_many_batches_at_once_as_torch_has_threads() -> None:
+def test_map_in_threads_runs_as_many_calls_as_torch_has_threads() -> None:
     together = threading.Barrier(3, timeout=10)
     with map_in_threads(lambda _: together.wait(), range(3), CPU) as results:
         assert sorted(results) == [0, 1, 2]
@@ -38,7 +38,7 @@ def test_as_many_batches_at_once_as_torch_has_threads() -> None:
 
 
 @pytest.mark.parametrize("batches", [range(1), range(4)])
-def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> None:
+def test_map_in_threads_raises_an_error_and_restores_threads(batches: range) -> None:
     def fail(number: int) -> None:
         raise ArithmeticError(f"batch {number}")
 
@@ -47,7 +47,7 @@ def test_an_error_is_raised_and_the_threads_are_given_back(batches: range) -> No
     assert torch.get_num_threads() == 3
 
 
-def test_one_within_another() -> None:
+def test_map_in_threads_may_be_nested() -> None:
     def inner(number: int) -> list[int]:
         with map_in_threads(lambda _: torch.get_num_threads(), [number], CPU) as results:
             return [*results, torch.get_num_threads()]
@@ -57,7 +57,7 @@ def test_one_within_another() -> None:
     assert torch.get_num_threads() == 3
 
 
-def test_callers_that_overlap_leave_the_threads_of_all_as_they_were() -> None:
+def test_map_in_threads_restores_threads_of_concurrent_callers() -> None:
     inside, done, counted = threading.Event(), threading.Event(), []
 
     def count(_: object = None) -> int:

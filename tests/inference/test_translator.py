@@ -74,7 +74,7 @@ def teacher(translator: Translator, translation: Translation) -> tuple[float, to
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("beam", [1, 4])
-def test_every_hypothesis_scores_what_teacher_forcing_gives_it(recipe: str, beam: int) -> None:
+def test_translate_scores_equal_teacher_forcing(recipe: str, beam: int) -> None:
     translator = tiny.translator(**RECIPES[recipe])
     seen = 0
     for translations in translator.translate(TEXTS, beam=beam, n_best=beam, length_penalty=0.7):
@@ -91,7 +91,7 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(recipe: str, beam
     assert seen == 6 * beam
 
 
-def test_samples_score_what_teacher_forcing_gives_them() -> None:
+def test_sample_scores_equal_teacher_forcing() -> None:
     translator = tiny.translator()
     for translations in translator.translate(TEXTS[:4], sample=True, n_best=3, top_k=20, temperature=1.3):
         assert len(translations) == 3
@@ -100,7 +100,7 @@ def test_samples_score_what_teacher_forcing_gives_them() -> None:
 
 
 @pytest.mark.parametrize("recipe", ["bahdanau", "luong"])
-def test_batches_and_order_change_nothing(recipe: str) -> None:
+def test_translate_is_independent_of_batches_and_order(recipe: str) -> None:
     translator = tiny.translator(**RECIPES[recipe])
     texts = TEXTS + [
         " ".join(random.Random(seed).choices(" ".join(tiny.ENGLISH).split(), k=1 + seed % 17))
@@ -154,7 +154,7 @@ def test_batches_have_even_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {(sentences % GROUP, positions % STEP) for sentences, positions in shapes} == {(0, 0)}
 
 
-def test_samples_depend_on_the_number_of_the_line_and_the_seed_alone() -> None:
+def test_samples_depend_on_line_number_and_seed_alone() -> None:
     translator = tiny.translator(sharpness=1.5)
     texts = ["the small dog"] * 12
     together = flat(translator.translate(texts, sample=True, seed=3))
@@ -164,7 +164,7 @@ def test_samples_depend_on_the_number_of_the_line_and_the_seed_alone() -> None:
     assert len({text for text, _ in together}) > 6
 
 
-def test_attention_left_out_changes_nothing_else() -> None:
+def test_attention_false_changes_nothing_else() -> None:
     translator = tiny.translator()
     without = translator.translate(TEXTS, attention=False)
     assert flat(without) == flat(translator.translate(TEXTS))
@@ -176,7 +176,7 @@ def test_attention_left_out_changes_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t \u3000", "\n", "\u2028\u0085", "\x1c"])
-def test_empty_and_blank_text_never_reach_the_model(text: str) -> None:
+def test_translate_skips_empty_and_blank_texts(text: str) -> None:
     translator = tiny.translator()
     translator.members[0].model.encoder.forward = None  # type: ignore[assignment]
     assert translator.translate([text, text], n_best=2)[1] == translator.translate([text])[0]
@@ -190,7 +190,7 @@ def test_empty_and_blank_text_never_reach_the_model(text: str) -> None:
     assert translator.translate([]) == []
 
 
-def test_validation_leaves_the_model_in_the_mode_it_had() -> None:
+def test_translate_restores_the_training_mode() -> None:
     of = tiny.settings()
     model = tiny.model(of)
     model.encoder.eval()
@@ -203,7 +203,7 @@ def test_validation_leaves_the_model_in_the_mode_it_had() -> None:
     assert all(parameter.grad is None and not parameter.is_inference() for parameter in model.parameters())
 
 
-def test_a_very_long_text_is_read_up_to_the_bound() -> None:
+def test_translate_cuts_a_very_long_text() -> None:
     translator = tiny.translator()
     long, other = "the small dog " * 3600, "the small dog " * 3000
     found, short, blank, same = translator.translate([long, "rain", "", other], beam=2, max_length=20)
@@ -216,7 +216,7 @@ def test_a_very_long_text_is_read_up_to_the_bound() -> None:
     assert found[0].text == same[0].text  # what is not read makes no difference
 
 
-def test_limits_prefixes_and_bans_reach_the_search() -> None:
+def test_translate_passes_limits_prefixes_and_bans_to_the_search() -> None:
     translator = tiny.translator()
     for translation in itertools.chain(
         *translator.translate(TEXTS[:4], n_best=5, max_length=6, min_length=4)
@@ -240,7 +240,7 @@ def holds_twice(tokens: list[int], ngram: int) -> bool:
 
 
 @pytest.mark.parametrize("ngram", [1, 2, 3])
-def test_no_ngram_of_pieces_comes_twice(ngram: int) -> None:
+def test_no_repeat_ngram_holds_for_pieces(ngram: int) -> None:
     translator = tiny.translator(sharpness=1.5)
     for options in ({"beam": 1}, {"beam": 4, "n_best": 4}, {"sample": True, "n_best": 3}):
         free = [
@@ -273,7 +273,7 @@ def letters(output: str, reference: str) -> float:
     return len(set(output) & set(reference)) / max(len(set(output + reference)), 1)
 
 
-def test_the_choice_among_samples_is_made_of_those_that_sampling_gives() -> None:
+def test_utility_chooses_among_the_samples_of_sampling() -> None:
     translator = tiny.translator(sharpness=1.5)
     options = {"seed": 3, "top_k": 30, "temperature": 1.2, "max_length": 12}
     chosen = translator.translate(TEXTS, utility=letters, samples=8, n_best=3, **options)
@@ -307,7 +307,7 @@ def test_utility_draws_the_default_number_of_samples() -> None:
     assert 8 < len(seen) <= SAMPLES
 
 
-def test_a_wide_search_has_fewer_sentences_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_translate_with_a_wide_search_takes_fewer_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
     rows: list[int] = []
     step = Ensemble.step
@@ -345,7 +345,7 @@ def test_score_targets_equals_the_scores_of_translate() -> None:
     assert all(math.isfinite(r.score) for r in references)
 
 
-def test_forced_logits_in_blocks_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_score_targets_in_blocks_equals_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     translator = tiny.translator()
     whole = translator.score_targets(tiny.ENGLISH[:7], tiny.FRENCH[:7])
     monkeypatch.setattr("seq2attn.inference.ensemble.LOGITS", 1)
@@ -361,7 +361,7 @@ TEXT = st.text(st.sampled_from("thecatdogsm ,.'?! \t\u00a0\u3000é▁\u2028中�
 
 @settings(max_examples=300, deadline=None)
 @given(text=TEXT, kind=st.sampled_from(["bpe", "char", "word", "unigram"]))
-def test_words_are_those_of_the_raw_text(text: str, kind: str) -> None:
+def test_word_numbers_are_those_of_the_raw_text(text: str, kind: str) -> None:
     tokenizer = tiny.tokenizer("source", kind, 40)
     ids = tokenizer.encode(text)
     numbers = word_numbers(text, ids, tokenizer)
@@ -390,7 +390,7 @@ def test_words_are_those_of_the_raw_text(text: str, kind: str) -> None:
         ("the\u3000\u3000dog\u2028cat", {0, 1, 2}),
     ],
 )
-def test_unknown_characters_and_unknown_white_space_shift_no_word(text: str, expected: set[int]) -> None:
+def test_word_numbers_are_not_shifted_by_unknown_characters(text: str, expected: set[int]) -> None:
     tokenizer = tiny.tokenizer("source", "char", 40)
     ids = tokenizer.encode(text)
     numbers = word_numbers(text, ids, tokenizer)
@@ -403,7 +403,7 @@ def test_unknown_characters_and_unknown_white_space_shift_no_word(text: str, exp
     assert text.split()[last] in ("dog", "the", "cat")
 
 
-def test_attention_between_words_is_a_sum_of_sources_and_a_mean_of_targets() -> None:
+def test_between_words_sums_over_sources_and_averages_over_targets() -> None:
     pieces = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.1, 0.1, 0.3], [0.7, 0.1, 0.1, 0.1]], np.float32)
     words = between_words(pieces, [0, 0, 1], [0, 1, 1, -1], 3, 2)
     np.testing.assert_allclose(words, [[0.3, 0.35], [0.7, 0.2], [0, 0]], atol=1e-6)
@@ -434,7 +434,7 @@ def test_word_attention_keeps_what_falls_on_words() -> None:
 # Ensembles and runs on disk
 
 
-def test_a_run_on_disk_translates_as_the_model_did(tmp_path: Path) -> None:
+def test_load_gives_a_translator_equal_to_the_saved_model(tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     path = tiny.save_run(tmp_path / "run")
     torch.random.set_rng_state(before)
@@ -446,7 +446,7 @@ def test_a_run_on_disk_translates_as_the_model_did(tmp_path: Path) -> None:
     assert not loaded.members[0].model.training
 
 
-def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
+def test_ensemble_averages_probabilities(tmp_path: Path) -> None:
     one, two = tiny.save_run(tmp_path / "one", 1), tiny.save_run(tmp_path / "two", 2)
     both = Translator.load(f"{one},{two}", device="cpu")
     assert len(both.members) == 2
@@ -470,7 +470,7 @@ def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
     assert flat(twins.translate(TEXTS)) == flat(Translator.load(one, device="cpu").translate(TEXTS))
 
 
-def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path: Path) -> None:
+def test_ensemble_shows_attention_of_members_that_have_it(tmp_path: Path) -> None:
     one, two = (
         tiny.save_run(tmp_path / "one"),
         tiny.save_run(tmp_path / "two", 2, context_source="summary", context_to=["input"]),
@@ -482,7 +482,7 @@ def test_an_ensemble_of_attention_and_none_shows_the_attention_there_is(tmp_path
 # A run read with settings changed
 
 
-def test_settings_that_hold_no_weights_are_changed_before_the_model_is_made(tmp_path: Path) -> None:
+def test_load_changes_settings_without_weights(tmp_path: Path) -> None:
     path = tiny.save_run(tmp_path / "run")
     wild = ["model.attention.temperature=5", "search.length_penalty=0"]
     changed = seq2attn.load(path, "cpu", settings=wild)
@@ -498,7 +498,7 @@ def test_settings_that_hold_no_weights_are_changed_before_the_model_is_made(tmp_
     assert seq2attn.load(path, "cpu", settings=[]).config == tiny.settings()
 
 
-def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> None:
+def test_load_changes_what_a_hard_model_reads(tmp_path: Path) -> None:
     path = tiny.save_run(tmp_path / "run", attention={"normaliser": "hard-sample"})
     texts = [*TEXTS, *tiny.ENGLISH[:7]]
     found = {}
@@ -560,7 +560,7 @@ def test_what_a_hard_model_reads_is_chosen_when_it_is_loaded(tmp_path: Path) -> 
         (["model.tied=none"], "model.tied=none"),
     ],
 )
-def test_settings_that_need_other_weights_are_refused_by_name(
+def test_load_refuses_settings_that_need_other_weights(
     tmp_path: Path, settings: list[str], culprit: str
 ) -> None:
     path = tiny.save_run(tmp_path / "run")
@@ -575,7 +575,7 @@ def test_settings_that_need_other_weights_are_refused_by_name(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -> None:
+def test_load_refuses_settings_of_training_and_unknown_settings(tmp_path: Path) -> None:
     path = tiny.save_run(tmp_path / "run")
     for changes, words in (
         (["train.lr=1"], r"^settings train\.lr=1: acts before or in training alone"),
@@ -601,7 +601,7 @@ def test_settings_that_suit_no_trained_run_are_refused_by_name(tmp_path: Path) -
         seq2attn.load(hard, "cpu", settings=["search.beam=2", "model.attention.temperature=2"])
 
 
-def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> None:
+def test_load_changes_settings_of_every_run_of_an_ensemble(tmp_path: Path) -> None:
     one = tiny.save_run(tmp_path / "one")
     two = tiny.save_run(tmp_path / "two", 2, attention={"normaliser": "hard-topk", "k": 2})
     both = Translator.load(f"{one},{two}", "cpu", settings=["model.attention.temperature=4"])
@@ -625,14 +625,14 @@ def test_settings_are_changed_in_every_run_of_an_ensemble(tmp_path: Path) -> Non
 # Damage
 
 
-def test_runs_of_other_vocabularies_are_refused_by_name(tmp_path: Path) -> None:
+def test_load_refuses_and_names_runs_of_other_vocabularies(tmp_path: Path) -> None:
     one, two = tiny.save_run(tmp_path / "one"), tiny.save_run(tmp_path / "two")
     Tokenizer.train(tiny.FRENCH, 90, "bpe", lowercase=True).save(two / "target.model")
     with pytest.raises(UserError, match=r"two: its target vocabulary is not that of .*one"):
         Translator.load(f"{one},{two}", device="cpu")
 
 
-def test_damaged_runs_are_one_clear_line(tmp_path: Path) -> None:
+def test_load_reports_damaged_runs_on_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such run"):
         Translator.load(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no run is named"):
@@ -648,7 +648,7 @@ def test_damaged_runs_are_one_clear_line(tmp_path: Path) -> None:
         Translator.load(run, device="cpu")
 
 
-def test_a_model_of_no_numbers_is_one_clear_line() -> None:
+def test_translate_reports_nan_of_the_model_on_one_line() -> None:
     translator = tiny.translator()
     with torch.no_grad():
         translator.members[0].model.decoder.output.bias.fill_(math.nan)
@@ -689,12 +689,12 @@ def test_a_model_of_no_numbers_is_one_clear_line() -> None:
         ({"utility": letters, "n_best": 4, "samples": 3}, "n_best is 4 and samples 3"),
     ],
 )
-def test_options_that_make_no_sense_are_refused_by_name(options: dict[str, object], words: str) -> None:
+def test_translate_refuses_and_names_bad_options(options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         tiny.translator().translate(["rain"], **options)  # type: ignore[arg-type]
 
 
-def test_a_single_text_is_not_a_list_of_letters() -> None:
+def test_translate_refuses_a_single_string() -> None:
     with pytest.raises(UsageError, match="list of texts"):
         tiny.translator().translate("rain")
     with pytest.raises(UsageError, match="1 texts and 2 targets"):

@@ -10,7 +10,7 @@ from seq2attn.inference import zip_writer
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 70_000])
-def test_zipfile_reads_what_was_written(count: int) -> None:
+def test_zip_writer_writes_archives_that_zipfile_reads(count: int) -> None:
     file = io.BytesIO()
     written = zip_writer.ZipWriter(file)
     for number in range(count):
@@ -36,7 +36,7 @@ def test_zip_writer_uses_zip64_for_large_offsets(monkeypatch: pytest.MonkeyPatch
         assert [read.read(str(number)) for number in range(9)] == [bytes(range(100))] * 9
 
 
-def test_the_same_content_gives_the_same_bytes_and_numpy_reads_it() -> None:
+def test_write_array_is_deterministic_and_readable_by_numpy() -> None:
     def whole() -> bytes:
         file, array = io.BytesIO(), io.BytesIO()
         np.lib.format.write_array(array, np.arange(6.0).reshape(2, 3), allow_pickle=False)

@@ -19,7 +19,7 @@ def only_dejavu(monkeypatch):
     monkeypatch.setattr(fonts, "_installed", lambda: [fonts.FIRST])
 
 
-def test_what_comes_with_matplotlib_draws_latin_greek_cyrillic_arabic_and_vietnamese(only_dejavu):
+def test_covering_needs_only_fonts_of_matplotlib_for_five_scripts(only_dejavu):
     chain = fonts.covering(["Łódź", "ἀγάπη", "Москва", "القطط", "Nguyễn Ơ ằ", "😀"])
     assert chain == fonts.Fonts((fonts.FIRST,), frozenset())
 
@@ -37,22 +37,22 @@ def test_what_comes_with_matplotlib_draws_latin_greek_cyrillic_arabic_and_vietna
         ("🐶\ufe0f", ":dog face:"),
     ],
 )
-def test_what_no_font_has_is_written_so_that_it_can_be_looked_up(text, expected):
+def test_legible_writes_missing_characters_as_code_points(text, expected):
     legible = fonts.covering([text]).legible(text)
     assert legible.replace("\ufe0f", "") == expected
 
 
 @pytest.mark.usefixtures("only_dejavu")
-def test_only_what_a_reader_would_miss_is_reported():
+def test_unseen_reports_only_visible_characters():
     assert fonts.covering(["北\x07\u2069\U000e0101x"]).unseen() == ["北"]
 
 
 @pytest.mark.usefixtures("only_dejavu")
-def test_what_turns_the_direction_of_all_that_follows_is_left_out():
+def test_legible_drops_marks_of_direction():
     assert fonts.covering(["a\u202eb\u2066c"]).legible("a\u202eb\u2066c") == "abc"
 
 
-def test_fonts_that_were_installed_later_are_found(tmp_path, monkeypatch):
+def test_covering_uses_fonts_that_were_installed_later(tmp_path, monkeypatch):
     """matplotlib's own list is older than the font: it is looked for once, and the list written anew."""
     manager = font_manager.fontManager
     path = font_manager.findfont("STIXGeneral", fallback_to_default=False)
@@ -81,12 +81,12 @@ def test_fonts_that_were_installed_later_are_found(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("character", "🐶😀👩🏽🇫")
-def test_emoji_are_known_as_such(character):
+def test_is_emoji_knows_emoji(character):
     assert fonts.is_emoji(character)
 
 
 @pytest.mark.parametrize("character", "北a∑ك€")
-def test_other_characters_are_no_emoji(character):
+def test_is_emoji_rejects_other_characters(character):
     assert not fonts.is_emoji(character)
 
 
@@ -94,7 +94,7 @@ def test_other_characters_are_no_emoji(character):
     "setting",
     [{"MPLCONFIGDIR": "/proc/nowhere"}, {"XDG_CACHE_HOME": "/proc/x", "XDG_CONFIG_HOME": "/proc/x"}],
 )
-def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
+def test_fonts_say_nothing_of_an_unwritable_cache(tmp_path, setting):
     script = (
         "import sys, numpy\nfrom pathlib import Path\nfrom seq2attn.plotting import heatmap\n"
         "heatmap.save(numpy.ones((1, 1)), ['a'], ['b'], Path(sys.argv[1]))"
@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written_says_nothing(tmp_path, setting):
     assert (tmp_path / "a.png").is_file()
 
 
-def test_the_font_with_most_of_the_missing_characters_is_taken_first(monkeypatch):
+def test_covering_takes_the_font_with_most_missing_characters_first(monkeypatch):
     has = {fonts.FIRST: "ab", "Few": "北", "Most": "北京市", "None": ""}
     monkeypatch.setattr(fonts, "_installed", lambda: ["Few", "Most", "None"])
     monkeypatch.setattr(fonts, "_drawable", lambda family, characters: set(has[family]) & set(characters))
@@ -125,6 +125,6 @@ def test_the_font_with_most_of_the_missing_characters_is_taken_first(monkeypatch
     assert fonts.covering(["ab北京市族"]).missing == {"族"}
 
 
-def test_installed_fonts_hold_no_font_of_boxes_or_other_codes():
+def test_installed_omits_fonts_of_boxes_or_other_codes():
     assert fonts.FIRST in fonts._installed()
     assert not any(name.startswith(("Last Resort", "cmr", "STIXNonUni")) for name in fonts._installed())

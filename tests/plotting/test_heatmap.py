@@ -31,7 +31,7 @@ def even(rows: int, columns: int) -> np.ndarray:
 
 @pytest.mark.parametrize("ending", IMAGES)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_any_script_in_any_format_draws_without_a_warning(tmp_path, capfd, caplog, text, ending):
+def test_save_draws_any_script_in_any_format_without_a_warning(tmp_path, capfd, caplog, text, ending):
     words = text.split(" ")
     path = tmp_path / f"image{ending}"
     heatmap.save(even(len(words), 3), ["one", "two", "three"], words, path)
@@ -43,13 +43,13 @@ def test_any_script_in_any_format_draws_without_a_warning(tmp_path, capfd, caplo
 
 
 @pytest.mark.parametrize("ending", IMAGES)
-def test_the_same_image_is_the_same_file(tmp_path, ending):
+def test_save_is_deterministic(tmp_path, ending):
     for name in ("a", "b"):
         heatmap.save(even(2, 2), ["x", "y"], ["u", "v"], tmp_path / (name + ending))
     assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
 
 
-def test_rows_are_target_words_from_the_top_and_columns_source_words_from_the_left():
+def test_draw_puts_target_words_on_rows_and_source_words_on_columns():
     weights = np.array([[0.9, 0.1, 0.0], [0.0, 0.2, 0.8]])
     figure = heatmap.draw(weights, ["the", "small", "dog"], ["le", "chien"], [fonts.FIRST])
     axes = figure.axes[0]
@@ -62,12 +62,12 @@ def test_rows_are_target_words_from_the_top_and_columns_source_words_from_the_le
     assert places["the"][1] < 0
 
 
-def test_weak_attention_uses_the_whole_scale_and_says_so():
+def test_draw_scales_weak_attention_and_labels_the_scale():
     figure = heatmap.draw(np.full((1, 3), 0.15), list("abc"), ["x"], [fonts.FIRST])
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["0", "0.2"]
 
 
-def test_the_scale_is_one_piece_without_seams(tmp_path):
+def test_save_draws_the_scale_without_seams(tmp_path):
     heatmap.save(np.ones((1, 1)), ["a"], ["b"], tmp_path / "a.svg")
     svg = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert svg.count("<image ") == 1
@@ -79,7 +79,7 @@ def svg_of(path, alignments, **how):
     return path.read_text(encoding="utf-8")
 
 
-def test_letters_stay_letters_in_an_svg_with_a_family_that_every_reader_has(tmp_path):
+def test_svg_keeps_text_and_names_a_generic_family(tmp_path):
     svg = svg_of(tmp_path / "a.svg", [Alignment(["a", "b<c>"], ["d & e"], even(1, 2))], title="A title")
     for text in ("a", "b&lt;c&gt;", "d &amp; e", "A title", "0.5"):
         assert f">{text}</text>" in svg
@@ -88,7 +88,7 @@ def test_letters_stay_letters_in_an_svg_with_a_family_that_every_reader_has(tmp_
 
 
 @pytest.mark.parametrize("ending", IMAGES)
-def test_no_control_character_is_in_a_file_of_text(tmp_path, ending):
+def test_save_alignments_writes_no_control_characters(tmp_path, ending):
     words = ["a\x1b[31m", "b\x00", "c\x9b", "d\x7f", "\u202ee", "\ufffe"]
     path = tmp_path / f"a{ending}"
     heatmap.save_alignments([Alignment(words, words, np.eye(6), title="\x1b")], path, title="\x1b\x07")
@@ -101,7 +101,7 @@ def test_no_control_character_is_in_a_file_of_text(tmp_path, ending):
         xml.dom.minidom.parseString(text)
 
 
-def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
+def test_heads_share_one_scale_and_have_titles(tmp_path):
     titles = [f"layer {layer}, head {head}" for layer in (1, 2) for head in (1, 2, 3)]
     heads = [
         Alignment(["un", "deux"], ["one", "two", "three"], np.full((3, 2), 0.1 + 0.1 * n), title=title)
@@ -117,7 +117,7 @@ def test_several_heads_share_one_scale_and_have_a_title_each(tmp_path):
 
 
 @pytest.mark.parametrize("heads", [1, 2, 5, 7, 12, 48])
-def test_any_number_of_heads_is_drawn(tmp_path, heads):
+def test_heads_may_be_of_any_number(tmp_path, heads):
     panels = [
         Alignment(["a", "b"], ["c"], np.array([[0.5, 0.5]]), title=f"head {number}")
         for number in range(heads)
@@ -129,7 +129,7 @@ def test_any_number_of_heads_is_drawn(tmp_path, heads):
 @pytest.mark.parametrize(
     ("words", "size"), [(3, (8, 5)), (3, (2, 2)), (40, (20, 12)), (40, (6, 4)), (300, (10, 10))]
 )
-def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
+def test_save_alignments_applies_the_size(tmp_path, words, size):
     labels = [f"word{number}" for number in range(words)]
     heatmap.save_alignments(
         [Alignment(labels, labels, even(words, words))], tmp_path / "a.png", size=size, dpi=100, title="Title"
@@ -141,7 +141,7 @@ def test_a_drawing_has_the_size_that_is_asked_for(tmp_path, words, size):
     assert min(edges[0].min(), edges[-1].min(), edges[:, 0].min(), edges[:, -1].min()) > 250
 
 
-def test_a_long_title_is_broken_into_lines(tmp_path):
+def test_save_alignments_wraps_a_long_title(tmp_path):
     """It makes no drawing wider than its words do, and none impossible at the size that is asked for."""
     title = "A title that is rather long for such a small drawing, is it not?"
     panels = [Alignment(["The", "dog"], ["Le", "chien"], even(2, 2))]
@@ -154,14 +154,14 @@ def test_a_long_title_is_broken_into_lines(tmp_path):
         assert long.size[1] > short.size[1]
 
 
-def test_a_size_that_holds_no_words_is_refused(tmp_path):
+def test_save_alignments_refuses_a_size_too_small_for_the_words(tmp_path):
     with pytest.raises(UsageError, match="too few for the words"):
         heatmap.save_alignments(
             [Alignment(["x" * 30], ["y" * 30] * 60, np.ones((60, 1)))], tmp_path / "a.png", size=(1, 1)
         )
 
 
-def test_source_words_that_were_hardly_read_are_marked_and_counted(tmp_path):
+def test_svg_marks_and_counts_weakly_attended_words(tmp_path):
     weights = np.array([[0.9, 0.05, 0.05, 0.0], [0.0, 0.0, 0.0, 1.0]])
     one = Alignment(["a", "b", "c", "end"], ["d", "end"], weights, ends=True)
     svg = svg_of(tmp_path / "a.svg", [one])
@@ -175,14 +175,14 @@ def test_source_words_that_were_hardly_read_are_marked_and_counted(tmp_path):
     assert "stroke-dasharray" not in svg_of(tmp_path / "b.svg", [one._replace(attention=even(2, 4) * 4)])
 
 
-def test_short_words_stand_upright_and_long_ones_lean():
+def test_draw_rotates_long_words_only():
     short = heatmap.draw(even(1, 2), ["a", "b"], ["x"], [fonts.FIRST])
     long = heatmap.draw(even(1, 2), ["a", "uncommonly"], ["x"], [fonts.FIRST])
     assert {text.get_rotation() for text in short.axes[0].texts} == {0}
     assert max(text.get_rotation() for text in long.axes[0].texts) > 30
 
 
-def test_a_very_long_pair_stays_within_a_poster_and_its_labels_apart(tmp_path):
+def test_draw_bounds_a_very_long_pair_and_separates_its_labels(tmp_path):
     rows, columns = 400, 700
     figure = heatmap.draw(
         even(rows, columns), [f"w{i}" for i in range(columns)], [f"m{i}" for i in range(rows)], [fonts.FIRST]
@@ -193,18 +193,18 @@ def test_a_very_long_pair_stays_within_a_poster_and_its_labels_apart(tmp_path):
     assert all(left.x1 <= right.x0 + 2 for left, right in itertools.pairwise(tops))
 
 
-def test_a_very_long_word_is_cut():
+def test_draw_cuts_a_very_long_word():
     figure = heatmap.draw(even(1, 1), ["x" * 500], ["y" * 500], [fonts.FIRST])
     assert {len(text.get_text()) for text in figure.axes[0].texts} == {heatmap.LONGEST_LABEL}
 
 
 @pytest.mark.parametrize("name", ["image.jpg", "image"])
-def test_other_formats_are_refused(tmp_path, name):
+def test_save_refuses_other_formats(tmp_path, name):
     with pytest.raises(UsageError, match=r"\.png, \.svg, \.pdf"):
         heatmap.save(even(1, 1), ["a"], ["b"], tmp_path / name)
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (2, 1), (2,), (0, 0)])
-def test_weights_that_do_not_fit_the_words_are_refused(shape):
+def test_draw_refuses_weights_that_do_not_fit_the_words(shape):
     with pytest.raises(UsageError, match="needs a row for each target word"):
         heatmap.draw(np.zeros(shape), ["a"], ["b"], [fonts.FIRST])

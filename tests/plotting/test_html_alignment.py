@@ -12,7 +12,7 @@ from seq2attn.plotting import html_alignment
 from seq2attn.plotting.alignment import Alignment
 
 
-def test_words_are_text_and_weights_are_read_back():
+def test_render_writes_words_as_text_and_all_weights():
     weights = np.random.default_rng(1).random((2, len(HOSTILE)))
     reader = Reader(html_alignment.render([Alignment(HOSTILE, ["a", "b"], weights)], "<title>"))
     assert reader.words == [*HOSTILE, "a", "b"]
@@ -24,7 +24,7 @@ CONTROLS = "a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei"
 
 
 @pytest.mark.parametrize("place", ["word", "title", "head", "score"])
-def test_control_characters_are_written_as_escapes(place):
+def test_render_escapes_control_characters(place):
     """Raw, they are invalid in HTML, and drive the terminal of whoever looks at the file; marks of direction
     would turn what follows."""
     one = Alignment(
@@ -41,7 +41,7 @@ def test_control_characters_are_written_as_escapes(place):
     assert r"a\x00b\x1b[31mc\x7fd\x9be\u202ef\u2066g\u2069h\ufffei" in text
 
 
-def test_words_are_buttons_of_named_groups_and_one_stop_of_the_tab_key():
+def test_render_makes_words_buttons_of_groups_with_one_tab_stop():
     tags = Reader(html_alignment.render([Alignment(["a", "b"], ["c", "d"], np.eye(2))])).tags
     words = [attributes for tag, attributes in tags if "data-word" in attributes]
     assert {attributes["role"] for attributes in words} == {"button"}
@@ -53,7 +53,7 @@ def test_words_are_buttons_of_named_groups_and_one_stop_of_the_tab_key():
     assert [tag for tag, attributes in tags if attributes.get("aria-live") == "polite"] == ["p"]
 
 
-def test_words_that_were_hardly_read_and_the_end_are_marked():
+def test_render_marks_weakly_attended_words_and_the_end():
     one = Alignment(
         ["a", "b", "c", "end"], ["d", "end"], np.array([[0.9, 0.05, 0, 0.05], [0, 0, 1, 0]]), ends=True
     )
@@ -63,7 +63,7 @@ def test_words_that_were_hardly_read_and_the_end_are_marked():
     assert "2 of 3 source words were hardly read" in text
 
 
-def test_every_head_is_on_the_page_behind_their_mean():
+def test_render_writes_the_mean_and_then_every_head():
     heads = [
         Alignment(["a", "b"], ["c"], np.array([row]), title=f"head {number}")
         for number, row in enumerate(([1.0, 0.0], [0.0, 1.0]), 1)
@@ -74,7 +74,7 @@ def test_every_head_is_on_the_page_behind_their_mean():
     assert [button["aria-pressed"] for button in buttons] == ["true", "false", "false"]
 
 
-def test_what_one_head_hardly_read_is_not_said_of_all():
+def test_render_marks_weakly_attended_words_per_head():
     heads = [
         Alignment(["a", "b"], ["c"], np.array([[1.0, 0.0]]), title=f"head {number}") for number in (1, 2)
     ]
@@ -82,7 +82,7 @@ def test_what_one_head_hardly_read_is_not_said_of_all():
     assert "1 of 2 source words was hardly read by head 1:" in html_alignment.render([heads[:1]])
 
 
-def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
+def test_render_numbers_empty_lines_too():
     pairs = [
         Alignment(["a"], ["b"], np.full((1, 1), weight), line=line) for line, weight in ((1, 0.25), (3, 0.75))
     ]
@@ -93,25 +93,25 @@ def test_empty_lines_have_their_number_and_weights_stay_with_their_lines():
     assert [attributes["data-pair"] for tag, attributes in reader.tags if tag == "section"] == ["0", "1"]
 
 
-def test_nothing_is_fetched_from_elsewhere():
+def test_render_refers_to_no_other_files():
     text = html_alignment.render([Alignment(["a"], ["b"], np.ones((1, 1)))])
     assert not any({"src", "href"} & set(attributes) for _, attributes in Reader(text).tags)
     assert "://" not in text
     assert "@import" not in text
 
 
-def test_a_line_of_arabic_runs_from_right_to_left():
+def test_render_sets_arabic_from_right_to_left():
     text = html_alignment.render([Alignment(["12", "أنا", "x"], ["I", "أنا"], np.ones((2, 3)))])
     assert [attributes["dir"] for _, attributes in Reader(text).tags if "dir" in attributes] == ["rtl", "ltr"]
 
 
-def test_several_pairs_are_one_page(tmp_path):
+def test_save_writes_several_pairs_to_one_page(tmp_path):
     pairs = [Alignment(["a"], ["b"], np.ones((1, 1))), Alignment(["c", "d"], ["\ud800"], np.ones((1, 2)))]
     html_alignment.save(pairs, tmp_path / "html_alignment.html")
     assert (tmp_path / "html_alignment.html").read_text(encoding="utf-8").count("<section") == 2
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_weights_that_do_not_fit_the_words_are_refused():
+def test_render_refuses_weights_that_do_not_fit_the_words():
     with pytest.raises(UsageError, match=r"shape \(2, 2\) for 1 target and 2 source words"):
         html_alignment.render([Alignment(["a", "b"], ["c"], np.ones((2, 2)))])

@@ -29,7 +29,7 @@ class ImageReader(Reader):
         ]
 
 
-def test_words_are_text_and_pixels_and_weights_are_read_back():
+def test_render_writes_words_as_text_pixels_and_all_weights():
     weights = np.random.default_rng(1).random((len(HOSTILE), 6))
     reader = ImageReader(
         html_overlay.render([CaptionAttention(PIXELS, HOSTILE, weights, (2, 3), "<b>name")], "<title>")
@@ -44,7 +44,7 @@ def test_words_are_text_and_pixels_and_weights_are_read_back():
     assert tags.count("b") == 1  # of the line itself: the name is text
 
 
-def test_a_clip_has_all_its_frames_in_order():
+def test_render_writes_all_frames_of_a_clip_in_order():
     frames = np.stack([PIXELS, PIXELS[::-1], PIXELS[:, ::-1]])
     reader = ImageReader(
         html_overlay.render([CaptionAttention(frames, ["a", "b"], np.ones((2, 3)) / 3, None)])
@@ -54,7 +54,7 @@ def test_a_clip_has_all_its_frames_in_order():
     assert not [tag for tag, _ in reader.tags if tag == "canvas"]
 
 
-def test_nothing_is_fetched_from_elsewhere():
+def test_render_refers_to_no_other_files():
     text = html_overlay.render([CaptionAttention(PIXELS, ["a"], np.ones((1, 1)), (1, 1))])
     assert all(
         str(attributes["src"]).startswith("data:image/png;base64,")
@@ -70,7 +70,7 @@ def test_nothing_is_fetched_from_elsewhere():
     )
 
 
-def test_a_large_image_is_kept_small(tmp_path):
+def test_save_scales_a_large_image_down(tmp_path):
     y, x = np.mgrid[:2000, :3000]
     large = np.stack([y % 256, x % 256, (x + y) % 256], -1).astype(np.uint8)
     with warnings.catch_warnings():
@@ -87,13 +87,13 @@ def test_a_large_image_is_kept_small(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_script_has_its_numbers():
+def test_render_fills_all_placeholders():
     text = html_overlay.render([])
     assert not re.search(r"\{(gamma|warm|title|how|style|policy)\}", text)
 
 
 @pytest.mark.parametrize("weights", [np.ones((1, 5)), np.ones((2, 6)), np.full((1, 6), np.nan)])
-def test_weights_that_do_not_fit_are_refused(weights):
+def test_render_refuses_weights_that_do_not_fit(weights):
     with pytest.raises(UsageError, match="for 1 words and 6 cells"):
         html_overlay.render([CaptionAttention(PIXELS, ["a"], weights, (2, 3))])
 
@@ -102,6 +102,6 @@ def test_weights_that_do_not_fit_are_refused(weights):
     ("pixels", "grid"),
     [(PIXELS, None), (PIXELS[None], (1, 1)), (PIXELS.astype(float), (1, 1)), (PIXELS[:0], (1, 1))],
 )
-def test_pixels_that_are_no_image_are_refused(pixels, grid):
+def test_render_refuses_pixels_of_other_shapes(pixels, grid):
     with pytest.raises(UsageError, match=r"a clip is \(F, Y, X, 3\)|an image is \(Y, X, 3\)"):
         html_overlay.render([CaptionAttention(pixels, ["a"], np.ones((1, 1)), grid)])

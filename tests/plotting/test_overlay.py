@@ -44,7 +44,7 @@ def panels(pixels, words, weights, grid, path, **how) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("cell", [(1, 2), (3, 1), (2, 5), (1, 5)])
-def test_a_single_cell_lights_up_its_own_place_to_the_dot(tmp_path, cell):
+def test_panels_light_a_single_cell_at_its_place(tmp_path, cell):
     _, panel = panels(GREY, ["x"], one_cell(*cell), GRID, tmp_path / "a.png")
     light_YX = panel.astype(float).sum(-1) - panel.astype(float).sum(-1).min()
     high, wide = light_YX.shape
@@ -56,14 +56,14 @@ def test_a_single_cell_lights_up_its_own_place_to_the_dot(tmp_path, cell):
 
 
 @pytest.mark.parametrize("cell", [(0, 0), (0, 6), (4, 0), (4, 6)])
-def test_a_cell_of_a_corner_is_bright_to_the_very_edge(tmp_path, cell):
+def test_panels_light_a_corner_cell_up_to_the_edge(tmp_path, cell):
     _, panel = panels(GREY, ["x"], one_cell(*cell), GRID, tmp_path / "a.png")
     corner = panel[-1 if cell[0] else 0, -1 if cell[1] else 0]
     assert corner.astype(int).sum() == panel.astype(int).sum(-1).max()
     assert (panel.astype(int).sum(-1) > 1.02 * panel.astype(int).sum(-1).min()).mean() < 3 / 35
 
 
-def test_brightness_at_a_cells_centre_is_that_of_its_weight():
+def test_brightness_at_the_centre_of_a_cell_is_that_of_its_weight():
     weights = np.random.default_rng(2).random((6, 6)) * 0.4
     smooth = spotlight.upsample(weights, (6 * 31, 6 * 31), 0.5)
     np.testing.assert_allclose(smooth[15::31, 15::31], spotlight.brightness(weights, 0.5), atol=0.01)
@@ -71,7 +71,7 @@ def test_brightness_at_a_cells_centre_is_that_of_its_weight():
     assert smooth.max() <= 1
 
 
-def test_more_weight_is_more_light_on_black_on_white_and_between():
+def test_relight_is_monotonic_in_the_weight():
     for value in (0, 30, 90, 150, 220, 255):
         steps = (
             spotlight.relight(np.full((1, 50, 3), value, dtype=np.uint8), np.linspace(0, 1, 50)[None])
@@ -82,7 +82,7 @@ def test_more_weight_is_more_light_on_black_on_white_and_between():
         assert steps[-1] - steps[0] > 200
 
 
-def test_weights_of_one_stay_comparable_between_panels(tmp_path):
+def test_panels_share_one_scale(tmp_path):
     weights = np.concatenate([one_cell(2, 3), 0.25 * one_cell(2, 3), 0 * one_cell(2, 3)])
     _, strong, weak, none = panels(GREY, ["x", "y", "z"], weights, GRID, tmp_path / "a.png")
     assert strong.sum(-1).max() > 1.2 * weak.sum(-1).max()
@@ -90,7 +90,7 @@ def test_weights_of_one_stay_comparable_between_panels(tmp_path):
     assert len(np.unique(none)) <= 3
 
 
-def test_the_first_panel_is_the_image_and_a_small_one_keeps_its_pixels(tmp_path):
+def test_panels_begin_with_the_image_and_its_pixels(tmp_path):
     pixels = noise(40, 56)
     image, _ = panels(pixels, ["x"], even(1), GRID, tmp_path / "a.png")
     times = image.shape[0] // 40
@@ -98,7 +98,7 @@ def test_the_first_panel_is_the_image_and_a_small_one_keeps_its_pixels(tmp_path)
     np.testing.assert_array_equal(image, pixels.repeat(times, 0).repeat(times, 1))
 
 
-def test_a_box_is_outlined_where_it_is_in_the_image_and_in_its_words_panel_alone(tmp_path):
+def test_panels_outline_a_box_in_the_image_and_the_panel_of_its_word(tmp_path):
     boxes = [(1, 21.0, 12.0, 63.0, 48.0)]
     image, other, own = panels(GREY, ["x", "y"], even(2), GRID, tmp_path / "a.png", boxes=boxes)
     for panel in (image, own):
@@ -112,7 +112,7 @@ def test_a_box_is_outlined_where_it_is_in_the_image_and_in_its_words_panel_alone
     assert (other.max(-1).astype(int) - other.min(-1)).max() < 60
 
 
-def test_a_box_beyond_the_image_is_drawn_at_its_edge(tmp_path):
+def test_panels_draw_a_box_beyond_the_image_at_its_edge(tmp_path):
     inside = panels(GREY, ["x"], even(1), GRID, tmp_path / "a.png", boxes=[(0, -50.0, -50.0, 500.0, 500.0)])
     overlay.save(GREY, ["x"], even(1), GRID, tmp_path / "b.png", boxes=[(0, 0.0, 0.0, 84.0, 60.0)])
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
@@ -125,9 +125,7 @@ def test_a_box_beyond_the_image_is_drawn_at_its_edge(tmp_path):
     [[], ["one"], ["北京", "القطط", "🐶", "$x_1$", "", "a\x07b", "\ud800"], ["w"] * 40],
     ids=["none", "one", "scripts", "forty"],
 )
-def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
-    tmp_path, capfd, caplog, words, ending
-):
+def test_save_draws_any_words_in_any_format_without_a_warning(tmp_path, capfd, caplog, words, ending):
     path = tmp_path / f"image{ending}"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -146,7 +144,7 @@ def test_any_count_of_words_in_any_script_and_format_draws_without_a_warning(
 
 
 @pytest.mark.parametrize("ending", IMAGES)
-def test_the_same_image_is_the_same_file(tmp_path, ending):
+def test_save_is_deterministic(tmp_path, ending):
     for name in ("a", "b"):
         overlay.save(GREY, ["x", "y"], even(2), GRID, tmp_path / (name + ending), boxes=[(0, 1, 2, 30, 40)])
         filmstrip.save(np.stack([GREY, GREY]), ["x", "y"], even(2, (1, 2)), tmp_path / f"clip-{name}{ending}")
@@ -158,7 +156,7 @@ def test_the_same_image_is_the_same_file(tmp_path, ending):
     "size", [(1, 1), (1, 300), (300, 1), (7, 5), (96, 96), (159, 161), (700, 300), (300, 2000)]
 )
 @pytest.mark.parametrize("grid", [(1, 1), (1, 9), (24, 24), (7, 3)])
-def test_any_size_of_image_and_grid(tmp_path, size, grid):
+def test_draw_accepts_any_size_of_image_and_grid(tmp_path, size, grid):
     weights = even(3, grid)
     figure = overlay.draw(noise(*size), ["x", "y", "z"], weights, grid, [fonts.FIRST])
     places = extents(figure)
@@ -166,7 +164,7 @@ def test_any_size_of_image_and_grid(tmp_path, size, grid):
     assert max(max(right - left, bottom - top) for left, right, bottom, top in places[:4]) >= 240
 
 
-def test_a_row_is_never_longer_than_seven_panels_and_none_lie_on_each_other():
+def test_draw_puts_up_to_seven_panels_in_a_row_without_overlap():
     for count in range(41):
         figure = overlay.draw(GREY, ["w"] * count, even(count), GRID, [fonts.FIRST])
         places = extents(figure)[: 1 + count]
@@ -179,7 +177,7 @@ def test_a_row_is_never_longer_than_seven_panels_and_none_lie_on_each_other():
         )
 
 
-def test_words_stand_above_their_panels_and_none_is_wider():
+def test_draw_fits_words_above_their_panels():
     words = ["short", "a" * 200, "WM" * 10, "i", "uncommonly", "x", "y", "z", "long" * 6]
     figure = overlay.draw(GREY, words, even(len(words)), GRID, [fonts.FIRST], title="t" * 300)
     title, *texts = figure.axes[0].texts
@@ -192,7 +190,7 @@ def test_words_stand_above_their_panels_and_none_is_wider():
         assert top - 46 <= height - around.y1 <= height - around.y0 <= top
 
 
-def test_files_are_of_a_size_to_send(tmp_path):
+def test_save_writes_small_files(tmp_path):
     overlay.save(noise(96, 96), WORDS, even(10), GRID, tmp_path / "small.png")
     y, x = np.mgrid[:480, :640]
     photo = np.clip(
@@ -225,18 +223,18 @@ def test_files_are_of_a_size_to_send(tmp_path):
         (1.0 + 1e-9, 1.0),
     ],
 )
-def test_the_scale_ends_at_the_next_round_number(most, highest):
+def test_scale_max_is_the_next_round_number(most, highest):
     assert spotlight.scale_max(np.array([[0.0, most]])) == highest
 
 
-def test_the_legend_says_the_highest_weight():
+def test_draw_labels_the_legend_with_the_highest_weight():
     figure = overlay.draw(GREY, ["x"], 0.21 * one_cell(1, 1), GRID, [fonts.FIRST])
     assert [text.get_text() for text in figure.axes[0].texts] == ["x", "weight  0", "0.3"]
     figure = overlay.draw(GREY, ["x"], 0.21 * one_cell(1, 1), GRID, [fonts.FIRST], boxes=[(0, 1, 1, 9, 9)])
     assert "corpus" in figure.axes[0].texts[-1].get_text()
 
 
-def test_a_clips_weights_are_depth_of_colour_below_their_frames(tmp_path):
+def test_draw_shows_weights_of_a_clip_as_colour_below_the_frames(tmp_path):
     frames = np.stack([np.full((30, 40, 3), 40 * number, dtype=np.uint8) for number in range(5)])
     weights = np.zeros((3, 5))
     weights[0, 3], weights[1, 1], weights[2, 1] = 0.8, 0.8, 0.3
@@ -257,7 +255,7 @@ def test_a_clips_weights_are_depth_of_colour_below_their_frames(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, 1), (2, 40), (16, 40), (60, 3)])
-def test_clips_of_any_length_stay_within_their_canvas(count, words):
+def test_draw_keeps_clips_of_any_length_within_the_canvas(count, words):
     figure = filmstrip.draw(
         np.stack([GREY] * count), ["word"] * words, even(words, (1, count)), [fonts.FIRST], title="a clip"
     )
@@ -275,7 +273,7 @@ def test_clips_of_any_length_stay_within_their_canvas(count, words):
 
 
 @pytest.mark.parametrize("name", ["image.jpg", "image"])
-def test_other_formats_are_refused(tmp_path, name):
+def test_save_refuses_other_formats(tmp_path, name):
     with pytest.raises(UsageError, match=r"an overlay is written as \.png, \.svg, \.pdf"):
         overlay.save(GREY, ["a"], even(1), GRID, tmp_path / name)
     with pytest.raises(UsageError, match=r"a film strip is written as \.png, \.svg, \.pdf"):
@@ -283,24 +281,24 @@ def test_other_formats_are_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("shape", [(1, 34), (2, 35), (35,), (0, 0), (1, 5, 7)])
-def test_weights_that_do_not_fit_words_and_grid_are_refused(shape):
+def test_draw_refuses_weights_that_do_not_fit_words_and_grid(shape):
     with pytest.raises(UsageError, match=r"for 1 words and 35 cells \(5 x 7\)"):
         overlay.draw(GREY, ["a"], np.zeros(shape), GRID, [fonts.FIRST])
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_weights_that_are_no_numbers_are_refused(wrong):
+def test_draw_refuses_nan_weights(wrong):
     with pytest.raises(UsageError, match="not finite"):
         overlay.draw(GREY, ["a"], even(1) * wrong, GRID, [fonts.FIRST])
 
 
 @pytest.mark.parametrize("box", [(1, 0, 0, 5, 5), (-1, 0, 0, 5, 5), (0, 0, float("nan"), 5, 5)])
-def test_boxes_of_no_word_and_without_a_place_are_refused(box):
+def test_draw_refuses_boxes_without_a_word_or_place(box):
     with pytest.raises(UsageError, match="needs the number of a word"):
         overlay.draw(GREY, ["a"], even(1), GRID, [fonts.FIRST], boxes=[box])
 
 
 @pytest.mark.parametrize("pixels", [GREY[..., 0], GREY.astype(float), GREY[:0], GREY[None], GREY[..., :2]])
-def test_pixels_that_are_no_image_are_refused(pixels):
+def test_draw_refuses_pixels_of_other_shapes(pixels):
     with pytest.raises(UsageError, match=r"must have shape \(Y, X, 3\), type uint8"):
         overlay.draw(pixels, ["a"], even(1), GRID, [fonts.FIRST])

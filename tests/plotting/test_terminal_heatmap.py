@@ -9,7 +9,7 @@ from seq2attn.errors import UsageError
 from seq2attn.plotting import terminal_heatmap
 
 
-def test_a_small_image_in_full():
+def test_render_of_a_small_matrix_equals_the_expected_text():
     weights = np.array([[1.0, 0, 0], [0, 0.2, 0.6], [0, 0.65, 0.4]])
     assert terminal_heatmap.render(weights, ["I", "see", "them"], ["je", "les", "vois"]).split("\n") == [
         "     ┌─────── I",
@@ -21,7 +21,7 @@ def test_a_small_image_in_full():
     ]
 
 
-def test_source_words_that_were_hardly_read_stand_in_brackets():
+def test_render_brackets_weakly_attended_words():
     lines = terminal_heatmap.render(np.eye(2), ["I", "see"], ["je", "vois"], hardly=[1]).split("\n")
     assert lines[:2] == ["     ┌──── I", "     │  ┌─ (see)"]
 
@@ -31,7 +31,7 @@ def blocks_of(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 22), (80, 24), (100, 24), (60, 24)])
-def test_a_sentence_fits_a_terminal_of_24_lines(width, height):
+def test_render_fits_a_sentence_in_24_lines(width, height):
     source, target = [f"word{number}" for number in range(21)], [f"mot{number}" for number in range(17)]
     weights = np.eye(17, 21)
     lines = terminal_heatmap.render(weights, source, target, width, height=height, hardly=[17, 18]).split(
@@ -49,13 +49,13 @@ def test_a_sentence_fits_a_terminal_of_24_lines(width, height):
         assert blocks_of(lines[1 + row]) in (["██"], ["█"])
 
 
-def test_a_short_sentence_keeps_whole_words_and_where_no_height_is_known_all_do():
+def test_render_keeps_whole_words_of_a_short_sentence():
     weights = np.eye(3)
     assert "┌" in terminal_heatmap.render(weights, list("abc"), list("uvw"), height=22)
     assert "┌" in terminal_heatmap.render(np.eye(40), ["word"] * 40, ["mot"] * 40)
 
 
-def test_letters_stand_below_too_where_the_rows_are_too_many():
+def test_render_repeats_the_column_labels_below_many_rows():
     text = terminal_heatmap.render(
         np.eye(37, 38), [f"w{n}" for n in range(38)], [f"m{n}" for n in range(37)], 80, height=22
     )
@@ -65,12 +65,12 @@ def test_letters_stand_below_too_where_the_rows_are_too_many():
     assert max(map(len, lines)) <= 80
 
 
-def test_neighbours_do_not_merge():
+def test_render_separates_neighbours():
     line = terminal_heatmap.render(np.full((1, 4), 0.4), list("abcd"), ["x"]).split("\n")[-1]
     assert blocks_of(line) == ["▒▒"] * 4
 
 
-def test_heads_stand_side_by_side_where_they_fit():
+def test_render_panels_puts_heads_side_by_side_if_they_fit():
     panels = [
         terminal_heatmap.Panel(f"layer 1, head {number}", np.roll(np.eye(3), number, 1))
         for number in range(5)
@@ -89,7 +89,7 @@ def test_heads_stand_side_by_side_where_they_fit():
 
 
 @pytest.mark.parametrize("width", [20, 5, 1])
-def test_a_narrow_terminal_is_kept_to_where_it_can_be(width):
+def test_render_and_legend_fit_a_narrow_terminal(width):
     source, target = ["uncommonly", "long", "words"] * 3, ["extraordinaire"] * 4
     for height in (None, 5):
         lines = terminal_heatmap.render(np.full((4, 9), 0.5), source, target, width, height=height).split(
@@ -113,11 +113,11 @@ def test_a_narrow_terminal_is_kept_to_where_it_can_be(width):
         ("Ａ", 2),
     ],
 )
-def test_columns_of_a_terminal(text, width):
+def test_columns_counts_terminal_columns(text, width):
     assert terminal_heatmap.columns(text) == width
 
 
-def test_cells_begin_in_one_column_whatever_the_script():
+def test_render_aligns_cells_in_any_script():
     lines = terminal_heatmap.render(
         np.eye(3) * 0 + 1, ["a", "b", "c"], ["北京", "dog", "e\u0301te\u0301"]
     ).split("\n")[3:]
@@ -125,7 +125,7 @@ def test_cells_begin_in_one_column_whatever_the_script():
 
 
 @pytest.mark.parametrize("width", [20, 40, 80])
-def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(width):
+def test_render_fits_the_terminal_and_loses_no_word(width):
     source, target = [f"w{number}" for number in range(70)], ["x", "longer"]
     text = terminal_heatmap.render(np.full((2, 70), 1.0), source, target, width)
     lines = text.split("\n")
@@ -134,24 +134,24 @@ def test_no_line_is_wider_than_the_terminal_and_no_word_is_lost(width):
     assert text.count("█") == 2 * 2 * 70
 
 
-def test_a_terminal_narrower_than_a_word_still_gets_every_column():
+def test_render_draws_every_column_on_a_very_narrow_terminal():
     assert terminal_heatmap.render(np.full((1, 3), 1.0), ["word"] * 3, ["word"], width=5).count("██") == 3
 
 
-def test_no_word_can_steer_the_terminal():
+def test_render_escapes_control_characters():
     text = terminal_heatmap.render(np.eye(2), ["\x1b[31mred", "a\u202eb"], ["[bold]x[/]", "\ud800\n"])
     assert all(character.isprintable() or character == "\n" for character in text)
     assert text.count("\n") == 3
     assert "[bold]x[/]" in text
 
 
-def test_long_words_are_cut_to_whole_characters():
+def test_fit_cuts_long_words_to_whole_characters():
     assert terminal_heatmap.fit("x" * 30, 10) == "x" * 9 + "…"
     assert terminal_heatmap.fit("北" * 30, 10) == "北" * 4 + "…"
     assert terminal_heatmap.fit("北" * 5, 10) == "北" * 5
 
 
-def test_colour_changes_no_block():
+def test_render_with_colour_changes_no_block():
     weights = np.random.default_rng(1).random((4, 5))
     words = list("abcde")
     coloured = terminal_heatmap.render(weights, words, words[:4], colour=True)
@@ -161,7 +161,7 @@ def test_colour_changes_no_block():
     )
 
 
-def test_the_legend_says_from_which_weight_each_block_is_drawn():
+def test_legend_names_the_lowest_weight_of_each_block():
     legend = terminal_heatmap.legend().split()
     assert legend[0] == "weights:"
     blocks, least = legend[1::3], [float(number) for number in legend[3::3]]
@@ -179,12 +179,12 @@ def test_the_legend_says_from_which_weight_each_block_is_drawn():
     )
 
 
-def test_weights_that_do_not_fit_the_words_are_refused():
+def test_render_refuses_weights_that_do_not_fit_the_words():
     with pytest.raises(UsageError, match=r"shape \(1, 2\) for 2 target and 1 source words"):
         terminal_heatmap.render(np.ones((1, 2)), ["a"], ["b", "c"])
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), 1e308, -1e308, 1e300, -0.5])
-def test_any_number_is_drawn(weight):
+def test_render_draws_any_number(weight):
     lines = terminal_heatmap.render(np.array([[weight, 0.3]]), ["a", "b"], ["x"]).split("\n")
     assert lines[-1] == f"x {'██' if weight > 1 else '  '} ▒▒"

@@ -11,7 +11,7 @@ from seq2attn.errors import UsageError
 from seq2attn.plotting import terminal_heatmap, terminal_overlay
 
 
-def test_a_small_image_in_full():
+def test_render_of_a_small_grid_equals_the_expected_text():
     weights = np.zeros((2, 2, 3))
     weights[0] = 1 / 6
     weights[1, 1, 1] = 1.0
@@ -35,7 +35,7 @@ def test_a_small_image_in_full():
         ((9, 9), (8, 8)),
     ],
 )
-def test_finer_grids_are_merged_in_place_and_lose_no_weight(grid, expected):
+def test_merged_sums_finer_grids_in_place(grid, expected):
     for cell in np.ndindex(*grid):
         weights = np.zeros((1, *grid))
         weights[0][cell] = 1.0
@@ -49,7 +49,7 @@ def test_finer_grids_are_merged_in_place_and_lose_no_weight(grid, expected):
 
 @pytest.mark.parametrize("width", [10, 40, 80, 200])
 @pytest.mark.parametrize("colour", [False, True])
-def test_no_line_is_wider_than_the_terminal_and_words_stand_above_their_grids(width, colour):
+def test_render_fits_the_terminal_and_puts_words_above_their_grids(width, colour):
     words = ["北京" * 9, "e\u0301te\u0301", "x\x1b[31m", *[f"w{number}" for number in range(8)]]
     weights = np.random.default_rng(1).dirichlet(np.ones(25), len(words))
     text = re.sub("\x1b\\[(38;5;33|0)m", "", terminal_overlay.render(words, weights, (5, 5), width, colour))
@@ -67,7 +67,7 @@ def test_no_line_is_wider_than_the_terminal_and_words_stand_above_their_grids(wi
     assert all(start % 13 == 0 for start in starts)
 
 
-def test_colour_changes_no_block():
+def test_render_with_colour_changes_no_block():
     weights = np.random.default_rng(1).random((3, 12))
     plain = terminal_overlay.render(list("abc"), weights, (3, 4))
     coloured = terminal_overlay.render(list("abc"), weights, (3, 4), colour=True)
@@ -75,13 +75,13 @@ def test_colour_changes_no_block():
     assert coloured.replace("\x1b[38;5;33m", "").replace("\x1b[0m", "") == plain
 
 
-def test_nothing_looked_at_is_an_empty_grid_and_no_words_are_no_lines():
+def test_render_of_zero_weights_is_empty_and_of_no_words_no_lines():
     lines = terminal_overlay.render(["x"], np.zeros((1, 4)), (2, 2)).split("\n")
     assert lines == ["x", " · ·", " · ·"]
     assert terminal_overlay.render([], np.zeros((0, 4)), (2, 2)) == ""
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (2, 4), (4,), (1, 2, 2)])
-def test_weights_that_do_not_fit_the_words_are_refused(shape):
+def test_render_refuses_weights_that_do_not_fit_the_words(shape):
     with pytest.raises(UsageError, match=r"for 1 words and 4 cells \(2 x 2\)"):
         terminal_overlay.render(["a"], np.ones(shape), (2, 2))

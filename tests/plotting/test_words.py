@@ -54,12 +54,12 @@ SPLIT = {
 
 
 @pytest.mark.parametrize("word", SPLIT)
-def test_punctuation_is_split_off_and_what_belongs_to_a_word_stays(word: str) -> None:
+def test_split_punctuation_splits_only_outer_punctuation(word: str) -> None:
     assert split_punctuation(word) == SPLIT[word]
 
 
-def test_a_stop_takes_nothing_from_its_word() -> None:
-    """The last subword is the stop's own, and looks elsewhere."""
+def test_between_separates_a_full_stop_from_its_word() -> None:
+    """The full stop is a subword of its own, with other weights."""
     weights = np.array([[0.0, 1, 0, 0], [0, 0.9, 0, 0.1], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
     alignment = words.between(
         ["the", "cat."], ["▁the", "▁cat", "."], ["chats."], ["▁chat", "s", "."], weights
@@ -70,7 +70,7 @@ def test_a_stop_takes_nothing_from_its_word() -> None:
     np.testing.assert_allclose(alignment.attention, [[0, 0.95, 0, 0.05], [0, 0, 0.3, 0.7], [0, 0, 0, 1]])
 
 
-def test_the_end_is_drawn_where_rows_leave_weight_there() -> None:
+def test_between_adds_the_end_if_rows_put_weight_there() -> None:
     weights = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     alignment = words.between(["a", "b"], ["▁a", "▁b"], ["u", "v"], ["▁u", "▁v"], weights)
     assert alignment is not None
@@ -85,8 +85,8 @@ def test_the_end_is_drawn_where_rows_leave_weight_there() -> None:
     )
 
 
-def test_a_subword_is_never_parted() -> None:
-    """What holds letters and punctuation, or two words, stays one."""
+def test_side_never_divides_a_subword() -> None:
+    """A subword of letters and punctuation, or of two words, stays whole."""
     for pieces, tokens in (
         (["▁cat", "s."], ["cats."]),
         (["▁cats", "."], ["cats", "."]),
@@ -116,7 +116,7 @@ TEXTS = [
 @pytest.mark.parametrize("kind", ["word", "char", "bpe", "unigram"])
 @pytest.mark.parametrize("lowercase", [False, True])
 @pytest.mark.parametrize("text", TEXTS)
-def test_any_text_of_any_tokenizer_is_read_from_its_subwords(kind: str, lowercase: bool, text: str) -> None:
+def test_side_covers_any_text_of_any_tokenizer(kind: str, lowercase: bool, text: str) -> None:
     """Every character of the text stands in one token, and every subword belongs to one."""
     tokenizer = _tokenizer(kind, lowercase)
     pieces = tokenizer.subwords(tokenizer.encode(text))
@@ -139,18 +139,18 @@ def _tokenizer(kind: str, lowercase: bool) -> Tokenizer:
     return Tokenizer.train(tiny.ENGLISH, 60, kind, lowercase)
 
 
-def test_a_text_without_subwords_fits_nothing() -> None:
+def test_side_of_a_text_without_subwords_is_none() -> None:
     assert words.side(["▁"], [], whole=True) is None
     assert words.side(["▁"], ["▁"]) is None
 
 
-def test_words_that_were_not_read_have_empty_columns() -> None:
+def test_side_keeps_words_without_subwords() -> None:
     side_of = words.side(["one", "two", "three."], ["▁one", "▁tw"])
     assert side_of is not None
     assert (side_of.tokens, side_of.token_of) == (["one", "two", "three", "."], [0, 1])
 
 
-def test_subwords_of_another_text_fit_nothing() -> None:
+def test_side_and_between_refuse_subwords_of_another_text() -> None:
     assert words.side(["a", "cat"], ["▁a", "▁dog"]) is None
     assert words.side(["cat"], ["▁cat", "▁dog"]) is None
     assert words.side([], ["▁"]) is None
@@ -158,7 +158,7 @@ def test_subwords_of_another_text_fit_nothing() -> None:
 
 
 @pytest.mark.parametrize("window", ["global", "local-m"])
-def test_weights_are_conserved_and_each_word_looks_where_its_letters_do(window: str) -> None:
+def test_of_translation_conserves_weights_and_matches_words_to_letters(window: str) -> None:
     settings = {} if window == "global" else {"window": window, "half_width": 1, "normaliser": "hard-topk"}
     translator = _translator(settings)
     for source, target in (
@@ -191,7 +191,7 @@ def _translator(attention: dict[str, object]) -> Translator:
     return Translator(tiny.model(settings), tiny.tokenizer("source"), tiny.tokenizer("target"), settings)
 
 
-def test_source_words_that_were_hardly_read_are_counted() -> None:
+def test_hardly_read_counts_weakly_attended_words() -> None:
     weights = np.array([[0.9, 0.05, 0.0, 0.0, 0.05], [0.85, 0.1, 0.0, 0.0, 0.05], [0.0, 0.9, 0.05, 0, 0.05]])
     alignment = Alignment(["cats", "do", "eat", ".", END], ["chats", ".", END], weights, ends=True)
     assert hardly_read(alignment) == [1, 2]  # the row of the end does not count, and a stop is no word
@@ -211,14 +211,14 @@ def test_source_words_that_were_hardly_read_are_counted() -> None:
     )
 
 
-def test_the_mean_over_heads_says_what_was_hardly_read() -> None:
+def test_hardly_read_of_the_mean_is_over_all_heads() -> None:
     heads = [Alignment(["a", "b"], ["u"], np.array([row]), title="head") for row in ([1.0, 0.0], [0.0, 1.0])]
     assert hardly_read(heads[0]) == [1]
     assert hardly_read(mean(heads)) == []
     assert mean(heads).title == ""
 
 
-def test_a_caption_has_rows_for_words_and_punctuation_and_knows_which_is_which() -> None:
+def test_of_caption_has_rows_for_words_and_punctuation() -> None:
     weights = np.arange(12.0).reshape(4, 3)
     side_of = words.of_caption(["a", "dog."], ["▁a", "▁dog", "."], weights)
     assert side_of is not None

@@ -89,7 +89,7 @@ def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.n
 # The committed files
 
 
-def test_the_committed_corpus_is_the_generator_s(splits, committed):
+def test_clips_in_the_package_equal_the_generator(splits, committed):
     assert (
         {name: len(rows) for name, rows in committed.items()}
         == clips.SIZES
@@ -104,19 +104,19 @@ def test_the_committed_corpus_is_the_generator_s(splits, committed):
     ]
 
 
-def test_other_seeds_are_other_clips():
+def test_splits_of_other_seeds_differ():
     one, two = (clips.splits(seed, {"test": 20})["test"] for seed in (1, 2))
     assert one == clips.splits(1, {"test": 20})["test"]
     assert not set(one) & set(two)
 
 
-def test_small_on_disk():
+def test_clips_are_small_on_disk():
     assert (
         sum((bundled_folder("clips") / f"{name}.parquet").stat().st_size for name in clips.SIZES) < 5_000_000
     )
 
 
-def test_the_decoded_frames_are_those_drawn(splits):
+def test_rows_decode_to_the_frames_of_render(splits):
     """No frame is lost, for no two in a row are equal; also in clips made anew."""
     for row, clip in zip(clips.rows({"test": splits["test"][:40]})["test"], splits["test"], strict=False):
         frames = clips.render(clip)
@@ -128,7 +128,7 @@ def test_the_decoded_frames_are_those_drawn(splits):
 # What happens
 
 
-def test_frames_show_the_events_in_order(splits):
+def test_render_shows_the_events_in_order(splits):
     for clip in splits["test"][:120]:
         told = []
         ends = np.cumsum((0, *clip.steps))
@@ -140,7 +140,7 @@ def test_frames_show_the_events_in_order(splits):
         assert tuple(told) == clip.events
 
 
-def test_things_keep_clear_of_each_other_and_of_the_rim(splits):
+def test_render_separates_things_from_each_other_and_the_rim(splits):
     for clip in splits["valid"][:100]:
         bare = ground(clip.ground, clip.pattern, clip.number, SIDE)
         masks = [(alone(clip, thing) != bare).any(-1) for thing in clip.things]
@@ -162,7 +162,7 @@ def test_twins_differ_in_order_alone(splits):
         assert not any(np.array_equal(a, b) for a, b in zip(first[1:2], second[1:2], strict=True))
 
 
-def test_no_events_are_in_two_splits_or_twice_in_one(splits):
+def test_splits_share_and_repeat_no_events(splits):
     deeds = [clip.deeds for members in splits.values() for clip in members[::2]]
     assert len(set(deeds)) == len(deeds)
     texts = {
@@ -207,7 +207,7 @@ def test_captions_tell_the_events_in_order(splits, committed):
                 assert clips.events(text) == clip.events, text
 
 
-def test_every_named_thing_is_one(splits):
+def test_clips_have_one_thing_of_each_name(splits):
     for clip in splits["train"]:
         names = [f"{thing.colour} {thing.shape}" for thing in clip.things]
         assert len(set(names)) == len(names)
@@ -236,7 +236,7 @@ RED, BLUE = "red circle", "blue square"
         ("the red circle moves up", [(RED, "moves up")]),
     ],
 )
-def test_events_of_a_sentence(text, told):
+def test_events_reads_a_sentence(text, told):
     assert clips.events(text) == tuple(told)
 
 
@@ -274,7 +274,7 @@ def test_events_of_other_sentences_are_none(text):
 # Where it is found, and written
 
 
-def test_written_as_tables_and_as_folders(tmp_path, monkeypatch, committed):
+def test_main_writes_tables_and_folders(tmp_path, monkeypatch, committed):
     sizes = ["--train", "5", "--valid", "2", "--test", "2"]
     for out, more in (("a", []), ("b", []), ("c", ["--folder"])):
         monkeypatch.setattr(sys, "argv", ["clips", str(tmp_path / out), *sizes, *more])

@@ -86,12 +86,12 @@ def everything(splits) -> list[Sentence]:
         ("s'endormir", "endors endors endort endormons endormez endorment", "endormirai", "endormi"),
     ],
 )
-def test_conjugation(verb, present, future, participle):
+def test_conjugate_equals_the_grammar(verb, present, future, participle):
     forms = fr.conjugate(verb)
     assert (" ".join(forms.present), forms.future[0], forms.participle) == (present, future, participle)
 
 
-def test_auxiliary():
+def test_conjugate_chooses_the_auxiliary():
     assert {
         verb
         for verb in ("aller", "manger", "se laver", "tomber", "courir", "venir")
@@ -117,7 +117,7 @@ def test_auxiliary():
         ("marron", "marron marron marron marron"),
     ],
 )
-def test_adjective(adjective, four):
+def test_agree_inflects_adjectives(adjective, four):
     assert (
         " ".join(
             fr.agree(adjective, feminine, plural) for plural in (False, True) for feminine in (False, True)
@@ -126,7 +126,7 @@ def test_adjective(adjective, four):
     )
 
 
-def test_adjective_before_a_vowel():
+def test_agree_of_an_adjective_before_a_vowel():
     assert fr.agree("vieux", False, False, "homme") == "vieil"
     assert fr.agree("vieux", False, False, "héros") == "vieux"
     assert fr.agree("beau", False, True, "arbres") == "beaux"
@@ -151,11 +151,11 @@ def test_adjective_before_a_vowel():
         (100, False, "cent"),
     ],
 )
-def test_number(value, feminine, text):
+def test_number_writes_french_words(value, feminine, text):
     assert fr.number(value, feminine) == text
 
 
-def test_determiners():
+def test_determiners_agree_with_their_noun():
     assert fr.possessive(1, False, True, False, "amie") == "mon"
     assert fr.possessive(1, False, True, False, "jolie") == "ma"
     assert fr.possessive(2, False, True, False, "histoire") == "ton"
@@ -187,7 +187,7 @@ def test_determiners():
         ("de le œuf", "de l'œuf"),
     ],
 )
-def test_elision_and_contraction(tokens, text):
+def test_spell_french_elides_and_contracts(tokens, text):
     assert " ".join(word.text for word in spell_french(words(tokens))) == text
 
 
@@ -310,7 +310,7 @@ VERB = {verb.key: verb for verb in lexicon.VERBS}
         ),
     ],
 )
-def test_verb_group(verb, tense, options, subject, clitic, object_, english, french):
+def test_verb_group_in_english_and_french(verb, tense, options, subject, clitic, object_, english, french):
     known = VERB.get(verb) or VERB[f"{verb} ()"]
     group = Group(known, tense, Nodes(1, 2, 3, 4), **options)
     aux, rest = english_group(group, subject[2], inverted=False)
@@ -322,7 +322,7 @@ def test_verb_group(verb, tense, options, subject, clitic, object_, english, fre
     assert " ".join(word.text for word in spell_french(target)) == french
 
 
-def test_alignment_of_elided_words():
+def test_align_follows_elided_words():
     group = Group(VERB["see"], "past", Nodes(1, 2, 3, 4), negation="not")
     source = (
         words("she", 5) + sum(english_group(group, SHE, inverted=False), ()) + words("her", 6) + words(".")
@@ -400,14 +400,14 @@ PREPOSED = (
         r"  |^ | $| [.,?]",
     ],
 )
-def test_no_impossible_french(everything, pattern):
+def test_splits_hold_no_impossible_french(everything, pattern):
     text = "\n".join(s.french for s in everything).lower()
     assert [
         text[max(0, hit.start() - 30) : hit.end() + 30] for hit in re.finditer(pattern, text, re.MULTILINE)
     ] == []
 
 
-def test_every_construction_occurs(splits):
+def test_splits_hold_every_construction(splits):
     text = "\n".join(s.french for s in splits["train"]).lower()
     for construction in (
         "l'",
@@ -441,12 +441,12 @@ def test_english_determines_french(everything):
 # The splits
 
 
-def test_no_sentence_in_two_splits(splits):
+def test_splits_share_no_sentence(splits):
     assert {name: len(sentences) for name, sentences in splits.items()} == SIZES
     assert max(Counter(s.english for s in itertools.chain(*splits.values())).values()) == 1
 
 
-def test_committed_files_are_reproduced(splits, tmp_path):
+def test_write_reproduces_the_files_of_the_package(splits, tmp_path):
     phrases.write(tmp_path, splits)
     bundled = bundled_folder("phrases")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
@@ -456,7 +456,7 @@ def test_committed_files_are_reproduced(splits, tmp_path):
         assert path.read_bytes() == (bundled / path.name).read_bytes(), path.name
 
 
-def test_command(tmp_path, monkeypatch):
+def test_main_writes_the_sizes_of_its_options(tmp_path, monkeypatch):
     sizes = [
         "--train",
         "500",
@@ -478,7 +478,7 @@ def test_command(tmp_path, monkeypatch):
     assert [s.english for s in phrases.generate(50, 5)] == [s.english for s in phrases.generate(60, 5)][:50]
 
 
-def test_lengths(splits):
+def test_splits_keep_their_bounds_of_length(splits):
     longest = [max(s.lengths[side] for s in splits["train"]) for side in (0, 1)]
     assert max(longest) <= LONGEST
     for s in splits["test_long"]:
@@ -540,7 +540,7 @@ def test_word_forms_of_the_hard_splits_are_in_training(splits):
         assert forms(s.french) <= known_fr
 
 
-def test_every_word_is_aligned(everything):
+def test_alignments_cover_every_word(everything):
     for s in everything:
         links = [tuple(map(int, link.split("-"))) for link in s.alignment.split()]
         assert links == sorted(set(links))
@@ -548,7 +548,7 @@ def test_every_word_is_aligned(everything):
         assert {j for _, j in links} == set(range(len(s.french.split()))), s
 
 
-def test_lemmas(splits):
+def test_splits_hold_every_lemma_often(splits):
     counts = Counter(lemma for s in splits["train"] for lemma in s.lemmas)
     assert (
         len([lemma for lemma in counts if lemma.split(":")[0] in ("noun", "verb", "adjective", "adverb")])

@@ -100,7 +100,7 @@ def faults(scene: scenes.Scene, text: str, boxes: list[list[int]]) -> list[str]:
 # The committed files
 
 
-def test_the_committed_corpus_is_the_generator_s(splits, committed):
+def test_scenes_in_the_package_equal_the_generator(splits, committed):
     assert (
         {name: len(rows) for name, rows in committed.items()}
         == scenes.SIZES
@@ -116,7 +116,7 @@ def test_the_committed_corpus_is_the_generator_s(splits, committed):
     ]
 
 
-def test_every_committed_caption_is_the_generator_s(splits, committed):
+def test_captions_in_the_package_equal_the_generator(splits, committed):
     for name, rows in committed.items():
         for scene, row in zip(splits[name], rows, strict=True):
             assert [caption.text for caption in scenes.captions(scene)] == row["captions"]
@@ -125,13 +125,13 @@ def test_every_committed_caption_is_the_generator_s(splits, committed):
             ] == row["boxes"]
 
 
-def test_other_seeds_are_other_scenes():
+def test_splits_of_other_seeds_differ():
     one, two = (scenes.splits(seed, {"test": 20})["test"] for seed in (1, 2))
     assert one == scenes.splits(1, {"test": 20})["test"]
     assert not set(one) & set(two)
 
 
-def test_small_on_disk():
+def test_scenes_are_small_on_disk():
     assert (
         sum((bundled_folder("scenes") / f"{name}.parquet").stat().st_size for name in scenes.SIZES)
         < 6_000_000
@@ -141,14 +141,14 @@ def test_small_on_disk():
 # Images
 
 
-def test_no_two_scenes_are_alike(splits, committed):
+def test_scenes_differ_from_each_other(splits, committed):
     looks = [scene.looks for members in splits.values() for scene in members]
     assert len(set(looks)) == len(looks)
     images = [row["image"]["bytes"] for rows in committed.values() for row in rows]
     assert len(set(images)) == len(images)
 
 
-def test_image_file_is_lossless(splits):
+def test_png_of_a_scene_is_lossless(splits):
     for scene in splits["test"][:50]:
         pixels = scenes.render(scene)
         assert pixels.shape == (SIDE, SIDE, 3)
@@ -169,7 +169,7 @@ def test_things_vary_and_are_visible(splits):
     assert 200 < overlapping < 2_000
 
 
-def test_most_scenes_hold_things_that_share_a_colour_or_a_shape(splits):
+def test_scenes_mostly_hold_things_that_share_colour_or_shape(splits):
     def shared(scene: scenes.Scene) -> bool:
         return any(
             len({getattr(thing, name) for thing in scene.things}) < len(scene.things)
@@ -179,7 +179,7 @@ def test_most_scenes_hold_things_that_share_a_colour_or_a_shape(splits):
     assert sum(map(shared, splits["train"])) > 0.6 * len(splits["train"])
 
 
-def test_grounds_are_pale_and_no_colour_of_a_thing_is_near(splits):
+def test_ground_is_pale_and_unlike_colours_of_things(splits):
     for scene in splits["test"]:
         tones = np.unique(bare(scene).reshape(-1, 3), axis=0).astype(int)
         assert np.ptp(tones, axis=1).max() <= 30
@@ -203,7 +203,7 @@ def test_boxes_lie_in_the_image_and_hold_the_thing(splits, committed):
                 assert inside > 0.05, (thing, inside)
 
 
-def test_a_box_is_tight(splits):
+def test_boxes_are_tight(splits):
     for scene in splits["test"]:
         for number, thing in enumerate(scene.things):
             alone = scenes.render(scene._replace(things=(thing,)))
@@ -211,7 +211,7 @@ def test_a_box_is_tight(splits):
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == thing.box, number
 
 
-def test_the_white_of_a_texture_shows(splits):
+def test_textures_show_their_white(splits):
     for scene in splits["test"][:200]:
         for thing in scene.things:
             left, top, right, bottom = thing.box
@@ -233,7 +233,7 @@ def test_captions_are_true_and_name_one_thing_each(splits, committed):
                 assert not faults(scene, text, boxes), (text, scene)
 
 
-def test_false_caption_is_detected(splits):
+def test_faults_detects_false_captions(splits):
     """The check above can fail: another relation, another thing's box, another colour."""
     opposite = {"left": "right", "right": "left", "above": "below", "below": "above"}
     for scene in splits["test"][:100]:
@@ -252,7 +252,7 @@ def test_false_caption_is_detected(splits):
         assert faults(scene, changed.replace("a orange", "an orange"), boxes)
 
 
-def test_four_captions_speak_of_the_ends_of_the_longer_axis(splits):
+def test_captions_name_the_ends_of_the_longer_axis(splits):
     for scene in splits["train"]:
         centres = np.array([((t.left + t.side / 2), (t.top + t.side / 2)) for t in scene.things])
         axis = int(np.argmax(np.ptp(centres, axis=0)))
@@ -270,7 +270,7 @@ def test_four_captions_speak_of_the_ends_of_the_longer_axis(splits):
 # Where it is found, and written
 
 
-def test_written_as_tables_and_as_folders(tmp_path, monkeypatch, committed):
+def test_main_writes_tables_and_folders(tmp_path, monkeypatch, committed):
     sizes = ["--train", "5", "--valid", "3", "--test", "2"]
     for out, more in (("a", []), ("b", []), ("c", ["--folder"])):
         monkeypatch.setattr(sys, "argv", ["scenes", str(tmp_path / out), *sizes, *more])

@@ -57,7 +57,7 @@ GARDEN_PATH = Chain(torch.tensor([[0.0, 0.0, 0.6, 0.4, 0.0],   # a first looks b
 A, B, C = 2, 3, 4
 
 
-def test_greedy_walks_into_the_garden_path_and_a_beam_of_two_does_not() -> None:
+def test_beam_of_two_avoids_the_garden_path_of_greedy_search() -> None:
     greedy = search(GARDEN_PATH, [5], beam=1, length_penalty=0.0)[0][0]
     assert greedy.tokens == [A]
     assert greedy.log_probability == pytest.approx(math.log(0.6 * 0.4))
@@ -66,7 +66,7 @@ def test_greedy_walks_into_the_garden_path_and_a_beam_of_two_does_not() -> None:
     assert wide.log_probability == pytest.approx(math.log(0.4))
 
 
-def test_the_length_penalty_divides_by_the_length_with_its_end_token() -> None:
+def test_length_penalty_divides_by_the_length_with_the_end_token() -> None:
     #                             BOS  EOS  a
     chain = Chain(torch.tensor([[0.0, 0.3, 0.7], [0.0, 1.0, 0.0], [0.0, 0.4, 0.6]], dtype=torch.float64))
     assert search(chain, [1], beam=3, length_penalty=0.0)[0][0].tokens == []  # 0.3 against 0.7 * 0.4 = 0.28
@@ -94,7 +94,7 @@ def test_greedy_takes_the_likeliest_token_and_stops_at_its_first_end() -> None:
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.6, 1.0, 2.0])
-def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
+def test_beam_search_equals_enumeration_if_wide(length_penalty: float) -> None:
     for seed in range(5):
         chain = random_chain(seed, 5)
         expected = chain.every(4, length_penalty)
@@ -116,7 +116,7 @@ def test_a_wide_beam_is_enumeration(length_penalty: float) -> None:
     shortest=st.sampled_from([0, 0, 2, 5]),
     data=st.data(),
 )
-def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
+def test_beam_search_equals_a_search_without_early_stops(
     seed: int,
     size: int,
     beam: int,
@@ -166,7 +166,7 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
             )
 
 
-def test_batched_is_one_by_one() -> None:
+def test_beam_search_of_a_batch_equals_one_by_one() -> None:
     limits = [0, 12, 3, 7, 1, 12, 9, 2]
     for beam in (1, 4):
         chain = random_chain(3, 7, 2.0)
@@ -176,7 +176,7 @@ def test_batched_is_one_by_one() -> None:
             assert [h._replace(weights=None) for h in hypotheses] == [h._replace(weights=None) for h in alone]
 
 
-def test_a_sentence_that_cannot_gain_stops_and_leaves_the_batch() -> None:
+def test_beam_search_drops_finished_sentences_from_the_batch() -> None:
     sure = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.999, 0.001]], dtype=torch.float64))
     assert search(sure, [1000], beam=2, length_penalty=0.0)[0][0].tokens == [A]
     assert sure.steps < 5
@@ -203,7 +203,7 @@ def test_beam_search_keeps_the_batch_multiple(group: int, rows: int) -> None:
         ]._replace(weights=None)
 
 
-def test_lengths_stay_within_their_limits() -> None:
+def test_beam_search_respects_length_limits() -> None:
     for seed in range(10):
         chain = random_chain(seed, 5)
         for shortest, longest in ((0, 0), (0, 3), (2, 4), (3, 3), (9, 2)):
@@ -218,14 +218,14 @@ def test_finished_says_whether_the_limit_cut_the_output() -> None:
     assert by_length == {0: True, 1: True, 2: True, 3: False}
 
 
-def test_banned_tokens_never_appear() -> None:
+def test_beam_search_never_writes_banned_tokens() -> None:
     for seed in range(10):
         chain = random_chain(seed, 6)
         results = search(chain, [4], beam=40, n_best=31, banned=(BOS, 2, 5))[0]
         assert_same(pairs(results), chain.every(4, 1.0, banned=(BOS, 2, 5)))
 
 
-def test_every_output_begins_with_its_prefix() -> None:
+def test_prefix_begins_every_output() -> None:
     prefix_BP = torch.tensor([[3, 4, 2], [2, -1, -1], [-1, -1, -1], [4, 4, -1]])
     for seed in range(5):
         chain = random_chain(seed, 5)
@@ -236,7 +236,7 @@ def test_every_output_begins_with_its_prefix() -> None:
             assert_same(pairs(hypotheses), chain.every(limit, 1.0, begins=begins)[:40])
 
 
-def test_a_prefix_may_hold_what_is_banned() -> None:
+def test_prefix_may_hold_banned_tokens() -> None:
     chain = random_chain(1, 5)
     results = search(chain, [3], beam=20, n_best=7, banned=(BOS, 2), prefix_BP=torch.tensor([[2]]))[0]
     assert [h.tokens[:1] for h in results] == [[2]] * 7
@@ -244,7 +244,7 @@ def test_a_prefix_may_hold_what_is_banned() -> None:
 
 
 @pytest.mark.parametrize("beam", [1, 5])
-def test_attention_belongs_to_the_hypothesis_it_came_with(beam: int) -> None:
+def test_attention_belongs_to_its_hypothesis(beam: int) -> None:
     chain = random_chain(4, 8, 2.0)
     for hypotheses in search(chain, [9, 1, 5, 0, 9], beam=beam, n_best=beam):
         for hypothesis in hypotheses:
@@ -253,7 +253,7 @@ def test_attention_belongs_to_the_hypothesis_it_came_with(beam: int) -> None:
             assert hypothesis.weights.argmax(1).tolist() == [BOS, *hypothesis.tokens]
 
 
-def test_a_step_without_weights_gives_none() -> None:
+def test_attention_is_none_if_the_step_has_no_weights() -> None:
     chain = random_chain(4, 8)
 
     def step(token_R: Tensor, state: Tensor) -> tuple[Tensor, Tensor, None]:

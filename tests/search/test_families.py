@@ -141,7 +141,7 @@ SEARCHES: dict[str, tuple[int, dict[str, Any]]] = {  # members of the ensemble, 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("kind", SEARCHES)
 @both
-def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, decoder: str, kind: str) -> None:
+def test_scores_equal_teacher_forcing(encoder: str, decoder: str, kind: str) -> None:
     members, options = SEARCHES[kind]
     translator, texts = translator_of(encoder, decoder, members=members), texts_of(40)
     found = translator.translate(texts, length_penalty=0.7, max_length=10, attention=False, **options)
@@ -171,8 +171,8 @@ def test_every_hypothesis_scores_what_teacher_forcing_gives_it(encoder: str, dec
 
 
 @pytest.mark.usefixtures("float64")
-def test_the_rule_against_repeats_changes_what_is_found() -> None:
-    """Or the test above would prove nothing of it."""
+def test_no_repeat_ngram_changes_the_outputs() -> None:
+    """Without the rule the outputs repeat n-grams, so that a test of the rule can fail."""
     for encoder, decoder in itertools.product(KINDS, KINDS):
         translator, texts = translator_of(encoder, decoder, 9, ends=0.0), texts_of(9)
         free = [t.tokens for ts in translator.translate(texts, beam=3, n_best=3, attention=False) for t in ts]
@@ -189,7 +189,7 @@ def test_the_rule_against_repeats_changes_what_is_found() -> None:
 
 @pytest.mark.usefixtures("float64")
 @both
-def test_a_wide_beam_is_enumeration(encoder: str, decoder: str) -> None:
+def test_beam_search_equals_enumeration_if_wide(encoder: str, decoder: str) -> None:
     vocabulary, longest = 9, 3
     translator = translator_of(encoder, decoder, vocabulary)
     words = range(4, vocabulary)
@@ -214,7 +214,7 @@ def test_a_wide_beam_is_enumeration(encoder: str, decoder: str) -> None:
 
 @pytest.mark.usefixtures("float64")
 @both
-def test_width_one_takes_the_likeliest_token_until_that_is_the_end(encoder: str, decoder: str) -> None:
+def test_greedy_search_takes_the_likeliest_token_until_the_end(encoder: str, decoder: str) -> None:
     translator, texts = translator_of(encoder, decoder), texts_of(40)
     # by which it would pay to go on
     found = translator.translate(texts, beam=1, max_length=12, length_penalty=2.0, attention=False)
@@ -233,9 +233,7 @@ def test_width_one_takes_the_likeliest_token_until_that_is_the_end(encoder: str,
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("ngram", [0, 1])
 @both
-def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
-    encoder: str, decoder: str, ngram: int
-) -> None:
+def test_beam_search_equals_a_search_without_early_stops(encoder: str, decoder: str, ngram: int) -> None:
     translator, texts = translator_of(encoder, decoder, 12), texts_of(12)[:4]
     for length_penalty in (0.0, 1.0, 1.6):
         found = translator.translate(
@@ -263,7 +261,7 @@ def test_the_best_are_those_of_a_plain_search_that_never_stops_early(
 
 @pytest.mark.usefixtures("float64")
 @both
-def test_the_choice_among_samples_is_that_of_the_samples(encoder: str, decoder: str) -> None:
+def test_utility_chooses_among_the_samples(encoder: str, decoder: str) -> None:
     translator, texts = translator_of(encoder, decoder, 9), texts_of(9)
 
     def utility(output: str, reference: str) -> float:
@@ -297,9 +295,7 @@ def test_the_choice_among_samples_is_that_of_the_samples(encoder: str, decoder: 
         for shift in (0, 2)
     ],
 )
-def test_half_precision_goes_every_way_and_says_nearly_the_same(
-    encoder: str, decoder: str, attention: str
-) -> None:
+def test_half_precision_gives_nearly_equal_outputs(encoder: str, decoder: str, attention: str) -> None:
     exact, texts = translator_of(encoder, decoder, attention=attention, sharpness=0.5), texts_of(40)
     model = copy.deepcopy(exact.members[0].model)
     to_bfloat16([model])
@@ -350,7 +346,7 @@ def threads() -> Iterator[Callable[[int], None]]:
         for i, j in itertools.product(range(3), range(3))
     ],
 )
-def test_any_batch_and_any_order_give_the_same_bits(
+def test_translate_gives_the_same_bits_in_any_batch_and_order(
     encoder: str, decoder: str, attention: str, count: int, threads: Callable[[int], None]
 ) -> None:
     """In float32, with every token twice in the output layer: each hypothesis has others of its very

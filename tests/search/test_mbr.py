@@ -44,7 +44,7 @@ def test_expected_utility_is_the_mean_over_all_samples() -> None:
         assert all(value == pytest.approx(means[samples[place]]) for place, value in ranking)
 
 
-def test_each_pair_is_compared_once() -> None:
+def test_expected_utility_compares_each_pair_once() -> None:
     calls = []
     rank_by_expected_utility(
         ["a", "b", "a", "c", "a"], lambda output, reference: calls.append((output, reference)) or 0.0

@@ -42,9 +42,7 @@ def allowed(
     rows=st.lists(st.lists(st.integers(0, 4), min_size=8, max_size=8), min_size=6, max_size=6),
     length=st.integers(0, 8),
 )
-def test_banned_is_what_would_end_an_ngram_that_was_written(
-    ngram: int, rows: list[list[int]], length: int
-) -> None:
+def test_apply_bans_tokens_that_would_repeat_an_ngram(ngram: int, rows: list[list[int]], length: int) -> None:
     """Six rows, two sentences of three; the end token is number 4."""
     repeats = NoRepeatNgram(ngram, 4)
     written = torch.tensor(rows).view(2, 3, 8)
@@ -66,7 +64,7 @@ def test_banned_is_what_would_end_an_ngram_that_was_written(
                 assert log_p[sentence, row, token] == (-math.inf if banned else before[sentence, row, token])
 
 
-def test_rows_carry_what_they_wrote() -> None:
+def test_advance_reorders_the_tokens_of_rows() -> None:
     repeats = NoRepeatNgram(1, 9)
     repeats.advance(torch.tensor([[0, 0], [0, 0]]), torch.tensor([[2, 3], [4, 5]]))
     repeats.advance(torch.tensor([[1, 0], [1, 1]]), torch.tensor([[6, 6], [7, 8]]))
@@ -76,7 +74,7 @@ def test_rows_carry_what_they_wrote() -> None:
 
 
 @pytest.mark.parametrize("ngram", [1, 2, 3])
-def test_a_wide_beam_is_enumeration_under_the_rule(ngram: int) -> None:
+def test_beam_search_equals_enumeration_of_allowed_outputs(ngram: int) -> None:
     for seed in range(4):
         chain = random_chain(seed, 5)
         expected = allowed(chain, 5, ngram)
@@ -85,7 +83,7 @@ def test_a_wide_beam_is_enumeration_under_the_rule(ngram: int) -> None:
 
 
 @pytest.mark.parametrize("ngram", [1, 2])
-def test_a_forced_beginning_may_repeat_itself_and_what_it_holds_comes_no_more(ngram: int) -> None:
+def test_prefix_may_hold_repeats_but_comes_once(ngram: int) -> None:
     begins = [(2, 2, 2, 3), (), (3, 4, 3, 4)]
     prefix_BP = torch.tensor([[2, 2, 2, 3], [-1, -1, -1, -1], [3, 4, 3, 4]])
     for seed in range(4):
@@ -97,7 +95,7 @@ def test_a_forced_beginning_may_repeat_itself_and_what_it_holds_comes_no_more(ng
             assert hypotheses[0].tokens[: len(prefix)] == list(prefix)
 
 
-def test_a_step_that_would_say_one_thing_for_ever_goes_on_or_ends() -> None:
+def test_beam_search_leaves_a_loop_or_ends() -> None:
     #                             BOS  EOS   a     b
     chain = Chain(
         torch.tensor(
@@ -114,7 +112,7 @@ def test_a_step_that_would_say_one_thing_for_ever_goes_on_or_ends() -> None:
 
 
 @pytest.mark.parametrize("ngram", [1, 2])
-def test_the_end_token_is_never_banned(ngram: int) -> None:
+def test_apply_never_bans_the_end_token(ngram: int) -> None:
     chain = random_chain(0, 5)
     for hypothesis in (
         search(chain, [40], beam=1, no_repeat_ngram=ngram)[0]
@@ -124,7 +122,7 @@ def test_the_end_token_is_never_banned(ngram: int) -> None:
         assert not again(hypothesis.tokens, ngram, 0)
 
 
-def test_an_output_that_may_neither_go_on_nor_end_is_none() -> None:
+def test_search_of_an_output_without_a_way_on_gives_an_empty_one() -> None:
     (hypothesis,) = search(random_chain(0, 5), [9], beam=2, no_repeat_ngram=1, min_length=4)[0]
     assert (hypothesis.tokens, hypothesis.score, hypothesis.finished) == ([], -math.inf, False)
     assert [
@@ -134,7 +132,7 @@ def test_an_output_that_may_neither_go_on_nor_end_is_none() -> None:
 
 
 @pytest.mark.parametrize("ngram", [1, 2, 3])
-def test_samples_hold_nothing_twice_and_have_the_models_own_probability(ngram: int) -> None:
+def test_samples_hold_no_repeats_and_have_the_probability_of_the_model(ngram: int) -> None:
     chain = random_chain(3, 6)
     prefix_BP = torch.tensor([[2, 2, 2], [-1, -1, -1]])
     plain = draw(chain, [1, 2], 60, limit=12, prefix_BP=prefix_BP)
@@ -154,7 +152,7 @@ def test_samples_hold_nothing_twice_and_have_the_models_own_probability(ngram: i
     assert len(outputs) > 20
 
 
-def test_samples_under_the_rule_come_as_often_as_what_is_left_says() -> None:
+def test_samples_have_the_frequencies_of_the_allowed_tokens() -> None:
     chain = Chain(
         torch.tensor(
             [[0.0, 0.0, 0.5, 0.5], [0.0, 1.0, 0.0, 0.0], [0.0, 0.2, 0.6, 0.2], [0.0, 0.2, 0.2, 0.6]],
@@ -169,7 +167,7 @@ def test_samples_under_the_rule_come_as_often_as_what_is_left_says() -> None:
 
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("group", [1, 4])
-def test_batched_is_one_by_one_whoever_leaves(beam: int, group: int) -> None:
+def test_search_of_a_batch_equals_one_by_one(beam: int, group: int) -> None:
     chain, limits = random_chain(4, 6, 2.0), [0, 12, 3, 20, 1, 12, 9, 2]
     batched = search(chain, limits, beam=beam, n_best=beam, no_repeat_ngram=2, batch_multiple=group)
     sampled = draw(chain, list(range(8)), 3, limits=limits, no_repeat_ngram=2, batch_multiple=group)
@@ -182,7 +180,7 @@ def test_batched_is_one_by_one_whoever_leaves(beam: int, group: int) -> None:
         assert not any(again(h.tokens, 2) for h in [*hypotheses, *samples])
 
 
-def test_without_the_rule_nothing_is_kept() -> None:
+def test_constraints_keep_nothing_without_no_repeat_ngram() -> None:
     constraints = Constraints(Limits(torch.tensor([3]), BOS, EOS, banned=(BOS,)))
     constraints.advance(torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, 1, dtype=torch.long))
     assert constraints.no_repeat is None

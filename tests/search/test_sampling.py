@@ -53,7 +53,7 @@ def test_sample_frequencies_match_the_probabilities() -> None:
     assert not set(counts) - {tuple(tokens) for _, tokens in expected}
 
 
-def test_log_probabilities_are_the_models_own() -> None:
+def test_sample_scores_are_log_probabilities_of_the_model() -> None:
     chain = random_chain(2, 6)
     for hypothesis in draw(chain, [1], 50, temperature=0.5, top_k=3, top_p=0.9)[0]:
         assert hypothesis.log_probability == pytest.approx(chain.log_probability(hypothesis.tokens))
@@ -63,7 +63,7 @@ def test_log_probabilities_are_the_models_own() -> None:
         assert hypothesis.finished == (len(hypothesis.tokens) < 6)
 
 
-def test_best_score_first() -> None:
+def test_samples_are_in_order_of_score() -> None:
     scores = [h.score for h in draw(random_chain(2, 6), [1], 30)[0]]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) > 5
@@ -105,7 +105,7 @@ def test_top_k_of_one_and_a_cold_sample_are_greedy() -> None:
         assert first == first._replace(tokens=second.tokens, weights=first.weights)
 
 
-def test_a_sentence_draws_the_same_in_any_batch() -> None:
+def test_sample_does_not_depend_on_the_batch() -> None:
     chain = random_chain(1, 9)
     limits = [3, 20, 7, 0, 20, 1]
     batched = draw(chain, [10, 11, 12, 13, 14, 15], 3, limits=limits)
@@ -140,7 +140,7 @@ def test_samples_of_a_sentence_differ_and_repeat_with_the_seed() -> None:
     assert len({seed_of(seed, line) for seed in range(50) for line in range(50)}) == 2500
 
 
-def test_limits_bans_and_prefixes_hold() -> None:
+def test_sample_respects_limits_bans_and_prefixes() -> None:
     chain = random_chain(6, 6)
     results = draw(
         chain,
@@ -157,7 +157,7 @@ def test_limits_bans_and_prefixes_hold() -> None:
         assert not any(2 in h.tokens[len(begins) :] or BOS in h.tokens for h in hypotheses)
 
 
-def test_a_step_that_allows_nothing_gives_empty_outputs() -> None:
+def test_sample_of_a_step_that_allows_nothing_is_empty() -> None:
     chain = Chain(torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64))
     assert draw(chain, [1], 2)[0] == [Hypothesis([], -math.inf, -math.inf, None, finished=False)] * 2
 

@@ -59,14 +59,14 @@ def log_probability(tokens: list[int], seed: int) -> float:
 
 
 @pytest.mark.parametrize("beam", [1, 2, 3, 8])
-def test_every_hypothesis_has_the_probability_of_its_own_tokens(beam: int) -> None:
+def test_beam_search_reorders_the_state_with_its_hypotheses(beam: int) -> None:
     seeds, limits = list(range(12)), [LONGEST - number % 4 for number in range(12)]
     for seed, hypotheses in zip(seeds, search(seeds, limits, beam, n_best=beam), strict=True):
         for tokens, log_p in hypotheses:
             assert log_p == pytest.approx(log_probability(tokens, seed), abs=1e-5)
 
 
-def test_a_wide_beam_is_enumeration() -> None:
+def test_beam_search_equals_enumeration_if_wide() -> None:
     outputs = [
         list(tokens)
         for length in range(LONGEST + 1)

@@ -8,7 +8,7 @@ from seq2attn.search.topk import BLOCK, log_softmax, top_candidates
 
 @pytest.mark.parametrize("size", [3, BLOCK, 8 * BLOCK, 8000, 8000 + 17, 100 * BLOCK - 1])
 @pytest.mark.parametrize(("width", "count"), [(1, 1), (1, 2), (3, 6)])
-def test_top_candidates_are_those_of_a_full_sort(size: int, width: int, count: int) -> None:
+def test_top_candidates_equal_a_full_sort(size: int, width: int, count: int) -> None:
     chance = torch.Generator().manual_seed(size)
     log_p, before = torch.randn(4, width, size, generator=chance), torch.randn(4, width, generator=chance)
     log_p[0, 0, -1] = 9.0  # in what no whole block holds

@@ -92,7 +92,7 @@ UNWANTED |= {
 
 @pytest.mark.parametrize("name", ["x.en", "x.gz", "x.bz2", "x.xz", "x.zst"])
 @pytest.mark.parametrize("form", PACK)
-def test_packing_is_recognised_by_content_not_by_name(form: str, name: str, tmp_path: Path) -> None:
+def test_opened_recognises_packing_by_content_not_by_name(form: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(PACK[form](TEXT))
     assert list(read_lines(path)) == LINES
@@ -101,7 +101,7 @@ def test_packing_is_recognised_by_content_not_by_name(form: str, name: str, tmp_
 
 
 @pytest.mark.parametrize("form", ["gzip", "bzip2", "xz"])
-def test_packed_members_and_damage(form: str, tmp_path: Path) -> None:
+def test_read_lines_joins_packed_members_and_reports_damage(form: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     packed = PACK[form](TEXT)
     path.write_bytes(packed * 3)
@@ -120,7 +120,7 @@ def test_packed_members_and_damage(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", SHORT)
-def test_short_files_are_text(content: bytes, tmp_path: Path) -> None:
+def test_opened_takes_short_files_as_text(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
     with opened(path) as file:
@@ -129,7 +129,9 @@ def test_short_files_are_text(content: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("way_out", UNWANTED)
-def test_other_files_than_text_are_refused_with_a_way_out(way_out: str, packed: bool, tmp_path: Path) -> None:
+def test_read_lines_refuses_binary_files_and_names_a_remedy(
+    way_out: str, packed: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(gzip.compress(UNWANTED[way_out]) if packed else UNWANTED[way_out])
     with pytest.raises(UserError, match=rf"x\.txt: .*{way_out}") as error:
@@ -137,7 +139,7 @@ def test_other_files_than_text_are_refused_with_a_way_out(way_out: str, packed: 
     assert "\n" not in str(error.value)
 
 
-def test_other_scripts_in_utf_16_without_a_signature(tmp_path: Path) -> None:
+def test_read_lines_refuses_utf_16_without_a_signature(tmp_path: Path) -> None:
     path = tmp_path / "x"
     for encoding in ("utf-16-le", "utf-16-be"):
         path.write_bytes("κόσμε, αυτό είναι\nένα κείμενο. Ż\n".encode(encoding))
@@ -146,7 +148,7 @@ def test_other_scripts_in_utf_16_without_a_signature(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", PACK)
-def test_pipes(form: str) -> None:
+def test_unpacked_reads_pipes(form: str) -> None:
     read, write = os.pipe()
     content = PACK[form](TEXT * 30_000)
 
@@ -162,7 +164,7 @@ def test_pipes(form: str) -> None:
     thread.join()
 
 
-def test_pipe_gives_available_bytes_at_once() -> None:
+def test_unpacked_gives_available_bytes_of_a_pipe_at_once() -> None:
     read, write = os.pipe()
     os.write(write, b"one\n")
     with unpacked(open(read, "rb", buffering=0), "standard input") as file:  # type: ignore[attr-defined]
@@ -173,7 +175,7 @@ def test_pipe_gives_available_bytes_at_once() -> None:
         assert file.read1(100) == b""
 
 
-def test_is_blank() -> None:
+def test_is_blank_knows_invisible_characters() -> None:
     for text in (
         "",
         " ",

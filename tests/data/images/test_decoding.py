@@ -89,7 +89,7 @@ def near(pixels: list[tuple[int, ...]], expected: list[tuple[int, ...]], within:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_every_format_is_read(form: str) -> None:
+def test_decoding_reads_every_format(form: str) -> None:
     options = {"quality": 95} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
     data = encoded(quarters(), form, **options)
     assert near(corners(still(data)), [RED, GREEN, BLUE, WHITE])
@@ -99,13 +99,13 @@ def test_every_format_is_read(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["ICO", "TGA", "PCX", "SGI", "EPS"])
-def test_formats_beyond_the_list_are_not_tried(form: str) -> None:
+def test_decoding_tries_no_formats_beyond_the_list(form: str) -> None:
     with pytest.raises(UserError, match=r"^a\.png: not an image"):
         still(encoded(quarters(), form))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
-def test_every_mode_of_png(mode: str) -> None:
+def test_decoding_reads_every_mode_of_png(mode: str) -> None:
     grey = mode in ("1", "L", "LA", "I;16")
     if grey:
         values = np.repeat(np.array([[0, 0], [0, 255]], np.uint8), 16, 0).repeat(16, 1)
@@ -118,7 +118,7 @@ def test_every_mode_of_png(mode: str) -> None:
     assert corners(still(encoded(image))) == expected
 
 
-def test_transparent_pixels_become_white() -> None:
+def test_decoding_makes_transparent_pixels_white() -> None:
     clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
     half = Image.new("RGBA", (16, 16), (0, 0, 0, 128))
     assert corners(still(encoded(clear))) == [WHITE] * 4
@@ -133,7 +133,7 @@ def test_transparent_pixels_become_white() -> None:
     assert corners(still(encoded(Image.new("RGB", (16, 16), RED), transparency=RED))) == [WHITE] * 4
 
 
-def test_grey_of_16_and_32_bits_becomes_8() -> None:
+def test_decoding_scales_grey_of_16_and_32_bits_to_8() -> None:
     steps = np.linspace(0, 1, 16)[None].repeat(16, 0)
 
     def row(values: NDArray[np.generic], form: str = "TIFF") -> list[int]:
@@ -154,7 +154,7 @@ def test_grey_of_16_and_32_bits_becomes_8() -> None:
     assert row(np.full((16, 16), 7, np.float32)) == [7] * 16
 
 
-def test_cmyk_photographs_are_the_right_way_round() -> None:
+def test_decoding_does_not_invert_cmyk_photographs() -> None:
     photo = quarters(64)
     adobe = encoded(photo.convert("CMYK"), "JPEG", quality=95)
     assert b"Adobe" in adobe
@@ -177,7 +177,7 @@ def test_cmyk_photographs_are_the_right_way_round() -> None:
         (99, "rgbw"),
     ],
 )
-def test_exif_orientation_is_applied(form: str, orientation: int, expected: str) -> None:
+def test_decoding_applies_exif_orientation(form: str, orientation: int, expected: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     wide = Image.new("RGB", (64, 32), WHITE)
@@ -192,7 +192,6 @@ def test_exif_orientation_is_applied(form: str, orientation: int, expected: str)
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [*range(1, 9), 99])
 def test_apply_exif_to_boxes_keeps_the_same_pixels(form: str, orientation: int) -> None:
-    """Around the same pixels as before."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     image, box = Image.new("RGB", (64, 48), WHITE), (8, 16, 40, 24)
@@ -207,8 +206,8 @@ def test_apply_exif_to_boxes_keeps_the_same_pixels(form: str, orientation: int) 
     assert np.array_equal(dark_YX, expected_YX)
 
 
-def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
-    """A few bytes each, and each takes as long as an image."""
+def test_decoding_refuses_a_jpeg_of_many_scans_at_once() -> None:
+    """A scan takes a few bytes, and its decoding takes as long as an image."""
     sound = encoded(photograph(), "JPEG", quality=90, progressive=True)
     last = sound[sound.rindex(b"\xff\xda") : -2]
     assert still(sound[:-2] + 80 * last + b"\xff\xd9").shape == (SIDE, SIDE, 3)
@@ -225,7 +224,7 @@ def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
     assert np.array_equal(still(sound[:2] + thumbnail + sound[2:]), still(sound))
 
 
-def test_damaged_exif_is_ignored() -> None:
+def test_decoding_ignores_damaged_exif() -> None:
     sound = encoded(quarters(), "JPEG", quality=95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05" + b"\xff" * 40
     broken = sound[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + sound[2:]
@@ -324,7 +323,7 @@ def test_decoding_refuses_other_content_in_one_line(name: str, clip: bool) -> No
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_cut_file_is_refused_or_decoded_whole(form: str) -> None:
+def test_decoding_refuses_a_cut_file_or_decodes_it_whole(form: str) -> None:
     data = encoded(photograph(23, 17), form)
     whole = still(data)
     refused = 0
@@ -336,7 +335,7 @@ def test_cut_file_is_refused_or_decoded_whole(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM"])
-def test_noise_in_a_file_gives_one_line_or_pixels(form: str) -> None:
+def test_decoding_of_noise_gives_one_line_or_pixels(form: str) -> None:
     chance = np.random.default_rng(5)
     data = encoded(photograph(23, 17), form)
     for _ in range(200):
@@ -348,13 +347,13 @@ def test_noise_in_a_file_gives_one_line_or_pixels(form: str) -> None:
             assert pixels is None or pixels.shape[1:] == (SIDE, SIDE, 3)
 
 
-def test_bounds_do_not_depend_on_pillow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_bounds_do_not_depend_on_pillow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # whatever others set: the bound is ours
     assert still(encoded(quarters())).shape == (SIDE, SIDE, 3)
 
 
-def test_pillow_warnings_are_silenced() -> None:
+def test_decoding_silences_pillow_warnings() -> None:
     apng = bytearray(encoded(quarters(), save_all=True, append_images=[quarters().rotate(90)]))
     place = apng.index(b"acTL")
     apng[place + 4 : place + 8] = struct.pack(">I", 0)  # no frames: Pillow warns, and takes the first
@@ -365,7 +364,7 @@ def test_pillow_warnings_are_silenced() -> None:
     assert not records
 
 
-def test_read_file_bounds_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_file_refuses_large_and_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(SOUND)
     assert read_file(path) == SOUND
@@ -400,7 +399,7 @@ def shades(pixels_FYX3: NDArray[np.uint8]) -> list[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_an_animated_file(form: str) -> None:
+def test_model_pixels_of_an_animated_file_are_spread_frames(form: str) -> None:
     data = moving(form)
     assert count_frames([data], "a") == 5
     assert near(shades(model_pixels([data], "a", SIDE, clip=True, frames=8)), SHADES, 4)
@@ -413,7 +412,7 @@ def test_an_animated_file(form: str) -> None:
     assert display_pixels([data], "a", clip=True, longest=8).shape == (5, 8, 8, 3)
 
 
-def test_frames_are_drawn_over_earlier_frames() -> None:
+def test_model_pixels_draw_frames_over_earlier_frames() -> None:
     """A GIF's second frame is a patch over the first, on a clear ground: a person sees both."""
     first, second = Image.new("RGBA", (16, 16), RED), Image.new("RGBA", (16, 16), (0, 0, 0, 0))
     second.paste(BLUE, (8, 8, 16, 16))
@@ -425,7 +424,7 @@ def test_frames_are_drawn_over_earlier_frames() -> None:
         assert [corners(frame)[3] for frame in frames] == [RED, BLUE]
 
 
-def test_default_image_of_animated_png_is_no_frame() -> None:
+def test_model_pixels_skip_the_default_image_of_an_animated_png() -> None:
     data = encoded(
         Image.new("RGB", (16, 16), WHITE),
         save_all=True,
@@ -438,7 +437,7 @@ def test_default_image_of_animated_png_is_no_frame() -> None:
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_a_folder_of_frames(fit: str) -> None:
+def test_model_pixels_of_a_folder_are_spread_frames(fit: str) -> None:
     content = [
         encoded(Image.new("RGB", (16 + number, 16), shade), "PNG") for number, shade in enumerate(SHADES)
     ]
@@ -454,14 +453,14 @@ def test_a_folder_of_frames(fit: str) -> None:
         model_pixels([], "clips/7", SIDE, clip=True)
 
 
-def test_a_still_is_a_clip_of_one_frame_and_a_photograph_has_no_second() -> None:
+def test_model_pixels_of_a_still_are_a_clip_of_one_frame() -> None:
     assert model_pixels([SOUND], "a", SIDE, clip=True, frames=8).shape == (1, SIDE, SIDE, 3)
     two = encoded(photograph(), "MPO", save_all=True, append_images=[photograph().rotate(90)])
     assert count_frames([two], "a") == 1
     assert model_pixels([two], "a", SIDE, clip=True, frames=8).shape == (1, SIDE, SIDE, 3)
 
 
-def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_pixels_refuse_clips_that_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     data = moving("GIF")
     monkeypatch.setattr(decoding, "MOST_FRAMES", 4)
     with pytest.raises(UserError, match=r"^a: a clip of more than 4 frames"):
@@ -484,7 +483,7 @@ def test_clips_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         check([large], "a", clip=True)
 
 
-def test_pages_larger_than_the_first_are_bounded_together_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_bounds_pages_larger_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(
         Image.new("RGB", (1, 1)), "TIFF", save_all=True, append_images=[Image.new("RGB", (64, 64))] * 6
     )
@@ -503,7 +502,7 @@ def test_count_frames_stops_at_its_bound() -> None:
         check([endless], "a", clip=True)
 
 
-def test_a_clip_that_ends_too_early() -> None:
+def test_model_pixels_of_a_cut_clip_are_its_first_frames_or_refused() -> None:
     for form in ("GIF", "WEBP", "PNG", "TIFF"):
         data = moving(form)
         whole = model_pixels([data], "a", SIDE, clip=True, frames=9)
@@ -515,7 +514,7 @@ def test_a_clip_that_ends_too_early() -> None:
 # Sizes
 
 
-def test_three_ways_to_fit_a_square() -> None:
+def test_fit_crops_pads_or_stretches_to_a_square() -> None:
     """Left third red, middle green, right third blue, three times as wide as high."""
     wide = Image.new("RGB", (96, 32), GREEN)
     wide.paste(RED, (0, 0, 32, 32))
@@ -534,7 +533,7 @@ def test_three_ways_to_fit_a_square() -> None:
         assert [tuple(pixels["pad"][12, x].tolist()) for x in (1, 12, 22)] == [RED, GREEN, BLUE]
 
 
-def test_thin_images() -> None:
+def test_decoding_scales_thin_images() -> None:
     for size in ((5000, 1), (1, 5000)):
         data = encoded(Image.new("RGB", size, RED))
         for fit in FITS:
@@ -543,7 +542,7 @@ def test_thin_images() -> None:
         assert max(display_pixels([data], "a", longest=100).shape) == 100
 
 
-def test_large_photographs_are_decoded_at_a_lower_size_and_look_alike() -> None:
+def test_decoding_reduces_large_photographs_alike() -> None:
     photo = photograph(640, 480)
     full = np.asarray(photo.resize((24, 24), Image.Resampling.BICUBIC)).astype(int)
     pixels = still(encoded(photo, "JPEG", quality=95), 24).astype(int)
@@ -617,7 +616,7 @@ def test_augmentation_is_the_same_for_all_frames() -> None:
     assert all(np.array_equal(frames[0], frame) for frame in frames)
 
 
-def test_decoding_in_threads() -> None:
+def test_decoding_in_threads_gives_equal_pixels() -> None:
     data = [
         encoded(photograph(200 + number, 100), form)
         for number, form in enumerate(["JPEG", "PNG", "GIF", "WEBP"] * 4)
@@ -674,7 +673,7 @@ def test_decoding_in_threads() -> None:
         (bytes(range(128, 256)), None),
     ],
 )
-def test_other_formats_are_named_in_the_error(data: bytes, what: str | None) -> None:
+def test_decoding_names_unsupported_formats(data: bytes, what: str | None) -> None:
     with pytest.raises(UserError) as caught:
         still(data)
     line = str(caught.value)
@@ -685,7 +684,7 @@ def test_other_formats_are_named_in_the_error(data: bytes, what: str | None) -> 
         assert line.endswith("(PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM are read)")
 
 
-def test_raw_photograph_is_refused() -> None:
+def test_decoding_refuses_a_raw_photograph() -> None:
     line = r"^a\.png: not an image that is read, but a RAW photograph"
     with pytest.raises(UserError, match=line):
         still(tiff(4, 4, 8, bytes(4), tag50706=1025))  # of Adobe, Leica, Pentax, telephones
@@ -754,7 +753,7 @@ def measured(data: bytes) -> tuple[str, int]:
         pytest.param(16, 1, "<u2", marks=pytest.mark.slow),
     ],
 )
-def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -> None:
+def test_decoding_of_a_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -> None:
     width, height = 8000, 7999
     row = np.linspace(0, 60_000, width).astype(kind).tobytes()
     text, size = measured(tiff(width, height, bits, row, form))
@@ -783,13 +782,13 @@ def test_large_grey_image_needs_little_memory(bits: int, form: int, kind: str) -
         (b"P5 " + b"9" * 100 + b" 1 255\n", "damaged"),
     ],
 )
-def test_huge_headers_are_refused_before_unpacking(data: bytes, text: str) -> None:
+def test_decoding_refuses_huge_headers_before_it_unpacks(data: bytes, text: str) -> None:
     line, size = measured(data)
     assert text in line
     assert size < 300
 
 
-def test_grey_conversion_does_not_depend_on_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_of_grey_does_not_depend_on_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = np.random.default_rng(0)
     shape = (37, 53)
     floats = np.where(chance.random(shape) < 0.1, np.nan, chance.normal(size=shape) * 1e30).astype(np.float32)
@@ -813,7 +812,7 @@ def test_grey_conversion_does_not_depend_on_tiles(monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_large_images_wait_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_of_large_images_waits_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads together hold no more than the room that there is, or one image that needs more."""
     data = [encoded(photograph(400, 300), form) for form in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
     alone = [still(one) for one in data]

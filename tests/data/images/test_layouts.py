@@ -87,7 +87,7 @@ TABLES = {
     "images", ["Images", "images", "Flicker8k_Dataset", "flickr30k_images", ".", "deep/er"]
 )
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_of_captions_beside_images(name: str, images: str, tmp_path: Path) -> None:
+def test_open_corpus_reads_a_table_beside_images(name: str, images: str, tmp_path: Path) -> None:
     put(tmp_path / images)
     table = write(tmp_path / name, TABLES[name])
     write(tmp_path / "README.md", "About these images")
@@ -96,7 +96,7 @@ def test_a_table_of_captions_beside_images(name: str, images: str, tmp_path: Pat
     assert opened(tmp_path).inputs == [table]
 
 
-def test_a_table_one_folder_down_and_beside_its_images(tmp_path: Path) -> None:
+def test_open_corpus_reads_a_table_one_folder_down(tmp_path: Path) -> None:
     put(tmp_path / "archive" / "Images")
     write(tmp_path / "archive" / "captions.txt", COMMAS)
     assert captions_of(opened(tmp_path)) == CAPTIONS
@@ -111,7 +111,7 @@ def test_a_table_one_folder_down_and_beside_its_images(tmp_path: Path) -> None:
         open_corpus(str(tmp_path))
 
 
-def test_a_table_with_lists_of_splits(tmp_path: Path) -> None:
+def test_open_corpus_reads_a_table_with_lists_of_splits(tmp_path: Path) -> None:
     put(tmp_path / "Images")
     write(tmp_path / "captions.txt", COMMAS)
     for name, listed in (("trainImages", "10_a.jpg"), ("devImages", "20_b.jpg"), ("testImages", "30_c.jpg")):
@@ -142,7 +142,7 @@ def test_image_names_match_in_any_case(tmp_path: Path) -> None:
     assert [len(image.content()) for image in opened(tmp_path).images()] == [1, 1, 1]
 
 
-def test_rows_that_do_not_fit(tmp_path: Path) -> None:
+def test_open_corpus_reads_or_refuses_malformed_rows(tmp_path: Path) -> None:
     """Flickr30k's row 19999 has no bar before its caption."""
     put(tmp_path / "flickr30k_images")
     write(tmp_path / "results.csv", BARS + "30_c.jpg| 4   A dog runs across the grass .\n")
@@ -182,7 +182,7 @@ def test_rows_that_do_not_fit(tmp_path: Path) -> None:
         ("10_a.jpg,\u200b\n10_a.jpg,\0\n10_a.jpg,\u200f \u3164\n10_a.jpg,x\u200b\n", ["x\u200b"]),
     ],
 )
-def test_quotes(rows: str, texts: list[str] | None, tmp_path: Path) -> None:
+def test_open_corpus_reads_quotes_in_captions(rows: str, texts: list[str] | None, tmp_path: Path) -> None:
     put(tmp_path, "10_a.jpg")
     write(tmp_path / "captions.txt", "image,caption\n" + rows)
     if texts is None:
@@ -201,14 +201,14 @@ def test_image_names_must_stay_inside_the_folder(line: str, tmp_path: Path) -> N
         list(opened(tmp_path).images())
 
 
-def test_a_table_that_is_not_utf_8(tmp_path: Path) -> None:
+def test_open_corpus_refuses_a_table_that_is_not_utf_8(tmp_path: Path) -> None:
     put(tmp_path)
     (tmp_path / "captions.txt").write_bytes(b"image,caption\n10_a.jpg,caf\xe9\n")
     with pytest.raises(UserError, match=r"captions\.txt:2: not UTF-8"):
         list(opened(tmp_path).images())
 
 
-def test_captions_of_the_hub_with_lists_in_cells(tmp_path: Path) -> None:
+def test_open_corpus_reads_lists_in_cells(tmp_path: Path) -> None:
     """As flickr_annotations_30k.csv has them."""
     put(tmp_path / "flickr30k-images")
     rows = [
@@ -225,7 +225,7 @@ def test_captions_of_the_hub_with_lists_in_cells(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not FLICKR.is_dir(), reason=f"{FLICKR} is not on this machine")
 @pytest.mark.parametrize("listed", [True, False])
-def test_the_real_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Path) -> None:
+def test_prepare_reads_flickr8k_as_it_is_downloaded_today(listed: bool, tmp_path: Path) -> None:
     rows: dict[str, list[str]] = {}
     for line in (FLICKR / "Flickr8k.token.txt").read_text(encoding="utf-8").splitlines():
         name, _, text = line.partition("\t")
@@ -290,7 +290,7 @@ def whole_coco(folder: Path, year: int = 2017) -> Path:
 
 
 @pytest.mark.parametrize("year", [2014, 2017])
-def test_coco(year: int, tmp_path: Path) -> None:
+def test_coco_reads_captions_images_and_splits(year: int, tmp_path: Path) -> None:
     folder = whole_coco(tmp_path / "coco", year)
     reversed_ = {name: texts[::-1] for name, texts in CAPTIONS.items()}
     for path in (folder, folder / "annotations", tmp_path):
@@ -304,7 +304,7 @@ def test_coco(year: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["images/train2017", "images", ".", "deep/er/train2017"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", ["captions_train2017.json", "mine.json", "captions_train2017.json.gz"])
-def test_coco_files_elsewhere(layout: str, reverse: bool, name: str, tmp_path: Path) -> None:
+def test_coco_reads_files_from_other_folders(layout: str, reverse: bool, name: str, tmp_path: Path) -> None:
     put(tmp_path / layout)
     path = coco(tmp_path / name, list(CAPTIONS), 1 if reverse else None, reverse)
     if name.endswith(".gz"):
@@ -374,7 +374,7 @@ def test_coco_files_of_two_years_are_refused(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_faults_of_coco(text: str, message: str, tmp_path: Path) -> None:
+def test_coco_names_faults(text: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path / "captions_x.json", text)
     with pytest.raises(UserError) as caught:
         list(opened(path).images())

@@ -32,7 +32,7 @@ def ten() -> list:
     return [toy.image(number, 1 + number % 3, split) for number, split in enumerate(SPLITS)]
 
 
-def test_what_was_read_is_there(tmp_path: Path) -> None:
+def test_prepared_holds_all_images_and_captions(tmp_path: Path) -> None:
     report = toy.prepare(tmp_path / "out", ten())
     opened = Prepared(tmp_path / "out")
     assert opened.report == report
@@ -68,7 +68,7 @@ def test_what_was_read_is_there(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "work").exists()
 
 
-def test_boxes_are_as_they_were_read(tmp_path: Path) -> None:
+def test_prepared_holds_boxes_unchanged(tmp_path: Path) -> None:
     toy.prepare(
         tmp_path / "out",
         [toy.boxed(0)._replace(split="train"), toy.image(1, 2, "train"), toy.image(2, 2, "valid")],
@@ -81,8 +81,8 @@ def test_boxes_are_as_they_were_read(tmp_path: Path) -> None:
     assert opened.captioned_split("valid").boxes is None
 
 
-def test_boxes_follow_exif_orientation(tmp_path: Path) -> None:
-    """As sizes are, which pointing and overlays take them with."""
+def test_prepared_turns_boxes_by_exif_orientation(tmp_path: Path) -> None:
+    """Image sizes are turned too, and pointing and overlays read both together."""
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
     data = toy.encoded(np.zeros((20, 30, 3), np.uint8), exif=exif)
@@ -93,7 +93,7 @@ def test_boxes_follow_exif_orientation(tmp_path: Path) -> None:
     assert split.boxes == [[[Box(0, 15, 0, 20, 10), Box(1, 14, 2, 17, 4)]]]
 
 
-def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:
+def test_prepared_keeps_frames_in_order(tmp_path: Path) -> None:
     clips = [
         toy.image(number, 1, split, frames=frames)
         for number, (split, frames) in enumerate([("train", 3), ("train", 1), ("valid", 2)])
@@ -109,7 +109,7 @@ def test_frames_of_clips_are_kept_in_order(tmp_path: Path) -> None:
     assert table.column("count").to_pylist() == [3, 1]
 
 
-def test_preparation_writes_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepare_writes_several_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows keep their place whatever is flushed together, in reading, dividing, encoding and leaving out."""
     monkeypatch.setattr("seq2attn.data.images.prepare._BATCH", 4)
     monkeypatch.setattr(images_prepare, "_SPOOL", images_prepare._SPOOL._replace(max_rows=4))
@@ -138,7 +138,7 @@ def test_preparation_writes_several_batches(tmp_path: Path, monkeypatch: pytest.
     }
 
 
-def test_only_training_drops_long_captions(tmp_path: Path) -> None:
+def test_prepare_drops_long_captions_of_train_only(tmp_path: Path) -> None:
     images = [
         toy.image(0, 3, "train"),
         toy.image(1, 1, "train")._replace(captions=("one two three four five six",)),
@@ -154,7 +154,7 @@ def test_only_training_drops_long_captions(tmp_path: Path) -> None:
     }  # type: ignore[index]
 
 
-def test_image_without_caption_is_counted(tmp_path: Path) -> None:
+def test_prepare_counts_images_without_caption(tmp_path: Path) -> None:
     report = toy.prepare(
         tmp_path / "out", [toy.image(0, 1, "train"), toy.image(1, 0, "train"), toy.image(2, 1, "valid")]
     )
@@ -164,7 +164,7 @@ def test_image_without_caption_is_counted(tmp_path: Path) -> None:
     assert Prepared(tmp_path / "out").captioned_split("train").names == ["000.png"]
 
 
-def test_split_without_captions_is_refused_with_reasons(tmp_path: Path) -> None:
+def test_prepare_refuses_a_split_without_captions(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^valid: no caption is left: 1 empty \(.*\)$"):
         toy.prepare(
             tmp_path / "out", [toy.image(0, 1, "train"), toy.image(1, 1, "valid")._replace(captions=(" ",))]
@@ -175,7 +175,7 @@ def test_split_without_captions_is_refused_with_reasons(tmp_path: Path) -> None:
 # Missing and damaged
 
 
-def test_missing_and_damaged_images_are_counted_and_named(tmp_path: Path) -> None:
+def test_prepare_counts_and_names_missing_and_damaged_images(tmp_path: Path) -> None:
     images = [toy.image(number, 2, "valid" if number > 17 else "train") for number in range(20)]
     images[3] = toy.broken(3)._replace(split="train")
     whole = images[9].content()[0]
@@ -189,7 +189,7 @@ def test_missing_and_damaged_images_are_counted_and_named(tmp_path: Path) -> Non
     assert len(note.splitlines()) == 1
 
 
-def test_more_missing_images_than_allowed_are_refused(tmp_path: Path) -> None:
+def test_prepare_refuses_more_missing_images_than_allowed(tmp_path: Path) -> None:
     images = [
         toy.broken(number)._replace(split="train") if number < 5 else toy.image(number, 2, "train")
         for number in range(20)
@@ -228,7 +228,7 @@ def test_hold_out_keeps_equal_files_together(tmp_path: Path) -> None:
     assert [report["splits"][name]["images_in_train"] for name in ("valid", "test")] == [0, 0]  # type: ignore[index]
 
 
-def test_images_of_train_in_other_splits_are_counted(tmp_path: Path) -> None:
+def test_prepare_counts_images_of_train_in_other_splits(tmp_path: Path) -> None:
     images = [
         toy.image(0, 1, "train"),
         toy.image(1, 1, "train"),
@@ -247,7 +247,7 @@ def test_hold_out_notes_smaller_splits(tmp_path: Path) -> None:
     )  # type: ignore[operator,index]
 
 
-def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
+def test_prepare_refuses_data_without_training_captions(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^6 images for validation and 0 for test leave nothing to train on: there are 6"
     ):
@@ -283,7 +283,9 @@ def rewritten(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
         lambda path: path.write_bytes(b"x" * 900),
     ],
 )
-def test_damaged_tables_are_one_line(out: Path, name: str, harm: Callable[[Path], object]) -> None:
+def test_captioned_split_reports_damaged_tables_on_one_line(
+    out: Path, name: str, harm: Callable[[Path], object]
+) -> None:
     harm(out / "train" / f"{name}.arrow")
     with pytest.raises(
         UserError, match=re.escape(f"{out / 'train'}: damaged (") + r".*\); run `seq2attn prepare` again$"
@@ -302,7 +304,7 @@ def test_damaged_tables_are_one_line(out: Path, name: str, harm: Callable[[Path]
         ("images", lambda table: table.rename_columns(["name", "width", "height", "count", "pixels"])),
     ],
 )
-def test_tables_that_do_not_fit_are_one_line(
+def test_captioned_split_refuses_unfitting_tables_on_one_line(
     out: Path, name: str, change: Callable[[pa.Table], pa.Table]
 ) -> None:
     rewritten(out / "train" / f"{name}.arrow", change)
@@ -346,13 +348,15 @@ def changed(column: str, values: Callable[[list[object]], list[object]]) -> Call
         ("captions", lambda table: table.set_column(2, "target_ids", pa.array([["a"]] * len(table)))),
     ],
 )
-def test_impossible_cells_are_one_line(out: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+def test_captioned_split_reports_impossible_cells_on_one_line(
+    out: Path, name: str, change: Callable[[pa.Table], pa.Table]
+) -> None:
     rewritten(out / "train" / f"{name}.arrow", change)
     with pytest.raises(UserError, match=r"train: damaged \(.*\); run `seq2attn prepare` again$"):
         Prepared(out).captioned_split("train")
 
 
-def test_box_of_a_missing_word_is_one_line(out: Path) -> None:
+def test_captioned_split_reports_a_box_of_a_missing_word_on_one_line(out: Path) -> None:
     change = changed("boxes", lambda rows: [[[9, 0, 0, 1, 1]], *rows[1:]])
     rewritten(out / "train" / "captions.arrow", change)
     split = Prepared(out).captioned_split("train")
@@ -391,7 +395,7 @@ print("read")
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
-def test_flipped_bytes_are_harmless_or_one_line(out: Path, count: int) -> None:
+def test_captioned_split_survives_flipped_bytes(out: Path, count: int) -> None:
     """In a process of its own: what Arrow believes without looking ends one."""
     environment = os.environ | {"PYTHONPATH": str(Path(preparing.__file__).parents[2])}
     command = [sys.executable, "-W", "ignore", "-c", READ, str(out), str(count)]
@@ -399,7 +403,7 @@ def test_flipped_bytes_are_harmless_or_one_line(out: Path, count: int) -> None:
     assert (ended.returncode, ended.stdout) == (0, b"read\n"), ended.stderr.decode()[-2000:]
 
 
-def test_captions_in_several_chunks_are_read_alike(out: Path) -> None:
+def test_captioned_split_reads_several_chunks_alike(out: Path) -> None:
     before = CaptionedSplit(out / "train")
     ids, captions, first = [row.tolist() for row in before.target_ids], before.captions, before.first
     path = out / "train" / "captions.arrow"
@@ -416,7 +420,7 @@ def test_captions_in_several_chunks_are_read_alike(out: Path) -> None:
 # Folders of one kind opened as of the other
 
 
-def test_prepared_images_are_not_text_and_text_not_images(out: Path, tmp_path: Path) -> None:
+def test_prepared_refuses_images_as_text_and_text_as_images(out: Path, tmp_path: Path) -> None:
     for act in (lambda: Prepared(out).split("train"), lambda: Prepared(out).source_tokenizer):
         with pytest.raises(
             UserError, match=re.escape(f"{out}: holds captioned images, not text: prepare a corpus of text")
@@ -443,7 +447,7 @@ def test_prepared_images_are_not_text_and_text_not_images(out: Path, tmp_path: P
 # Files
 
 
-def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_frame_files_are_in_numeric_order(tmp_path: Path) -> None:
     for name in ("10.png", "2.png", "1.PNG", "notes.txt", ".3.png", "a1.png"):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "5.png").mkdir()
@@ -452,7 +456,7 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert content_of(tmp_path / "2.png") == content_of(tmp_path / "2.png", clip=True) == [b"2.png"]
 
 
-def test_images_below_a_folder(tmp_path: Path) -> None:
+def test_image_files_searches_below_a_folder(tmp_path: Path) -> None:
     for name in ("b.png", "a/2.JPG", "a/1.gif", "a/notes.txt", ".hidden/1.png", "a/.1.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -464,7 +468,7 @@ def test_images_below_a_folder(tmp_path: Path) -> None:
     ]
 
 
-def test_folders_that_are_no_images_are_refused(tmp_path: Path) -> None:
+def test_content_of_refuses_folders_without_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(f"{tmp_path}: a folder, not an image")):
         content_of(tmp_path)
     with pytest.raises(UserError, match=re.escape(f"{tmp_path}: no images in this folder, so it is no clip")):
@@ -473,7 +477,7 @@ def test_folders_that_are_no_images_are_refused(tmp_path: Path) -> None:
         content_of(tmp_path / "nowhere.png")
 
 
-def test_read_frames_are_evenly_spaced_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_of_reads_evenly_spaced_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         (tmp_path / f"{number}.png").write_bytes(str(number).encode())
     monkeypatch.setattr("seq2attn.data.images.files.MOST_FRAMES", 3)

@@ -106,7 +106,7 @@ def flickr(folder: Path, images: str = "images") -> Path:
 
 
 @pytest.mark.parametrize("images", ["images", ".", "Flicker8k_Dataset", "deep/er"])
-def test_flickr(images: str, tmp_path: Path) -> None:
+def test_flickr_reads_captions_images_and_splits(images: str, tmp_path: Path) -> None:
     folder = flickr(tmp_path, images)
     write(folder / "readme.txt", "no list")
     write(folder / "Flickr8k.lemma.token.txt", "a.png#0\tdog run\n")
@@ -139,7 +139,7 @@ def test_flickr_without_lists_is_undivided(tmp_path: Path) -> None:
     assert images_of(corpus_of(token)) == expected
 
 
-def test_flickr_lists_that_leave_out(tmp_path: Path) -> None:
+def test_flickr_ignores_images_that_its_lists_omit(tmp_path: Path) -> None:
     folder = flickr(tmp_path)
     (folder / "Flickr_8k.testImages.txt").unlink()
     with (folder / "Flickr_8k.trainImages.txt").open("a", encoding="utf-8") as file:
@@ -200,7 +200,7 @@ def test_flickr_captions_may_be_scattered_and_images_missing(tmp_path: Path) -> 
         ("a\0b#0\tx", "is no path inside"),
     ],
 )
-def test_faults_of_flickr(line: str, message: str, tmp_path: Path) -> None:
+def test_flickr_names_faults(line: str, message: str, tmp_path: Path) -> None:
     write(tmp_path / "x.token.txt", f"good.png#0\tx\n{line}\n")
     with pytest.raises(UserError) as caught:
         list(corpus_of(tmp_path).images())
@@ -209,7 +209,7 @@ def test_faults_of_flickr(line: str, message: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_links_out_of_the_folder(tmp_path: Path) -> None:
+def test_files_refuses_links_out_of_the_folder(tmp_path: Path) -> None:
     put(tmp_path / "elsewhere")
     folder = put(tmp_path / "set", "a.png")
     (folder / "out.png").symlink_to(tmp_path / "elsewhere" / "b.png")
@@ -242,7 +242,7 @@ def test_links_out_of_the_folder(tmp_path: Path) -> None:
     assert not isinstance(missing.value, LinkOut)
 
 
-def test_links_out_of_the_folder_where_they_are_allowed(tmp_path: Path) -> None:
+def test_files_follows_links_out_of_the_folder_if_allowed(tmp_path: Path) -> None:
     put(tmp_path / "elsewhere")
     folder = put(tmp_path / "set", "a.png")
     (folder / "out.png").symlink_to(tmp_path / "elsewhere" / "b.png")
@@ -290,7 +290,7 @@ def linked(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("form", ["hub", "karpathy", "flickr"])
-def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
+def test_follow_links_reads_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
     folder = linked(tmp_path)[form]
     assert images_of(corpus_of(folder, follow_links=True)) == EXPECTED
     for image in corpus_of(folder).images():
@@ -302,7 +302,7 @@ def test_corpora_of_linked_images(form: str, tmp_path: Path) -> None:
     assert images_of(corpus_of(tmp_path / "name")) == EXPECTED
 
 
-def test_which_file_of_captions(tmp_path: Path) -> None:
+def test_open_corpus_asks_which_file_of_captions(tmp_path: Path) -> None:
     write(tmp_path / "one.token.txt", "a.png#0\tx\n")
     write(tmp_path / "two.token.txt", "a.png#0\tx\n")
     with pytest.raises(UsageError, match=r"one\.token\.txt, two\.token\.txt: name the file"):
@@ -315,7 +315,7 @@ def test_which_file_of_captions(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not FLICKR.is_dir(), reason=f"{FLICKR} is not on this machine")
-def test_the_real_flickr8k() -> None:
+def test_flickr8k_is_read_whole() -> None:
     corpus = corpus_of(FLICKR)
     images = list(corpus.images())
     counts = {
@@ -355,7 +355,7 @@ def karpathy(folder: Path, indent: int | None = None, **more: object) -> Path:
         ("images", "elsewhere"),
     ],
 )
-def test_karpathy(below: str, filepath: str | None, tmp_path: Path) -> None:
+def test_karpathy_reads_captions_images_and_splits(below: str, filepath: str | None, tmp_path: Path) -> None:
     file = karpathy(tmp_path, **({"filepath": filepath} if filepath else {}))
     put(tmp_path / below)
     for path in (tmp_path, file):
@@ -364,7 +364,7 @@ def test_karpathy(below: str, filepath: str | None, tmp_path: Path) -> None:
         assert corpus.inputs == [file]
 
 
-def test_karpathy_images_of_one_name_in_two_folders(tmp_path: Path) -> None:
+def test_karpathy_tells_equal_names_in_two_folders_apart(tmp_path: Path) -> None:
     karpathy(tmp_path, filepath="train2014")
     put(tmp_path / "train2014")
     (tmp_path / "val2014").mkdir()
@@ -405,7 +405,7 @@ def test_karpathy_list_is_streamed(size: int, tmp_path: Path, monkeypatch: pytes
         ),
     ],
 )
-def test_faults_of_karpathy(text: str, message: str, tmp_path: Path) -> None:
+def test_karpathy_names_faults(text: str, message: str, tmp_path: Path) -> None:
     path = write(tmp_path / "dataset_x.json", text)
     with pytest.raises(UserError) as caught:
         list(corpus_of(path).images())
@@ -463,7 +463,7 @@ METADATA: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("form", METADATA)
-def test_an_image_folder(form: str, tmp_path: Path) -> None:
+def test_image_folder_with_metadata(form: str, tmp_path: Path) -> None:
     METADATA[form](put(tmp_path))
     for name in (tmp_path, f"hf:{tmp_path}", next(tmp_path.glob("metadata.*"))):
         corpus = corpus_of(name)
@@ -494,7 +494,7 @@ def test_image_folder_with_a_folder_per_split(tmp_path: Path) -> None:
     ]
 
 
-def test_columns_with_other_names(tmp_path: Path) -> None:
+def test_open_corpus_accepts_other_column_names(tmp_path: Path) -> None:
     put(tmp_path)
     lines(
         tmp_path / "metadata.jsonl",
@@ -549,7 +549,7 @@ def test_columns_with_other_names(tmp_path: Path) -> None:
         ({"file_name": ["a.png"], "text": "x"}, "a list of paths in file_name"),
     ],
 )
-def test_faults_of_a_table(row: dict[str, object], message: str, tmp_path: Path) -> None:
+def test_table_names_faults(row: dict[str, object], message: str, tmp_path: Path) -> None:
     put(tmp_path)
     lines(tmp_path / "metadata.jsonl", [{"file_name": "a.png", "text": "fine"}, row])
     with pytest.raises(UserError) as caught:
@@ -558,7 +558,7 @@ def test_faults_of_a_table(row: dict[str, object], message: str, tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
-def test_boxes(tmp_path: Path) -> None:
+def test_table_reads_boxes(tmp_path: Path) -> None:
     put(tmp_path)
     box, lost, other = [1, 0, 0, 2.5, 3], [2, 0, 0, 1, 1], [0, 1, 1, 2, 2]
     whole = Box(1, 0.0, 0.0, 2.5, 3.0)
@@ -615,7 +615,7 @@ def embedded(form: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("form", ["struct", "bytes", "path alone"])
-def test_one_table(form: str, tmp_path: Path) -> None:
+def test_image_table_with_embedded_images(form: str, tmp_path: Path) -> None:
     path = put(tmp_path) / "images.parquet"
     pq.write_table(pa.Table.from_pylist(embedded(form)), path)
     images = list(corpus_of(path).images())
@@ -657,7 +657,7 @@ def test_image_tables_one_per_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["scenes", "clips"])
-def test_bundled_corpora_are_found_by_name(
+def test_open_corpus_knows_bundled_corpora_by_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = split_tables(tmp_path / name, "clip" if name == "clips" else "image")
@@ -668,7 +668,7 @@ def test_bundled_corpora_are_found_by_name(
     assert corpus_of(name, None, "captions:de").language == "de"
 
 
-def test_rows_with_equal_bytes_are_one_image(tmp_path: Path) -> None:
+def test_parquet_rows_with_equal_bytes_are_one_image(tmp_path: Path) -> None:
     rows = [
         {"image": {"bytes": DATA[name], "path": name}, "text": caption}
         for name, (_, captions) in EXPECTED.items()
@@ -730,7 +730,9 @@ def refused(path: Path) -> Iterator[Path]:
     raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
-def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_reads_folders_of_frames_as_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip_folder(tmp_path / "videos" / "one")
     lines(tmp_path / "metadata.jsonl", [{"file_name": "videos/one", "captions": ["a clip"]}])
     corpus = corpus_of(tmp_path)
@@ -756,7 +758,7 @@ def test_folders_of_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("layout", ["flickr", "karpathy", "metadata", "bytes"])
-def test_clip_among_images(layout: str, tmp_path: Path) -> None:
+def test_open_corpus_recognises_clips_in_every_layout(layout: str, tmp_path: Path) -> None:
     data = gif()
     (tmp_path / "a.gif").write_bytes(data)
     if layout == "flickr":
@@ -779,14 +781,14 @@ def test_clip_among_images(layout: str, tmp_path: Path) -> None:
     assert decoding.check(clip.content(), "a", clip=True)[0] == 3
 
 
-def test_one_animated_image_makes_no_corpus_of_clips(tmp_path: Path) -> None:
+def test_open_corpus_reads_one_animated_image_as_a_still(tmp_path: Path) -> None:
     put(tmp_path)
     (tmp_path / "0.gif").write_bytes(gif())
     lines(tmp_path / "metadata.jsonl", [{"file_name": name, "text": "x"} for name in ("0.gif", *DATA)])
     assert not corpus_of(tmp_path).clips
 
 
-def test_frames_in_a_list(tmp_path: Path) -> None:
+def test_parquet_lists_of_frames_are_clips(tmp_path: Path) -> None:
     frames = [png(number) for number in range(3)]
     rows = [{"clip": [{"bytes": frame, "path": None} for frame in frames], "caption": "a clip"}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
@@ -816,7 +818,7 @@ def features(column: str = "image") -> object:
 
 
 @pytest.mark.usefixtures("offline")
-def test_what_datasets_saved(tmp_path: Path) -> None:
+def test_open_corpus_reads_a_saved_dataset(tmp_path: Path) -> None:
     import datasets
 
     put(tmp_path / "files")
@@ -836,8 +838,8 @@ def test_what_datasets_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_what_datasets_saved_with_a_path_that_leads_elsewhere(tmp_path: Path) -> None:
-    """A saved table may say any path, and is not believed."""
+def test_open_corpus_does_not_follow_paths_of_a_saved_dataset(tmp_path: Path) -> None:
+    """A saved table may name any path on the disk."""
     import datasets
 
     put(tmp_path / "elsewhere")
@@ -852,7 +854,9 @@ def test_what_datasets_saved_with_a_path_that_leads_elsewhere(tmp_path: Path) ->
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("form", ["parquet", "remote"])
-def test_a_dataset_of_the_hub(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_streams_a_dataset_of_the_hub(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The library's own streams, as it gives them for a repository of the hub."""
     import datasets
 
@@ -907,7 +911,7 @@ def test_hub_paths_to_local_files_are_refused(tmp_path: Path) -> None:
             content()
 
 
-def test_images_are_read_when_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_reads_no_image_before_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = flickr(tmp_path)
     corpus = corpus_of(folder)
     monkeypatch.setattr("seq2attn.data.images.lookup.read_file", lambda path: pytest.fail(f"{path} was read"))

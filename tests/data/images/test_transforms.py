@@ -40,7 +40,7 @@ def rows(batches: list[np.ndarray]) -> list[int]:
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 20, 64, 10**6])
-def test_an_epoch_has_every_caption_once(stills: Prepared, batch_tokens: int) -> None:
+def test_plan_has_every_caption_once_per_epoch(stills: Prepared, batch_tokens: int) -> None:
     split = stills.captioned_split("train")
     of = CaptionedImages(split, STILLS, TrainConfig())
     for epoch in range(3):
@@ -56,14 +56,14 @@ def test_an_epoch_has_every_caption_once(stills: Prepared, batch_tokens: int) ->
     assert len(of.plan(10**6, 1, 0)) == 1
 
 
-def test_batches_are_well_filled(stills: Prepared) -> None:
+def test_plan_fills_batches_well(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     batches = CaptionedImages(split, STILLS, TrainConfig()).plan(120, 1, 0)
     padded = sum((split.target_lengths[batch].max() + 1) * len(batch) for batch in batches)
     assert padded > 0.6 * 120 * (len(batches) - 1)
 
 
-def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
+def test_plan_is_a_function_of_seed_and_epoch(stills: Prepared) -> None:
     def plan(seed: int, epoch: int, **settings: object) -> list[list[int]]:
         return [
             batch.tolist()
@@ -79,7 +79,7 @@ def test_plans_are_a_function_of_seed_and_epoch(stills: Prepared) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_captions_per_image_differ_by_epoch(stills: Prepared, count: int) -> None:
+def test_plan_captions_per_image_differ_by_epoch(stills: Prepared, count: int) -> None:
     """k captions an image: over c/k epochs, rounded up, each comes, and none more than one time oftener than
     another.
     """
@@ -161,7 +161,7 @@ def test_augmentation_does_not_depend_on_other_images_of_the_batch(stills: Prepa
     assert len({image.numpy().tobytes() for image in alike}) > 6
 
 
-def test_half_of_images_are_flipped_if_set(stills: Prepared) -> None:
+def test_flip_turns_half_of_the_images(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     plain, _ = CaptionedImages(split, STILLS, None).sources(range(30))
     for flip in (True, False):
@@ -175,14 +175,14 @@ def test_half_of_images_are_flipped_if_set(stills: Prepared) -> None:
         assert 5 < sum(mirrored) < 25 if flip else not any(mirrored)
 
 
-def test_no_augmentation_without_a_draw_or_settings(stills: Prepared) -> None:
+def test_augmentation_needs_a_draw_and_settings(stills: Prepared) -> None:
     split, varied = stills.captioned_split("train"), TrainConfig(max_crop=0.5, flip=True, color_jitter=0.5)
     plain, _ = CaptionedImages(split, STILLS, TrainConfig()).sources(range(10), 3)
     assert torch.equal(CaptionedImages(split, STILLS, varied).sources(range(10), None)[0], plain)
     assert torch.equal(CaptionedImages(split, STILLS, None).sources(range(10), 3)[0], plain)
 
 
-def test_frames_of_a_clip_get_one_augmentation(clips: Prepared) -> None:
+def test_augmentation_is_the_same_for_all_frames_of_a_clip(clips: Prepared) -> None:
     of = CaptionedImages(clips.captioned_split("train"), CLIPS, TrainConfig(flip=True))
     plain, mask = CaptionedImages(clips.captioned_split("train"), CLIPS, None).sources(range(8))
     found, _ = of.sources(range(8), 2)
@@ -193,7 +193,7 @@ def test_frames_of_a_clip_get_one_augmentation(clips: Prepared) -> None:
 # Clips
 
 
-def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
+def test_sources_of_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
     split = clips.captioned_split("train")
     of = CaptionedImages(split, CLIPS, TrainConfig())
     source, mask = of.sources([0, 1, 2, 3])
@@ -210,7 +210,7 @@ def test_clips_have_masks_of_their_real_frames(clips: Prepared) -> None:
     assert (source.shape[1], mask.tolist()) == (1, [[True], [True]])
 
 
-def test_stacking_keeps_every_pixel_in_its_place() -> None:
+def test_stack_images_keeps_every_pixel_in_its_place() -> None:
     frames = [np.arange(n * 12, dtype=np.uint8).reshape(n, 2, 2, 3) for n in (1, 3)]
     source, mask = stack_images(frames, True)
     assert (source.shape, source.dtype, mask.tolist()) == (
@@ -227,7 +227,7 @@ def test_stacking_keeps_every_pixel_in_its_place() -> None:
 # Features in place of pixels
 
 
-def test_features_take_the_place_of_pixels(stills: Prepared) -> None:
+def test_features_replace_pixels(stills: Prepared) -> None:
     split = stills.captioned_split("train")
     features = np.random.default_rng(1).normal(size=(30, 5, 2, 2)).astype(np.float16)
     of = CaptionedImages(split, STILLS, TrainConfig(), features)
@@ -256,7 +256,9 @@ def test_features_of_shorter_clips_end_before_nan(clips: Prepared) -> None:
 # Faults
 
 
-def test_image_damaged_after_preparation_is_named(stills: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_name_an_image_damaged_after_preparation(
+    stills: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
     split = stills.captioned_split("train")
     content = split.content
     monkeypatch.setattr(split, "content", lambda number: [b"nothing"] if number == 4 else content(number))
@@ -264,7 +266,7 @@ def test_image_damaged_after_preparation_is_named(stills: Prepared, monkeypatch:
         CaptionedImages(split, STILLS, TrainConfig()).sources(range(8), 1)
 
 
-def test_images_are_decoded_in_threads_and_stay_in_order(
+def test_sources_are_decoded_in_threads_and_in_order(
     stills: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = stills.captioned_split("train")

@@ -43,7 +43,7 @@ def sources(corpus: object) -> list[str]:
         "zip://x.csv::http://127.0.0.1:9/x.zip",
     ],
 )
-def test_readme_data_files_are_not_followed(path: str, tmp_path: Path) -> None:
+def test_folder_search_ignores_data_files_of_a_readme(path: str, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x.csv").write_text("en,fr\nsecret,secret\n", encoding="utf-8")
     folder = tmp_path / "f"
@@ -178,7 +178,7 @@ def test_split_names_must_be_folder_names(name: str, tmp_path: Path) -> None:
         sources(open_corpus(str(path)))
 
 
-def test_file_of_an_invalid_split_name_is_refused(tmp_path: Path) -> None:
+def test_split_name_of_a_file_must_be_valid(tmp_path: Path) -> None:
     for name in ("train", "test\\..\\x"):
         for side in ("en", "fr"):
             (tmp_path / f"{name}.{side}").write_text("a\n", encoding="utf-8")
@@ -218,7 +218,7 @@ def test_line_aligned_folder_skips_copies_and_reads_packed_files(tmp_path: Path)
         sources(open_corpus(str(tmp_path), "en", "fr"))
 
 
-def test_tables_with_different_columns_are_refused(tmp_path: Path) -> None:
+def test_folder_of_tables_with_different_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("en,fr\na,b\n", encoding="utf-8")
     (tmp_path / "test.csv").write_text("fr,en\nc,d\n", encoding="utf-8")
     corpus = open_corpus(str(tmp_path), "en", "fr")
@@ -234,7 +234,7 @@ def test_tables_with_different_columns_are_refused(tmp_path: Path) -> None:
         open_corpus(str(tmp_path), "en", "fr")
 
 
-def test_paths_that_are_not_utf8(tmp_path: Path) -> None:
+def test_folder_paths_may_not_be_utf8(tmp_path: Path) -> None:
     name = os.fsdecode(b"ra\xffw")
     folder = tmp_path / name
     folder.mkdir()
@@ -256,14 +256,14 @@ def test_paths_that_are_not_utf8(tmp_path: Path) -> None:
         prepare(str(tmp_path / "x"), tmp_path / os.fsdecode(b"p\xff"), options())
 
 
-def test_names_of_files_with_tabs_and_ends_of_lines(tmp_path: Path) -> None:
+def test_prepare_escapes_tabs_and_line_breaks_in_file_names(tmp_path: Path) -> None:
     for side in ("en", "fr"):
         (tmp_path / f"train\t\u2028\n.{side}").write_text("a b\n" * 60 + "\n", encoding="utf-8")
     report = prepare(str(tmp_path), tmp_path / "p", options())
     assert report["splits"]["train"]["dropped"]["empty"]["pairs"] == 1
 
 
-def test_a_folder_of_parquet_is_named(tmp_path: Path) -> None:
+def test_folder_of_parquet_inside_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for split in ("train", "test"):
         pq.write_table(
