@@ -97,7 +97,7 @@ def test_clips_in_the_package_equal_the_generator(splits, committed):
     )
     for name, rows in committed.items():
         assert [row["captions"] for row in rows] == [list(clips.captions(clip)) for clip in splits[name]]
-        for row, clip in zip(rows[:60], splits[name], strict=False):
+        for row, clip in zip(rows[:12], splits[name], strict=False):
             assert np.array_equal(decoded(row), clips.render(clip))
     assert [row["clip"]["path"] for rows in committed.values() for row in rows] == [
         f"{number:05}.gif" for number in range(1, 4_501)
