@@ -82,6 +82,8 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # independent of the locale
     code = run(sys.argv[1:])
+    # The system repeats SIGXCPU every second. It must not kill a program that has saved and is about to exit.
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
     # A daemon thread may still be inside a library's C++ code. A normal exit would abort it with an error.
     if threading.active_count() > 1:
         os._exit(code)

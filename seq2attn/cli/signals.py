@@ -44,16 +44,12 @@ def handled(handle: Callable[[int], None], replaces: Callable[[Any], bool]) -> I
 
     An ignored signal stays ignored, as under nohup. Forked processes leave the signals to this process,
     except that SIGTERM ends them. If the terminal is gone, later output goes nowhere instead of failing.
-    After the first SIGXCPU that signal is ignored at the end: the system repeats it every second, and would
-    kill a program that has saved its work and is about to exit.
     """
     process = os.getpid()
-    received: set[int] = set()
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
 
     def caught(number: int, frame: FrameType | None) -> None:
         if os.getpid() == process:
-            received.add(number)
             if number == signal.SIGHUP:
                 _leave(terminals)
             handle(number)
@@ -70,9 +66,7 @@ def handled(handle: Callable[[int], None], replaces: Callable[[Any], bool]) -> I
         yield
     finally:
         for number, handler in before.items():
-            ignored = signal.getsignal(number) == signal.SIG_IGN  # at the end of a context inside this one
-            repeats = number == signal.SIGXCPU and (ignored or number in received)
-            signal.signal(number, signal.SIG_IGN if repeats else handler)
+            signal.signal(number, handler)
 
 
 def _leave(terminals: list[int]) -> None:

@@ -167,18 +167,16 @@ def test_handled_in_a_forked_process_reacts_to_sigterm_alone() -> None:
             assert os.waitstatus_to_exitcode(status) == (128 + number if number == signal.SIGTERM else 7)
 
 
-def test_handled_ignores_a_limit_of_processor_time_that_it_has_heard() -> None:
-    """The system repeats the signal every second, also after the program has saved."""
+def test_main_ignores_the_limit_of_processor_time_at_its_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system repeats the signal every second, also after a training has saved."""
     before = signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    monkeypatch.setattr(app, "run", lambda arguments: 130)
+    monkeypatch.setattr(app.threading, "active_count", lambda: 1)
     try:
-        with signals.handled(lambda _: None, lambda handler: True):
-            pass
-        assert signal.getsignal(signal.SIGXCPU) == signal.SIG_DFL
-        with signals.handled(lambda _: None, lambda handler: True):
-            with signals.handled(lambda _: None, lambda handler: True):
-                os.kill(os.getpid(), signal.SIGXCPU)
-            os.kill(os.getpid(), signal.SIGXCPU)
+        with pytest.raises(SystemExit) as end:
+            app.main()
         os.kill(os.getpid(), signal.SIGXCPU)
+        assert end.value.code == 130
     finally:
         signal.signal(signal.SIGXCPU, before)
 
