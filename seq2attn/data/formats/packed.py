@@ -159,16 +159,21 @@ def _wide(head: bytes) -> str | None:
         return "UTF-16LE"
     if not second and first == len(head) // 2:
         return "UTF-16BE"
-    if _is_utf8(head):
+    if _begins(head, "UTF-8"):
         return None
-    pairs = {head[place : place + 2] for place in range(0, len(head), 2)}  # every script has this space
-    return "UTF-16LE" if {b"\n\0", b" \0"} & pairs else "UTF-16BE" if {b"\0\n", b"\0 "} & pairs else None
+    pairs = {head[place : place + 2] for place in range(0, len(head), 2)}
+    for encoding, spaces in (("UTF-16LE", {b"\n\0", b" \0"}), ("UTF-16BE", {b"\0\n", b"\0 "})):
+        if spaces & pairs and _begins(head, encoding):  # every script has these spaces
+            return encoding
+    return None
 
 
-def _is_utf8(head: bytes) -> bool:
-    """Whether `head` is the beginning of a text in UTF-8."""
+def _begins(head: bytes, encoding: str) -> bool:
+    """Whether `head` is the beginning of a text in that encoding. Random bytes are not, with their surrogates
+    that have no partner.
+    """
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
+        codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return False
     return True

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import os
+import random
 import tarfile
 import threading
 import zipfile
@@ -144,6 +145,15 @@ def test_read_lines_refuses_utf_16_without_a_signature(tmp_path: Path) -> None:
     for encoding in ("utf-16-le", "utf-16-be"):
         path.write_bytes("κόσμε, αυτό είναι\nένα κείμενο. Ż\n".encode(encoding))
         with pytest.raises(UserError, match=encoding.upper().replace("16-", "16")):
+            list(read_lines(path))
+
+
+def test_read_lines_takes_random_bytes_for_damaged_utf_8(tmp_path: Path) -> None:
+    """Two of the bytes are a space of UTF-16, by chance."""
+    path, draw = tmp_path / "x", random.Random(1)
+    for space in (b"\n\0", b" \0", b"\0\n", b"\0 "):
+        path.write_bytes(draw.randbytes(200) + space + draw.randbytes(300) + b"\n")
+        with pytest.raises(UserError, match=r":1: not UTF-8: byte"):
             list(read_lines(path))
 
 
