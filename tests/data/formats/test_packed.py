@@ -152,7 +152,7 @@ def test_read_lines_takes_random_bytes_for_damaged_utf_8(tmp_path: Path) -> None
     """Two of the bytes are a space of UTF-16, by chance."""
     path, draw = tmp_path / "x", random.Random(1)
     for space in (b"\n\0", b" \0", b"\0\n", b"\0 "):
-        path.write_bytes(draw.randbytes(200) + space + draw.randbytes(300) + b"\n")
+        path.write_bytes(draw.randbytes(200) + space + draw.randbytes(301) + b"\n")
         with pytest.raises(UserError, match=r":1: not UTF-8: byte"):
             list(read_lines(path))
 
