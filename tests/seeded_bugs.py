@@ -356,6 +356,7 @@ BUGS = (
     # export
     Bug("export/ctranslate2.py", '"rotary_interleave": False', '"rotary_interleave": True', ("export/test_ctranslate2.py", "-k", "scores_targets and today")),
     Bug("export/ctranslate2.py", "shift).mT.repeat_interleave(heads // parts, 0)", "shift).mT.repeat(heads // parts, 1, 1)", ("export/test_ctranslate2.py", "-k", "scores_targets and shared")),
+    Bug("export/ctranslate2.py", "(then(columns) - shift).mT", "then(columns).mT", ("export/test_ctranslate2.py", "-k", "vector_of_its_own")),
     Bug("export/ctranslate2.py", "weight = (then(", "weight = ((", ("export/test_ctranslate2.py", "-k", "scores_targets and general")),
     Bug("export/ctranslate2.py", " / own.normalise.temperature", "", ("export/test_ctranslate2.py", "-k", "scores_targets and warm")),
     Bug("export/ctranslate2.py", "return zeros if table is None", "return None if table is None", ("export/test_ctranslate2.py", "-k", "scores_targets and positions")),

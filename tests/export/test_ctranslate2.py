@@ -23,7 +23,7 @@ ctranslate2 = pytest.importorskip(
     "ctranslate2", reason="the package ctranslate2 is not installed: it is in the extra `test`"
 )
 
-from seq2attn.export.ctranslate2 import ModelConverter
+from seq2attn.export.ctranslate2 import ModelConverter, _heads
 
 TEXTS = tiny.ENGLISH[:7]
 GIVEN = tiny.FRENCH[:7]
@@ -108,6 +108,20 @@ class Both:
 
 def pieces(tokenizer: Tokenizer, text: str) -> list[str]:
     return [tokenizer.vocabulary[i] for i in tokenizer.encode(text)]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_heads_joins_a_linear_map_and_a_map_with_a_vector_of_its_own(bias: bool, shift: float) -> None:
+    """2 parts serve 4 heads; each part is followed by A x + b."""
+    first, then = torch.nn.Linear(6, 8, bias=bias), torch.nn.Linear(4, 3)
+    torch.nn.init.constant_(then.bias, shift)
+    weight, vector = _heads(first, then, 2, 4)
+    assert (vector is None) == (not bias and not shift)
+    x = torch.randn(5, 6)
+    by_part = then(first(x).unflatten(1, (2, 4)))
+    expected = by_part.repeat_interleave(2, 1).flatten(1)
+    torch.testing.assert_close(torch.nn.functional.linear(x, weight, vector), expected)
 
 
 @pytest.mark.parametrize("name", ALL)
