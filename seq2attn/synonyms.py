@@ -109,7 +109,8 @@ _NAMES = {  # our name: the names elsewhere, without "-" and "_"
     "search.no_repeat_ngram": "norepeatngramsize blockngramrepeat",
 }
 BASES = ("preset", "base", "extends", "extend", "inherit", "inherits", "parent")
-SETTINGS = {name: f"its name here is {ours}" for ours, names in _NAMES.items() for name in names.split()}
+OUR_NAME = "its name here is "  # how the hint begins that only names a setting
+SETTINGS = {name: f"{OUR_NAME}{ours}" for ours, names in _NAMES.items() for name in names.split()}
 SETTINGS |= dict.fromkeys(
     ("epochs", "epoch", "numepochs", "nepochs", "maxepochs", "maxepoch", "numtrainepochs", "trainepochs"),
     "there are no epochs: set train.max_steps or train.max_minutes (the log names the epoch of a step)",

@@ -5,6 +5,7 @@ value of every setting, any valid one at random, and any one at all.
 import itertools
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import recipes
@@ -13,9 +14,7 @@ from hypothesis import strategies as st
 from seq2attn import config
 
 SIZE = 6  # of embeddings
-# which asks with the embedding beside the state
-SCORES = tuple(score for score in recipes.SCORES if score != "concat-location")
-TIES = ("none", "output", "all")
+SCORES, TIES = recipes.PARALLEL_SCORES, recipes.TIES
 POSITIONS = ("learned", "sinusoidal", "none")
 HEADS = ((1, None), (2, None), (2, 1), (3, None))
 KERNELS = {"encoder": (1, 3, 5), "decoder": (1, 2, 3, 4)}
@@ -34,40 +33,15 @@ def side(draw: recipes.Draw, which: str) -> dict[str, Any]:
     return tree
 
 
-def attention(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
-    """Any attention that asks for no past and no embedding."""
-    tree = recipes.attention(draw, score, normaliser, plain)
-    for name in ("history", "filters", "kernel", "max_fertility", "query_input"):
-        tree.pop(name, None)
-    if "location" in score:
-        tree["keys"] = "states"
-        tree["values"] = draw(("states", "sum"))  # or else nothing reads the encoder
-    if tree["values"] == tree["keys"] == "embeddings":
-        tree["keys"] = "sum"
-    tree["heads"], tree["kv_heads"] = draw(HEADS)
+def attention(draw: recipes.Draw, score: config.ScoreName, normaliser: str, plain: int = 2) -> dict[str, Any]:
+    tree = recipes.parallel_attention(draw, score, normaliser, HEADS, plain)
     if tree["heads"] > 1:
         tree.pop("value_map", None)
     tree["size"] = draw((None, 12))
     return tree
 
 
-def make(
-    encoder: dict[str, Any],
-    decoder: dict[str, Any],
-    attention: dict[str, Any],
-    tied: str = "none",
-    dropout: float = 0.0,
-) -> config.ModelConfig:
-    return config.ModelConfig.model_validate(
-        {
-            "embedding": SIZE,
-            "dropout": dropout,
-            "tied": tied,
-            "encoder": encoder,
-            "decoder": decoder,
-            "attention": attention,
-        }
-    )
+make = partial(recipes.of_sections, SIZE)
 
 
 def plain(
@@ -150,8 +124,4 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
         "model.dropout": one((0.0, 0.3)),
         "model.init": one(("glorot", "uniform", "bahdanau15")),
     }
-    for section, options in sections.items():
-        loose |= {
-            f"model.{section}.{key}": one(values) for key, values in options.items() if draw(st.booleans())
-        }
-    return recipes.settle(tree, loose)
+    return recipes.settle(tree, loose | recipes.draw_some(draw, sections))

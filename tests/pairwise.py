@@ -1,10 +1,22 @@
-"""Few combinations of several options that have every two values together, for tests of which the
-combinations are not the point.
-"""
+"""Few cases instead of all, for tests of which the combinations of options are not the point."""
 
 from collections.abc import Callable, Iterable
 from itertools import combinations, product
-from typing import Any
+from typing import Any, TypeVar
+
+Case = TypeVar("Case")
+
+
+def few(cases: Iterable[Case], parts: Callable[[Case], set[Any]]) -> list[Case]:
+    """Some of the cases that have every part between them that all cases have, by greedy choice."""
+    all_parts = [(case, parts(case)) for case in cases]
+    left: set[Any] = set().union(*(own for _, own in all_parts))
+    result = []
+    while left:
+        case, own = max(all_parts, key=lambda one: len(one[1] & left))
+        result.append(case)
+        left -= own
+    return result
 
 
 def pairwise(
@@ -13,10 +25,5 @@ def pairwise(
     """Rows of one value of each option. Each two values of two options that stand together in any `allowed`
     row do so in one of these.
     """
-    pairs = {row: set(combinations(enumerate(row), 2)) for row in product(*options) if allowed(*row)}
-    left: set[Any] = set().union(*pairs.values())
-    rows = []
-    while left:
-        rows.append(max(pairs, key=lambda row: len(pairs[row] & left)))
-        left -= pairs[rows[-1]]
-    return rows
+    rows = (row for row in product(*options) if allowed(*row))
+    return few(rows, lambda row: set(combinations(enumerate(row), 2)))

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from hypothesis import strategies as st
+from pairwise import few
 from pydantic import ValidationError
 
 from seq2attn import config
@@ -23,6 +24,9 @@ READOUTS = (("tanh", None), ("maxout", 3), ("linear", 5), ("linear", None))
 BRIDGES = ("last", "linear", "mean", "zero")
 GATES = ("none", "scalar", "context")
 SCORES = tuple(config.SCORES)
+# the others ask with the embedding beside the state, as only a recurrent decoder does
+PARALLEL_SCORES = tuple(score for score in SCORES if score != "concat-location")
+TIES = ("none", "output", "all")
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel")
 PASTS = ("none", "coverage", "fertility", "location-aware")
 WINDOWS = ("none", "local-m", "local-p")
@@ -66,6 +70,27 @@ def make(
                 refused = error
     assert refused is not None
     raise refused
+
+
+def of_sections(
+    embedding: int,
+    encoder: dict[str, Any],
+    decoder: dict[str, Any],
+    attention: dict[str, Any],
+    tied: str = "none",
+    dropout: float = 0.0,
+) -> config.ModelConfig:
+    """The settings, with the sections as they are."""
+    return config.ModelConfig.model_validate(
+        {
+            "embedding": embedding,
+            "dropout": dropout,
+            "tied": tied,
+            "encoder": encoder,
+            "decoder": decoder,
+            "attention": attention,
+        }
+    )
 
 
 def attention(draw: Draw, score: config.ScoreName, normaliser: str, plain: int = 2) -> dict[str, Any]:
@@ -119,6 +144,26 @@ def attention(draw: Draw, score: config.ScoreName, normaliser: str, plain: int =
                 {"at_inference": "sample"},
             )
         )
+    return tree
+
+
+def parallel_attention(
+    draw: Draw,
+    score: config.ScoreName,
+    normaliser: str,
+    heads: Sequence[tuple[int, int | None]],
+    plain: int = 2,
+) -> dict[str, Any]:
+    """Any attention for a decoder that computes all steps at once: it asks for no past and no embedding."""
+    tree = attention(draw, score, normaliser, plain)
+    for name in ("history", "filters", "kernel", "max_fertility", "query_input"):
+        tree.pop(name, None)
+    if "location" in score:
+        tree["keys"] = "states"
+        tree["values"] = draw(("states", "sum"))  # or else nothing reads the encoder
+    if tree["values"] == tree["keys"] == "embeddings":
+        tree["keys"] = "sum"
+    tree["heads"], tree["kv_heads"] = draw(heads)
     return tree
 
 
@@ -191,7 +236,7 @@ def sweep() -> list[config.ModelConfig]:
         if attention is not None:
             decoder["gate"] = draw(("none", *GATES))
             fit(encoder, decoder, attention)
-        return make(encoder, decoder, attention, draw(("none", "output", "all")))
+        return make(encoder, decoder, attention, draw(TIES))
 
     recurrences = list(itertools.product(CELLS, ("current", "previous"), SETS, (False, True)))
     pairs = list(itertools.product(SCORES, NORMALISERS))
@@ -246,11 +291,7 @@ def cover(models: Sequence[config.ModelConfig]) -> list[config.ModelConfig]:
             (f"{type(section).__name__}.{key}", value) for section in sections for key, value in section
         }
 
-    left, cases = set().union(*map(values, models)), []
-    while left:
-        cases.append(max(models, key=lambda one: len(values(one) & left)))
-        left -= values(cases[-1])
-    return cases
+    return few(models, values)
 
 
 FEW = cover(SWEEP)  # for what takes longer
@@ -302,7 +343,7 @@ def models(draw: st.DrawFn, attends: bool = False) -> config.ModelConfig:
         asks = attention(one, one(SCORES), one(NORMALISERS), plain=1)
         decoder["gate"] = one(GATES)
         fit(encoder, decoder, asks)
-    return make(encoder, decoder, asks, one(["none", "output", "all"]), dropout=one([0.0, 0.3]))
+    return make(encoder, decoder, asks, one(TIES), dropout=one([0.0, 0.3]))
 
 
 @st.composite
@@ -367,18 +408,24 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
         "attention": {},
     }
     loose = {
-        "model.tied": one(("none", "output", "all")),
+        "model.tied": one(TIES),
         "model.dropout": one((0.0, 0.3)),
         "model.init": one(("glorot", "uniform", "bahdanau15")),
     }
     kinds = ("score", "history", "normaliser", "window")  # what other settings depend on
-    for section, settings in sections.items():
-        loose |= {
-            f"model.{section}.{key}": one(values)
-            for key, values in settings.items()
-            if key in kinds or draw(st.booleans())
-        }
-    return settle(tree, loose)
+    return settle(tree, loose | draw_some(draw, sections, kinds))
+
+
+def draw_some(
+    draw: st.DrawFn, sections: dict[str, dict[str, tuple[Any, ...]]], always: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A value for each setting of the sections that is in `always`, and for some of the others."""
+    return {
+        f"model.{section}.{key}": draw(st.sampled_from(values))
+        for section, settings in sections.items()
+        for key, values in settings.items()
+        if key in always or draw(st.booleans())
+    }
 
 
 def settle(tree: dict[str, Any], loose: dict[str, Any]) -> tuple[config.ModelConfig, list[str]]:

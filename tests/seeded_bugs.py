@@ -363,7 +363,7 @@ BUGS = (
     Bug("export/ctranslate2.py", "add_source_eos = True", "add_source_eos = False", ("export/test_ctranslate2.py", "-k", "scores_targets and first")),
     Bug("export/ctranslate2.py", '"alignment_layer": -1', '"alignment_layer": 0', ("export/test_ctranslate2.py", "-k", "attention_is")),
     Bug("export/ctranslate2.py", ", copy=True)", ")", ("export/test_ctranslate2.py", "-k", "quantization")),
-    Bug("cli/output/overlays.py", "if self._heads.any and caption.words", "if self._heads.layer and caption.words", ("cli/test_caption.py", "-k", "layer_or_head")),
+    Bug("cli/plot_flags.py", "if not heads.any or not caption.words", "if not heads.layer or not caption.words", ("cli/test_caption.py", "-k", "layer_or_head")),
     Bug("config/scores.py", '"s . W h", product=True', '"s . W h"', ("export/test_limits.py", "-k", "dot_products")),
     Bug("inference/captioner.py", "len(source) if self.clips else None, target_ids", "None, target_ids", ("inference/test_self_attention.py", "-k", "clip")),
     Bug("export/limits.py", 'if a.window != "none"', 'if a.window == "local-p"', ("export/test_limits.py",)),

@@ -5,6 +5,7 @@ setting, any valid one at random, and any one at all.
 import itertools
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import recipes
@@ -17,9 +18,7 @@ HEADS = ((1, None), (2, None), (2, 1), (4, None), (4, 1), (4, 2), (4, 4))
 ACTIVATIONS = ("relu", "gelu", "swiglu")
 NORMS = ("layer", "rms")
 POSITIONS = ("sinusoidal", "learned", "rotary", "none")
-# which asks with the embedding beside the state
-SCORES = tuple(score for score in recipes.SCORES if score != "concat-location")
-TIES = ("none", "output", "all")
+SCORES, TIES = recipes.PARALLEL_SCORES, recipes.TIES
 SIZE = 8
 
 
@@ -47,38 +46,14 @@ def positions(draw: recipes.Draw, kind: str) -> dict[str, Any]:
     return {"positions": kind} | ({"max_positions": draw((3, 9))} if kind == "learned" else {})
 
 
-def attention(draw: recipes.Draw, score: str, normaliser: str, plain: int = 2) -> dict[str, Any]:
-    """Any attention that asks for no past and no embedding."""
-    tree = recipes.attention(draw, score, normaliser, plain)
-    for name in ("history", "filters", "kernel", "max_fertility", "query_input", "value_map"):
-        tree.pop(name, None)
-    if "location" in score:
-        tree["keys"] = "states"
-        tree["values"] = draw(("states", "sum"))  # or else nothing reads the encoder
-    if tree["values"] == tree["keys"] == "embeddings":
-        tree["keys"] = "sum"
-    tree["heads"], tree["kv_heads"] = draw(HEADS)
+def attention(draw: recipes.Draw, score: config.ScoreName, normaliser: str, plain: int = 2) -> dict[str, Any]:
+    tree = recipes.parallel_attention(draw, score, normaliser, HEADS, plain)
+    tree.pop("value_map", None)
     tree["size"] = draw((None, 4, 12)) if tree["heads"] < 4 else draw((None, 12))
     return tree
 
 
-def make(
-    encoder: dict[str, Any],
-    decoder: dict[str, Any],
-    attention: dict[str, Any],
-    tied: str = "none",
-    dropout: float = 0.0,
-) -> config.ModelConfig:
-    return config.ModelConfig.model_validate(
-        {
-            "embedding": SIZE,
-            "dropout": dropout,
-            "tied": tied,
-            "encoder": encoder,
-            "decoder": decoder,
-            "attention": attention,
-        }
-    )
+make = partial(recipes.of_sections, SIZE)
 
 
 def name(settings: config.ModelConfig) -> str:
@@ -130,9 +105,6 @@ SWEEP = sweep()
 FEW = recipes.cover(SWEEP)  # for what takes longer
 # with a true gradient
 SMOOTH = recipes.cover([one for one in SWEEP if one.attention.normaliser not in config.HARD])
-FUSED = recipes.cover(
-    [one for one in SWEEP if one.attention.normaliser == "softmax" and one.attention.window == "none"]
-)  # read in one call, where it is a product
 
 
 @st.composite
@@ -201,8 +173,4 @@ def anything(draw: st.DrawFn) -> tuple[config.ModelConfig, list[str]]:
     kind = {"kind": "transformer", "size": 8, "layers": 1}
     tree: dict[str, Any] = {"embedding": 8, "encoder": dict(kind), "decoder": dict(kind), "attention": {}}
     loose = {"model.tied": one(TIES), "model.dropout": one((0.0, 0.3))}
-    for section, settings in sections.items():
-        loose |= {
-            f"model.{section}.{key}": one(values) for key, values in settings.items() if draw(st.booleans())
-        }
-    return recipes.settle(tree, loose)
+    return recipes.settle(tree, loose | recipes.draw_some(draw, sections))

@@ -55,10 +55,7 @@ class Heads(NamedTuple):
         from seq2attn.runs.directory import open_run
 
         models = {path: open_run(path).config.model for path in run_paths(run)}
-        counts = {
-            path: (1 if model.decoder.kind == "rnn" else model.decoder.layers, model.attention.heads)
-            for path, model in models.items()
-        }
+        counts = {path: (model.attention_layers, model.attention.heads) for path, model in models.items()}
         for path, count in counts.items():
             self.check(path, *count)
         if len(set(counts.values())) > 1:
@@ -76,8 +73,11 @@ def select_head(caption: "Caption", heads: Heads, where: str) -> "tuple[Caption,
     """The caption with the attention of one layer and one head, and the title of that drawing.
 
     Without a number, it is the mean over all layers or heads. The caption needs the attention of all heads.
+    If neither is chosen, or if the caption has no words, the caption stays as it is and the title is empty.
     Raises UsageError if there is no such layer or head.
     """
+    if not heads.any or not caption.words:
+        return caption, ""
     from seq2attn.inference.attention_weights import select_attention
 
     assert caption.attention_heads is not None

@@ -80,9 +80,8 @@ def draw(
         caption = captioner.caption(
             [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
         )[0][0]
-    if heads.any and caption.words:
-        caption, head = select_head(caption, heads, run)
-        title = ": ".join(filter(None, (title, head))) or None
+    caption, head = select_head(caption, heads, run)
+    title = ": ".join(filter(None, (title, head))) or None
     console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
     if forced is not None:
         note_unknown_words(forced, captioner.target_tokenizer)

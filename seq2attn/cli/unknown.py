@@ -152,7 +152,7 @@ def option(typed: str, value: str | None, command: str, options: Mapping[str, Se
     if command == "train" and (hint := _as_setting(plain, value)):
         return hint
     known = synonyms.known_as(plain) if command != "train" else None
-    if known and known.startswith("its name here is search."):
+    if known and known.startswith(f"{synonyms.OUR_NAME}search."):
         ours = "--" + known.rpartition(".")[2].replace("_", "-")
         if ours in own:
             return f"did you mean {ours}?"
@@ -178,9 +178,9 @@ def _as_setting(plain: str, value: str | None) -> str | None:
     if names:
         return f"as settings, by --set: {either(names)}"
     known = synonyms.known_as(plain)
-    if known is None or not known.startswith("its name here is "):
+    if known is None or not known.startswith(synonyms.OUR_NAME):
         return known
-    ours = known.removeprefix("its name here is ")
+    ours = known.removeprefix(synonyms.OUR_NAME)
     return (
         f"as settings, by --set: {ours}" if " " in ours else f"as a setting: --set {ours}={value or 'VALUE'}"
     )

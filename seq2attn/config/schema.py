@@ -612,6 +612,11 @@ class ModelConfig(Section):
     attention: AttentionConfig = setting(AttentionConfig(), "Attention to the source.", ATTENTION)
 
     @property
+    def attention_layers(self) -> int:
+        """Number of decoder layers with an attention to the source: one of a recurrent decoder, else all."""
+        return 1 if self.decoder.kind == "rnn" else self.decoder.layers
+
+    @property
     def images(self) -> bool:
         """Whether sources are images, not text."""
         return self.encoder.kind == "image"

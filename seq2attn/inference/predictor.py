@@ -286,8 +286,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         state = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
         matrices = int(bool(options.attention))
         if options.attention == "all":
-            layers = 1 if decoder.kind == "rnn" else decoder.layers
-            matrices = layers * self.config.model.attention.heads
+            matrices = self.config.model.attention_layers * self.config.model.attention.heads
         group = GROUP if options.width <= WIDE else 1
         number, (positions, limit) = max(
             sizes.items(), key=lambda item: (item[1][1] + 1) * (state + item[1][0] * matrices)

@@ -49,12 +49,13 @@ class Backpointers:
         If a sentence has fewer than `least`, because the limits allow no other output, empty hypotheses of
         score -inf follow.
         """
-        flat = [(b, end.last_step, end.row) for b, of_sentence in enumerate(ends) for end in of_sentence]
+        flat = [(b, end.last_step, end.row) for b, those in enumerate(ends) for end in those]
         outputs, results = iter(self._read(flat)), []
-        for of_sentence, limit in zip(ends, limits, strict=True):
+        for those, limit in zip(ends, limits, strict=True):
+            own = itertools.islice(outputs, len(those))
             hypotheses = [
                 Hypothesis(tokens, end.score, end.log_prob, weights, finished=end.last_step < limit)
-                for end, (tokens, weights) in zip(of_sentence, outputs, strict=False)
+                for end, (tokens, weights) in zip(those, own, strict=True)
             ]
             empty = Hypothesis([], -math.inf, -math.inf, None, finished=False)
             results.append(hypotheses + [empty] * (least - len(hypotheses)))

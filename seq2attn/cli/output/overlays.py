@@ -144,9 +144,7 @@ class OverlayFolder:
     def draw(self, pixels_FYX3: Pixels, captions: Sequence[Caption], paths: Sequence[Path]) -> None:
         """Draw the attention of each caption over the frames (F, Y, X, 3) to its path."""
         for caption, path in zip(captions, paths, strict=True):
-            title = ""
-            if self._heads.any and caption.words:
-                caption, title = select_head(caption, self._heads, self._run)
+            caption, title = select_head(caption, self._heads, self._run)
             words, weights_TS, _ = caption_tokens(caption)
             fonts = save(pixels_FYX3, words, weights_TS, caption.grid, path, title=title)
             unseen = [character for character in fonts.unseen() if character not in self._unseen]

@@ -59,8 +59,7 @@ class RNNDecoder(Decoder):
         """If `shared.tied`, the matrix of the output layer is the target embedding."""
         super().__init__()
         self.config, self.query_input, self.dropout = config, shared.attention.query_input, shared.dropout
-        embedding, size, tied = shared.embedding, config.size, shared.tied
-        values = shared.sizes.values
+        embedding, size, tied, values = shared.embedding, config.size, shared.tied, shared.sizes.values
         attends = config.context_source == "attention"
         context_size = 0 if config.context_source == "none" else values
         self.gate = self.readout = self.bridge = None
