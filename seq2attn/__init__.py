@@ -1,47 +1,75 @@
 """seq2attn: train, run and explain sequence-to-sequence models with attention.
 
-Importing this package is cheap. The first `load` imports torch and the rest.
+    import seq2attn
+
+    prepared = seq2attn.prepare("my_pairs.tsv", "prepared/mine", source="en", target="de")
+    run = seq2attn.train("first-try", data=prepared.path, out="runs/mine", settings=["train.seed=2"])
+    reports = seq2attn.evaluate(run.path)
+    translator = seq2attn.load(run.path)
+    translator.translate(["The small dog sleeps."])
+
+Names and defaults are those of the command line. Importing this package is cheap: names are imported on first
+use, and torch with the first call that needs it. Notes and warnings go to the logger "seq2attn".
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from seq2attn.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable
+    from seq2attn.data.prepared import Prepared as Prepared
+    from seq2attn.errors import UsageError as UsageError
+    from seq2attn.errors import UserError as UserError
+    from seq2attn.inference import Caption as Caption
+    from seq2attn.inference import Captioner as Captioner
+    from seq2attn.inference import Translation as Translation
+    from seq2attn.inference import Translator as Translator
+    from seq2attn.inference import load as load
+    from seq2attn.runs.directory import Run as Run
+    from seq2attn.tasks.evaluation import evaluate as evaluate
+    from seq2attn.tasks.preparation import prepare as prepare
+    from seq2attn.tasks.presets import Preset as Preset
+    from seq2attn.tasks.presets import presets as presets
+    from seq2attn.tasks.report import Mean as Mean
+    from seq2attn.tasks.report import Report as Report
+    from seq2attn.tasks.report import Reports as Reports
+    from seq2attn.tasks.training import Training as Training
+    from seq2attn.tasks.training import train as train
+    from seq2attn.tasks.training import training_session as training_session
 
-    from seq2attn.inference import Captioner, Translator
+_MODULES = {
+    "Caption": "inference",
+    "Captioner": "inference",
+    "Mean": "tasks.report",
+    "Prepared": "data.prepared",
+    "Preset": "tasks.presets",
+    "Report": "tasks.report",
+    "Reports": "tasks.report",
+    "Run": "runs.directory",
+    "Training": "tasks.training",
+    "Translation": "inference",
+    "Translator": "inference",
+    "UsageError": "errors",
+    "UserError": "errors",
+    "evaluate": "tasks.evaluation",
+    "load": "inference",
+    "prepare": "tasks.preparation",
+    "presets": "tasks.presets",
+    "train": "tasks.training",
+    "training_session": "tasks.training",
+}
+__all__ = ["__version__"]
+__all__ += _MODULES
 
-__all__ = ["__version__", "load"]
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"seq2attn.{_MODULES[name]}"), name)
 
 
-def load(
-    run: str | os.PathLike[str],
-    device: str = "auto",
-    precision: str = "auto",
-    settings: Iterable[str] = (),
-    allow_code: bool = False,
-    processes: bool = False,
-) -> Translator | Captioner:
-    """A trained run, ready to translate text or to describe images.
-
-    `run` is a run directory. Several, joined by commas, are an ensemble. `device` is auto, cpu, cuda or
-    cuda:N. `precision` is auto, fp32, bf16 or fp16. `settings` change the run's settings, as in
-    `["model.attention.temperature=2"]`. A setting that changes the shape of a parameter is refused.
-
-    `allow_code` allows the run to import and call the function named in its `model.encoder.backbone`. Use it
-    only for runs that you trust. With `processes`, large calls on a CPU run in processes instead of threads.
-    That is faster and gives the same bits. The processes end with `close()`. Do not use it if other threads
-    of the program compute.
-
-    Raises `seq2attn.errors.UserError` if the run is missing, incomplete, damaged or from a newer version, and
-    `UsageError` for settings that do not fit it.
-    """
-    from seq2attn import inference
-
-    return inference.load(
-        run, device=device, precision=precision, settings=settings, allow_code=allow_code, processes=processes
-    )
+def __dir__() -> list[str]:
+    return __all__

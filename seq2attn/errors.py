@@ -35,18 +35,17 @@ class UsageError(UserError):
     exit_code = 2
 
 
-def with_flags(error: UserError, flags: Collection[str]) -> str:
-    """The message of the error, for a command that has these `flags`, such as `--device`.
+def with_flags(message: str, flags: Collection[str], setting: str | None = None) -> str:
+    """The message of an error or a note, for a command that has these `flags`, such as `--device`.
 
-    The setting at the start and names in backquotes are written as flags if the command has them. Other names
-    stay.
+    The `setting` at the start and names in backquotes are written as flags if the command has them. Other
+    names stay.
     """
 
     def flag(name: str) -> str | None:
         name = f"--{name.replace('_', '-')}"
         return name if name in flags else None
 
-    message, setting = str(error), error.setting
     if setting is not None and re.match(rf"{re.escape(setting)}\b", message):
         message = (flag(setting) or setting) + message.removeprefix(setting)
     return re.sub(r"`(\w+)`", lambda name: flag(name[1]) or name[0], message)

@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strict_json": set(),
     "near": set(),
     "synonyms": set(),
+    "notes": set(),
     "locks": set(),
     "files": {"errors", "locks"},
     "kernels": set(),
@@ -51,12 +52,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "progress", "version"),
     },
     "plotting": {"data", "errors", "files"},
+    "tasks": {
+        *("inference", "training", "evaluation", "data", "models", "runs", "devices"),
+        *("config", "errors", "files", "notes", "progress", "strict_json", "version"),
+    },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
-        *("inference", "training", "evaluation", "plotting", "export", "data", "models", "runs", "devices"),
-        *("config", "errors", "files", "near", "prefetch", "progress", "strict_json", "synonyms", "version"),
+        *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "models", "runs"),
+        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "strict_json"),
+        *("synonyms", "version"),
     },
-    "__init__": {"inference", "version"},
+    "__init__": {"tasks", "inference", "runs", "data", "errors", "version"},
     "__main__": {"cli"},
 }
 
@@ -281,7 +287,7 @@ WRITERS = {
     "inference/feature_cache.py": {"mkdir"},
     "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
-    "cli/output/report.py": {"mkdir"},
+    "tasks/score_files.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},
     "cli/app.py": {"open"},
 }

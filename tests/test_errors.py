@@ -24,7 +24,7 @@ FLAGS = {"--device", "--resume", "--follow-links"}
 def test_with_flags_writes_arguments_of_the_command_as_flags(
     message: str, setting: str | None, printed: str
 ) -> None:
-    assert with_flags(UserError(message, setting=setting), FLAGS) == printed
+    assert with_flags(message, FLAGS, setting) == printed
 
 
 def test_user_error_keeps_message_setting_and_exit_code() -> None:

@@ -41,7 +41,13 @@ PARTICIPLES = {
 }
 # Files below the command line whose texts may hold dashes: what puts the flags into errors, the arguments of
 # scripts of their own, and properties of CSS.
-SPEAK_OF_FLAGS = ("errors.py", "samples/", "plotting/html_alignment.py", "plotting/html_overlay.py")
+SPEAK_OF_FLAGS = (
+    "errors.py",
+    "samples/",
+    "plotting/html_alignment.py",
+    "plotting/html_overlay.py",
+    "tasks/next_commands.py",
+)
 
 
 def names(tree: ast.AST) -> Iterator[str]:

@@ -93,7 +93,8 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Run one command to its end, report what stopped it on stderr, and return the exit code."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    with _Stop() as stop:
+    console.flags = _options().get(arguments[0] if arguments else "", [])
+    with console.notes(), _Stop() as stop:
         try:
             code = _run(arguments)
             if sys.stdout is not None:
@@ -206,7 +207,7 @@ def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> in
         console.error("interrupted")
         return 130
     if isinstance(error, UserError):
-        console.error(with_flags(error, _options().get(arguments[0] if arguments else "", [])))
+        console.error(with_flags(str(error), console.flags, error.setting))
         return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))

@@ -13,6 +13,7 @@ control the terminal. Rich is imported only for a live line or a table.
 """
 
 import io
+import logging
 import os
 import sys
 import time
@@ -21,6 +22,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from seq2attn.cli.output.progress_line import Clock, counted, duration, fitted
+from seq2attn.errors import with_flags
+from seq2attn.notes import LOGGER
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "duration"]
 
 quiet = False  # set by --quiet
+flags: Sequence[str] = ()  # those of the present command: notes of the library name arguments
 PLAIN_INTERVAL = 10.0  # seconds between progress lines without a terminal
 
 _live: "Console | None" = None  # the console of the live line: notes are printed above it
@@ -42,6 +46,32 @@ class Progress(Protocol):
         most important first; the last ones are left out if the terminal is too narrow. Without a `clock`, the
         time starts at the first call for that task.
         """
+
+
+class _Notes(logging.Handler):
+    """Prints the notes and warnings of the library."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = with_flags(record.getMessage(), flags)
+        if record.levelno >= logging.WARNING:
+            warn(text)
+        else:
+            note(text)
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Print the notes and warnings of the library while the body runs."""
+    handler, level, passes_on = _Notes(), LOGGER.level, LOGGER.propagate
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False  # a program that calls `app.run` shall not print them twice
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+        LOGGER.propagate = passes_on
 
 
 def printable(text: str) -> str:

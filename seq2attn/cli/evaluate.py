@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from seq2attn.cli import console, evaluate_inputs, evaluate_runs, flags, mistaken, outline
+from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Conflict, Needs, check, set_options
-from seq2attn.cli.output.report import Search, keep, record, show
-from seq2attn.cli.output.report import as_json as json_of
+from seq2attn.cli.output import report
 from seq2attn.cli.search_flags import check_mbr
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
+from seq2attn.tasks.evaluation import Evaluation, evaluations
+from seq2attn.tasks.test_set import Search
 
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
 _SEARCH = ("--beam", "--length-penalty", "--no-repeat-ngram", "--mbr", "--samples", "--batch-tokens")
@@ -211,60 +212,37 @@ def evaluate(
     if alignments is None and not runs and not hypotheses:
         raise UsageError("nothing to evaluate: name a RUN, or give --hypotheses FILE with --reference FILE")
     check(RULES, values | set_options(settings))
-    if gold is not None and len(splits) > 1:
-        raise UsageError("--gold belongs to one split: name one with --split")
     check_mbr(mbr, samples)
-    outline.check_names(splits)
+    request = Evaluation(
+        tuple(runs),
+        tuple(splits),
+        data,
+        source,
+        tuple(reference),
+        tuple(hypotheses),
+        captions,
+        language,
+        by_length,
+        gold,
+        gold_first,
+        search,
+        tuple(settings),
+        seed,
+        device,
+        precision,
+        allow_code,
+    )
+    if alignments is None:
+        request.check()
     _check_files(
         [*reference, *hypotheses, *(path for path in (source, gold, alignments) if path is not None)]
     )
     _check_runs(runs)
     if alignments is not None and gold is not None:
-        evaluate_inputs.print_alignments(alignments, gold, gold_first, as_json)
+        report.show_alignments(alignments, gold, gold_first, as_json)
         return
-
-    images = evaluate_runs.are_of_images(runs, None if reference else splits, data)
-    if images:
-        evaluate_runs.refuse_text_options(values, runs[0])
-    elif allow_code:
-        raise UsageError(
-            f"--allow-code is for a run that describes images, and {runs[0]} translates text: leave it out"
-        )
-    predictors = evaluate_runs.load(runs, images, device, precision, settings, gold is not None, allow_code)
-    if reference:
-        tests = [evaluate_inputs.file_test_set(source, reference, captions, by_length)]
-    else:
-        tests = evaluate_inputs.split_test_sets(runs, images, data, splits, by_length)
-    if gold is not None:
-        evaluate_inputs.add_gold(tests[0], gold, gold_first)
-    # Files are read before a run translates, so that an unfit file is refused before the search.
-    others = [[evaluate_inputs.system_of_file(file, test) for file in hypotheses] for test in tests]
-    lowercase = evaluate_runs.write_lowercase(runs, predictors)
-    for number, test in enumerate(tests):
-        test.lowercase = lowercase
-        systems = [
-            evaluate_runs.system(run, predictor, test, search, seed)
-            for run, predictor in zip(runs, predictors, strict=True)
-        ]
-        systems += others[number]
-        languages = filter(None, (predictor.languages[1] for predictor in predictors))
-        test.language = language or next(languages, None) or test.language
-        if len(systems) > 1:
-            from seq2attn.evaluation.significance import SAMPLES
-
-            console.note(f"comparing {len(systems)} systems by {SAMPLES:,} bootstrap samples")
-        test.score(systems)
-        for reason in test.why_zero(systems):
-            console.note(reason)
-        for system in systems:
-            keep(test, system)
-        if as_json:
-            for system in systems:
-                console.result(json_of(record(test, system)))
-            continue
-        if len(tests) > 1:
-            console.result(f"{'' if number == 0 else chr(10)}{test.name}")
-        show(systems)
+    for number, reports in enumerate(evaluations(request, console.progress)):
+        report.show(reports, as_json, first=number == 0, named=len(splits) > 1)
 
 
 def _check_files(files: Sequence[Path]) -> None:

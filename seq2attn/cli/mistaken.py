@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seq2attn import config
-from seq2attn.cli import presets
 from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
+from seq2attn.tasks import presets
 
 # The preset to try first for each bundled corpus.
 BUNDLED = {"phrases": "", "scenes": "xu15-soft ", "clips": "video "}

@@ -122,7 +122,7 @@ def _read(options: ImageOptions, clips: bool) -> _Input:
     assert options.data is not None
     prepared = Prepared(options.data)
     name = options.split or "test"
-    if not prepared.images:
+    if prepared.modality != config.IMAGES:
         raise UserError(
             f"{options.data}: holds texts, no images: name an image with --image FILE, or a prepared "
             "folder of images"

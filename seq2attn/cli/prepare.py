@@ -1,14 +1,17 @@
-"""`seq2attn prepare`: its options, and the report of a prepared corpus. `data.prepare` does the work."""
+"""`seq2attn prepare`: its options, and the report of a prepared corpus. `tasks.preparation` does the work."""
 
-import os
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
+from seq2attn.tasks.task import task_of
+from seq2attn.tasks.training import FIRST_PRESET
+
+if TYPE_CHECKING:
+    from seq2attn.data.prepared import Prepared
 
 DEFAULT = config.DataConfig()
 
@@ -143,111 +146,55 @@ def prepare(
     completely or not at all.
     """
     mistaken.refuse_no_data(corpus)
-    options: dict[str, object] = {
-        "source": source,
-        "target": target,
-        "vocab_size": vocab_size or DEFAULT.vocab_size,
-        "tokenizer": tokenizer,
-        "joint": joint,
-        "lowercase": lowercase,
-        "max_length": max_length,
-        "max_ratio": max_ratio,
-        "max_bad": max_bad,
-        "max_missing": max_missing,
-        "follow_links": follow_links,
-    }
-    data = config.validate({"data": options}, "prepare").data
-    from seq2attn.data.prepare import prepare as prepare_folder
+    from seq2attn.tasks.preparation import prepare as prepare_folder
 
     with console.progress() as progress:
-        report = prepare_folder(
+        prepared = prepare_folder(
             corpus,
             out,
-            data,
+            source=source,
+            target=target,
+            vocab_size=vocab_size,
+            tokenizer=tokenizer,
+            joint=joint,
+            lowercase=lowercase,
+            max_length=max_length,
+            max_ratio=max_ratio,
+            max_bad=max_bad,
+            max_missing=max_missing,
+            follow_links=follow_links,
             valid=valid,
             test=test,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers,
             force=force,
             seed=seed,
-            shrink=vocab_size is None,
-            stage=lambda name: partial(progress, name),
+            progress=progress,
         )
-    (_print_images if report.get("images") else _print)(report)
-    preset = ("video " if report["clips"] else "xu15-soft ") if report.get("images") else ""
+    _print(prepared)
+
+
+def _print(prepared: "Prepared") -> None:
+    """Print the report of the prepared folder, and what to do next."""
+    task, report = task_of(prepared.modality), prepared.report
+    summary = task.summary(report)
+    console.result(console.printable(summary.title))
+    for note in report["notes"]:
+        console.result(console.printable(note))
+    console.result()
+    console.table(summary.headers, summary.rows)
+    for name, split in report["splits"].items():
+        for reason, facts in split["dropped"].items():
+            more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
+            places = console.printable(", ".join(facts["examples"]))
+            console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {places}{more}")
+        if name in summary.overlaps:
+            console.result(summary.overlaps[name])
     if "valid" in report["splits"]:
-        console.note(f"\nNext: seq2attn train {preset}--data {out}")
+        preset = task.first_preset(prepared)
+        words = "" if preset == FIRST_PRESET else f"{preset} "
+        console.note(f"\nNext: seq2attn train {words}--data {prepared.path}")
     else:
         console.warn(
             "there is no valid split, which training needs: add pairs or a valid split, "
             "or set pairs aside with --valid N"
         )
-
-
-def _print_images(report: dict[str, Any]) -> None:
-    kind = "clips" if report["clips"] else "images"
-    language, settings = report["languages"][1] or "captions", report["options"]
-    corpus, size = console.printable(report["corpus"]), report["vocabulary"]["target"]
-    console.result(f"{corpus}: {kind} to {language}; {settings['tokenizer']} tokens, vocabulary: {size:,}")
-    for note in report["notes"]:
-        console.result(console.printable(note))
-    console.result()
-    headers = ["split", kind, "captions", "tokens", "median", "99%", "longest", "unknown"]
-    rows: list[list[str]] = []
-    for name, split in report["splits"].items():
-        facts = split["target"]
-        lengths = [f"{facts['length'][quantile]:,}" for quantile in ("50%", "99%", "100%")]
-        rows.append(
-            [
-                name,
-                f"{split['images']:,}",
-                f"{split['kept']:,}",
-                f"{facts['tokens']:,}",
-                *lengths,
-                f"{facts['unknown_rate']:.2%}",
-            ]
-        )
-    console.table(headers, rows)
-    for name, split in report["splits"].items():
-        _print_dropped(name, split["dropped"])
-        if split.get("images_in_train"):
-            count = split["images_in_train"]
-            are = f"{kind} are" if count > 1 else f"{kind.removesuffix('s')} is"
-            console.result(f"{name}: {count:,} {are} in train too, as equal files: their scores are too good")
-
-
-def _print_dropped(name: str, dropped: dict[str, Any]) -> None:
-    for reason, facts in dropped.items():
-        more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
-        places = console.printable(", ".join(facts["examples"]))
-        console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {places}{more}")
-
-
-def _print(report: dict[str, Any]) -> None:
-    settings, sizes = report["options"], report["vocabulary"]
-    source, target = (
-        language or side for language, side in zip(report["languages"], ("source", "target"), strict=True)
-    )
-    vocabulary = (
-        f"{sizes['source']:,} joint"
-        if settings["joint"]
-        else f"{sizes['source']:,} {source}, {sizes['target']:,} {target}"
-    )
-    console.result(
-        f"{report['corpus']}: {source} to {target}; {settings['tokenizer']} tokens, vocabulary: {vocabulary}"
-    )
-    for note in report["notes"]:
-        console.result(note)
-    console.result()
-    headers = ["split", "read", "kept", "side", "tokens", "median", "99%", "longest", "unknown"]
-    rows: list[list[str]] = []
-    for name, split in report["splits"].items():
-        for side, language in (("source", source), ("target", target)):
-            facts = split[side]
-            pairs = [name, f"{split['read']:,}", f"{split['kept']:,}"] if side == "source" else ["", "", ""]
-            lengths = [f"{facts['length'].get(quantile, 0):,}" for quantile in ("50%", "99%", "100%")]
-            rows.append([*pairs, language, f"{facts['tokens']:,}", *lengths, f"{facts['unknown_rate']:.2%}"])
-    console.table(headers, rows)
-    for name, split in report["splits"].items():
-        _print_dropped(name, split["dropped"])
-        if split.get("sources_in_train"):
-            console.result(f"{name}: {split['sources_in_train']:,} source sentences are in train too")

@@ -1,22 +1,20 @@
-"""`seq2attn train`: options, and checks before anything heavy is imported. `train_run` runs the training."""
+"""`seq2attn train`: its options. `train_display` shows the training, and `tasks.training` does it."""
 
 import json
-import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from seq2attn import config
-from seq2attn.cli import console, flags, glossary, mistaken, presets, settings_help, train_checks
+from seq2attn.cli import console, flags, glossary, mistaken, train_display
 from seq2attn.cli.conflicts import Conflict, check
-from seq2attn.cli.corpus_cache import corpus_name
-from seq2attn.cli.train_run import FIRST_CORPUS, first_corpus, run_training
-from seq2attn.config import Config, Precision
+from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
+from seq2attn.tasks.training import FIRST_PRESET, make_plan
 
 RULES = (Conflict("--resume", "--force", "one continues the run and the other replaces it"),)
-FIRST_TRY = "first-try"
 
 
 def train(
@@ -27,7 +25,7 @@ def train(
             metavar="PRESET or FILE.toml",
             help="Settings to train with: a preset of `--list`, or a TOML file, which may begin with "
             'preset = "NAME".',
-            show_default=FIRST_TRY,
+            show_default=FIRST_PRESET,
         ),
     ] = None,
     data: Annotated[
@@ -36,7 +34,7 @@ def train(
             help="Prepared folder, or a corpus (bundled name, file, folder, hf:NAME), which is prepared "
             "first.",
             metavar="PREPARED or CORPUS",
-            show_default=FIRST_CORPUS,
+            show_default="phrases",
         ),
     ] = None,
     out: Annotated[
@@ -141,94 +139,44 @@ def train(
             console.result(line)
         return
     if list_:
-        _list(preset or "")
+        train_display.list_presets(preset or "")
         return
-    changes = [*(set_ or ())]
-    options_: dict[str, str | float | None] = {"data.source": source, "data.target": target}
-    options_ |= {
+    if max_minutes is not None and not max_minutes > 0:
+        raise UsageError(f"--max-minutes {max_minutes:g}: give more than 0 minutes")
+    options: dict[str, str | float | None] = {"data.source": source, "data.target": target}
+    options |= {
         "train.seed": seed,
         "train.max_steps": max_steps,
         "train.max_minutes": max_minutes,
         "train.precision": precision,
     }
-    if max_minutes is not None and not max_minutes > 0:
-        raise UsageError(f"--max-minutes {max_minutes:g}: give more than 0 minutes")
-    changes += [
+    changes = [*(set_ or ())] + [
         f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for key, value in options_.items()
+        for key, value in options.items()
         if value is not None
     ]
     check(RULES, {"--resume": resume, "--force": force})
     config.refuse_incomplete(changes, "--set")
     if preset is not None:
         mistaken.refuse_no_preset(preset)
-    preset_settings = (
-        config.load(preset or FIRST_TRY, changes, "--set") if preset is not None or not resume else None
-    )
-    out_given = out is not None
-    out = out or Path(
-        "runs",
-        corpus_name(data or first_corpus(preset_settings or config.load(FIRST_TRY)))
-        + (f"-{corpus_name(preset)}" if preset else ""),
-    )
-    continues = resume and (out / "config.json").is_file()
-    settings = (
-        None if continues and preset is None else preset_settings or config.load(FIRST_TRY, changes, "--set")
+    plan = make_plan(
+        preset,
+        changes,
+        data,
+        out,
+        resume=resume,
+        force=force,
+        command=shlex.join(["seq2attn", *(context.obj or ())]),
+        where="--set",
     )
     if show:
-        _show(
-            settings or config.change(_stored(out), changes, "--set"),
-            None if settings is None else config.file_of(preset or FIRST_TRY),
-        )
+        train_display.show_settings(plan, preset)
         return
-    _refuse_name(out)
-    if resume and not continues and preset is None and data is None and out_given:
+    if resume and not plan.continues and preset is None and data is None and out is not None:
         raise UserError(
             f"{out}: no run to continue{mistaken.run_near(out)}; name a PRESET or --data to start one there"
         )
-    if settings is not None and (data is not None or not continues):
-        train_checks.refuse_data(data or first_corpus(settings), settings)
-    if not continues:
-        train_checks.refuse_place(out, force)
-    from seq2attn.models.vision.backbones import allow_code as permitted
-
-    with permitted(allow_code):
-        run_training(settings, changes, data, out, device, resume, force, ["seq2attn", *(context.obj or ())])
-
-
-def _refuse_name(out: Path) -> None:
-    try:
-        os.fspath(out).encode()
-    except UnicodeEncodeError:
-        problem = "weights cannot be stored under a name that is not valid UTF-8"
-        raise UsageError(f"--out {out}: {problem}; choose another --out") from None
-
-
-def _list(word: str) -> None:
-    lines = list(presets.listed(config.presets(), word))
-    if not lines:
-        raise UserError(
-            f"--list {word}: no preset has that in its name or description; `seq2attn train --list` lists all"
-        )
-    for line in lines:
-        console.result(line)
-    console.note("\n`seq2attn train PRESET --show` prints its paper, measured scores and settings")
-
-
-def _show(settings: Config, file: Path | None) -> None:
-    """Print the description in the file, and every setting with its meaning, as TOML that `train` reads."""
-    if file is not None and (comment := presets.comment(file)):
-        for line in comment:
-            console.result(line)
-        console.result()
-    for line in settings_help.lines(settings):
-        console.result(line)
-
-
-# The run
-
-
-def _stored(out: Path) -> Config:
-    from seq2attn.runs.directory import open_run
-
-    return open_run(out, trained=False).config
+    if data is not None:
+        mistaken.refuse_no_data(data)
+    plan.check()
+    train_display.run(plan, device, allow_code)

@@ -6,6 +6,7 @@
     consistency  what settings must agree on, one function for each rule
     idle         settings that would do nothing
     sizes        sizes that follow from several settings
+    modality     what sources are, text or images, in the words of messages
     parameters   the number of parameters of a model
     files        presets and TOML files, and changes to them
     typed        settings as a user types them
@@ -20,6 +21,7 @@ from seq2attn.config.fields import choices, description, fields, flat, names_mar
 from seq2attn.config.files import change, file_of, load, presets, validate
 from seq2attn.config.idle import refuse_idle, refuse_training_only
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY
+from seq2attn.config.modality import IMAGES, TEXT, Modality, of_encoder
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.schema import (
     MOST_BATCH_TOKENS,
@@ -57,6 +59,7 @@ from seq2attn.config.typed import assign, assign_all, refuse_incomplete
 __all__ = [
     "BACKBONES",
     "HARD",
+    "IMAGES",
     "MAY_CHANGE_ON_RESUME",
     "MOST_BATCH_TOKENS",
     "MOST_BEAM",
@@ -66,6 +69,7 @@ __all__ = [
     "MOST_TOKENS",
     "SCORES",
     "STAGES",
+    "TEXT",
     "TRAINING_ONLY",
     "AttentionConfig",
     "Cell",
@@ -77,6 +81,7 @@ __all__ = [
     "EncoderConfig",
     "ImageEncoderConfig",
     "Map",
+    "Modality",
     "ModelConfig",
     "Part",
     "Precision",
@@ -103,6 +108,7 @@ __all__ = [
     "flat",
     "load",
     "names_marked",
+    "of_encoder",
     "presets",
     "refuse_idle",
     "refuse_incomplete",

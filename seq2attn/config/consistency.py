@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seq2attn.config import sizes
 from seq2attn.config.marks import When, marks_of
+from seq2attn.config.modality import IMAGES
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.scores import SCORES
 from seq2attn.near import nearest
@@ -459,7 +460,7 @@ def self_critical_attention_is_soft(config: "Config") -> None:
 
 
 def cider_needs_captions(config: "Config") -> None:
-    if config.train.metric == "cider" and not config.model.images:
+    if config.train.metric == "cider" and config.model.modality != IMAGES:
         raise ValueError('train.metric="cider" scores captions: choose bleu or loss')
 
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from seq2attn.config import consistency
+from seq2attn.config import consistency, modality
 from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
+from seq2attn.config.modality import Modality
 from seq2attn.config.scores import FORMULAS, SCORES, WITH_HIDDEN_UNITS, ScoreName
 
 # A run may come from a stranger. The upper bounds are above all sensible use, and below what would take
@@ -617,9 +618,21 @@ class ModelConfig(Section):
         return 1 if self.decoder.kind == "rnn" else self.decoder.layers
 
     @property
+    def modality(self) -> Modality:
+        """What the sources are."""
+        return modality.of_encoder(self.encoder.kind)
+
+    @property
     def images(self) -> bool:
         """Whether sources are images, not text."""
-        return self.encoder.kind == "image"
+        return self.modality == modality.IMAGES
+
+    @property
+    def attends(self) -> bool:
+        """Whether there are attention weights to show. The mean of all frames of a clip has none."""
+        encoder = self.encoder
+        by_mean = encoder.kind == "image" and encoder.clips and encoder.temporal == "mean"
+        return self.decoder.context_source == "attention" and not by_mean
 
 
 class ReinforceConfig(Section):

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from seq2attn.config import TEXT, Modality
 from seq2attn.data.formats.bad_rows import SHARE
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")  # a language code: en, pt-BR
@@ -42,6 +43,9 @@ class Row(NamedTuple):
 @dataclass(frozen=True)
 class Corpus:
     """Pairs of texts. `rows()` reads all of them once, in order, and holds one row at a time."""
+
+    modality: ClassVar[Modality] = TEXT
+    default_tokenizer: ClassVar[str] = "unigram"
 
     name: str
     languages: tuple[str | None, str | None]

@@ -8,15 +8,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import datasets
 
 from seq2attn import files
 from seq2attn.config import DataConfig
-from seq2attn.data.corpus import Corpus
 from seq2attn.data.formats.text import printable
-from seq2attn.data.images.corpus import ImageCorpus
 from seq2attn.data.images.prepare import prepare_images
 from seq2attn.data.preparation import Preparation
 from seq2attn.data.prepared import FORMAT, REPORT
@@ -27,9 +25,15 @@ from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
 
 
-def default_tokenizer(corpus: Corpus | ImageCorpus) -> Literal["unigram", "word"]:
-    """The kind of tokenizer if the options name none: words for captions, subwords for text."""
-    return "word" if isinstance(corpus, ImageCorpus) else "unigram"
+class Writer(NamedTuple):
+    """How a corpus of one modality is prepared."""
+
+    # Writes the tokenizers and the splits; returns what is particular to the modality in the report.
+    write: Callable[[Any, Preparation], dict[str, Any]]
+    format: int  # version of the format of its splits
+
+
+WRITERS = {"text": Writer(prepare_text, 1), "images": Writer(prepare_images, FORMAT)}  # by modality
 
 
 def prepare(
@@ -59,18 +63,16 @@ def prepare(
     with _replace_prepared(Path(out), force) as folder, _quiet_datasets():
         opened = open_corpus(corpus, options.source, options.target, options.max_bad, options.follow_links)
         if options.tokenizer is None:
-            options = options.model_copy(update={"tokenizer": default_tokenizer(opened)})
+            options = options.model_copy(update={"tokenizer": opened.default_tokenizer})
         request = Preparation(folder, folder / "work", options, valid, test, workers, seed, shrink, stage)
         request.work.mkdir()
-        if isinstance(opened, ImageCorpus):
-            facts, languages, version = prepare_images(opened, request), [None, opened.language], FORMAT
-        else:
-            facts, languages, version = prepare_text(opened, request), list(opened.languages), 1
+        writer = WRITERS[opened.modality.name]
+        facts = writer.write(opened, request)
         report = {
             "seq2attn": __version__,
-            "format": version,
+            "format": writer.format,
             "corpus": opened.name,
-            "languages": languages,
+            "languages": list(opened.languages),
             "options": options.model_dump(mode="json"),
             "seed": seed,
             "notes": opened.notes,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2attn import strict_json
+from seq2attn.config import IMAGES, TEXT, Modality
 from seq2attn.data.corpus import is_split
 from seq2attn.data.formats.text import printable
 from seq2attn.data.images.dataset import CaptionedSplit
@@ -74,9 +75,9 @@ class Prepared:
         source, target = self.report["languages"]
         self.languages: tuple[str | None, str | None] = (source, target)
         self.splits: list[str] = list(self.report["splits"])
-        self.images: bool = self.report.get("images", False)  # whether sources are images, not texts
+        self.modality: Modality = IMAGES if self.report.get("images", False) else TEXT
         self.clips: bool = self.report.get("clips", False)
-        self.joint: bool = self.report["options"]["joint"] and not self.images
+        self.joint: bool = self.report["options"]["joint"] and self.modality.has_vocabulary
 
     def _check_version(self) -> None:
         version, program = self.report["format"], f"seq2attn {self.report['seq2attn']}"
@@ -100,14 +101,14 @@ class Prepared:
     @property
     def source_size(self) -> int:
         """The number of tokens of the source's vocabulary; 0 if sources are images."""
-        return 0 if self.images else self.source_tokenizer.size
+        return self.source_tokenizer.size if self.modality.has_vocabulary else 0
 
     @property
     def tokenizers(self) -> tuple[str, ...]:
         """The files of the folder's tokenizers."""
         if self.joint:
             return ("tokenizer.model",)
-        return ("target.model",) if self.images else ("source.model", "target.model")
+        return ("source.model", "target.model") if self.modality.has_vocabulary else ("target.model",)
 
     def split(self, name: str) -> TextSplit:
         """A split of text. Raises UserError if the folder holds images, or has no such split."""
@@ -121,13 +122,13 @@ class Prepared:
 
     def captioned_split(self, name: str) -> CaptionedSplit:
         """A split of captioned images. Raises UserError if the folder holds text, or has no such split."""
-        if not self.images:
+        if self.modality != IMAGES:
             way_out = "prepare a corpus of images, or use a model that reads text"
             raise UserError(f"{self.path}: holds text, not captioned images: {way_out}")
         return CaptionedSplit(self._folder(name), self.target_tokenizer.size)
 
     def _require_text(self) -> None:
-        if self.images:
+        if self.modality != TEXT:
             way_out = "prepare a corpus of text, or use a model that reads images"
             raise UserError(f"{self.path}: holds captioned images, not text: {way_out}")
 

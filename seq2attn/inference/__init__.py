@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from seq2attn.config import IMAGES
+
 if TYPE_CHECKING:
     from seq2attn.inference.captioner import Captioner
     from seq2attn.inference.predictor import BATCH_TOKENS
@@ -59,6 +61,6 @@ def load(
     from seq2attn.runs.directory import open_run
     from seq2attn.runs.loading import run_paths
 
-    if open_run(run_paths(run)[0]).config.model.images:
+    if open_run(run_paths(run)[0]).config.model.modality == IMAGES:
         return Captioner.load(run, device, precision, settings, processes, allow_code)
     return Translator.load(run, device, precision, settings, processes)

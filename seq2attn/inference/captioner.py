@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2attn.config import Config
+from seq2attn.config import IMAGES, Config
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import ImageTransform, stack_images
 from seq2attn.data.tokenizer import Tokenizer
@@ -95,7 +95,7 @@ class Captioner(Predictor[Pixels, Caption]):
         """
         code = backbones.allow_code() if allow_code else nullcontext()
         with at_work("cpu" if device == "cpu" else "cuda"), code:
-            loaded = load_runs(run, device, precision, settings, images=True)
+            loaded = load_runs(run, device, precision, settings, IMAGES)
         transforms = [
             ImageTransform.of(encoder)
             for run in loaded.runs
@@ -238,13 +238,6 @@ class Captioner(Predictor[Pixels, Caption]):
         """
         pixels = {transform: transform.pixels(content, where) for transform in set(self.transforms)}
         return [pixels[transform] for transform in self.transforms]
-
-    @property
-    def attends(self) -> bool:
-        encoder = self.config.model.encoder
-        return super().attends and not (
-            self.clips and encoder.kind == "image" and encoder.temporal == "mean"
-        )  # the mean over the frames has no attention to a frame
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -133,7 +133,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     @property
     def attends(self) -> bool:
         """Whether the model has attention to show."""
-        return self.config.model.decoder.context_source == "attention"
+        return self.config.model.attends
 
     @property
     def batch_tokens(self) -> int:

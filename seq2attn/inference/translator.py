@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from torch import Tensor
 
-from seq2attn.config import Config
+from seq2attn.config import TEXT, Config
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
@@ -99,7 +99,7 @@ class Translator(Predictor[list[int], Translation]):
         on any of the runs, or that changes the shape of a parameter.
         """
         with at_work("cpu" if device == "cpu" else "cuda"):
-            loaded = load_runs(run, device, precision, settings, images=False)
+            loaded = load_runs(run, device, precision, settings, TEXT)
         members = [
             Member(model, load_tokenizer(run.source_tokenizer, run.source_size, loaded.tokenizers))
             for model, run in zip(loaded.models, loaded.runs, strict=True)

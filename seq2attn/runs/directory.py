@@ -68,9 +68,9 @@ class Run:
     @property
     def tokenizers(self) -> tuple[Path, ...]:
         """The files of its tokenizers: images have none."""
-        if self.config.model.images:
-            return (self.target_tokenizer,)
-        return self.source_tokenizer, self.target_tokenizer
+        if self.config.model.modality.has_vocabulary:
+            return self.source_tokenizer, self.target_tokenizer
+        return (self.target_tokenizer,)
 
     def _tokenizer(self, side: str) -> Path:
         joint = self.path / "tokenizer.model"
@@ -238,7 +238,7 @@ def _parse_config(path: Path, tree: Any) -> Run:
     return Run(
         path,
         settings,
-        _vocabulary_size(tree["vocabulary"], "source", 0 if settings.model.images else 1),
+        _vocabulary_size(tree["vocabulary"], "source", 1 if settings.model.modality.has_vocabulary else 0),
         _vocabulary_size(tree["vocabulary"], "target", 1),
         _languages(tree["languages"]),
         str(tree["corpus"]),

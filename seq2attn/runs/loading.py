@@ -14,6 +14,7 @@ import torch
 
 from seq2attn.config import (
     MOST_PARAMETERS,
+    Modality,
     Precision,
     change,
     estimate_parameters,
@@ -63,9 +64,9 @@ def run_paths(run: str | os.PathLike[str]) -> list[str]:
 
 
 def load_runs(
-    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], images: bool
+    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], modality: Modality
 ) -> LoadedRuns:
-    """The runs that `run` names, with `settings` changed. `images` says whether their sources must be images.
+    """The runs that `run` names, with `settings` changed. Their sources must be of that modality.
 
     Raises UserError if a run is missing, incomplete, damaged, from a newer version, of another kind of source
     or of another target vocabulary. Raises UsageError for settings that are wrong, that only training uses,
@@ -79,9 +80,8 @@ def load_runs(
     settings = list(settings)
     stored = [open_run(path) for path in run_paths(run)]
     for one in stored:
-        if one.config.model.images != images:
-            does, command = ("translates text", "translate") if images else ("describes images", "caption")
-            raise UserError(f"{one.path}: it {does}: use `seq2attn {command}`")
+        if (own := one.config.model.modality) != modality:
+            raise UserError(f"{one.path}: it {own.does}: use `seq2attn {own.command}`")
     runs = [_changed(one, settings) for one in stored]
     changes = [(before.config, after.config) for before, after in zip(stored, runs, strict=True)]
     refuse_idle(settings, changes, trained=True, where=f"{stored[0].path} with")

@@ -6,8 +6,7 @@ back. A run without it, or with a damaged one, opens like any other.
 
 import json
 import platform
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +25,7 @@ def record(
     run: Run,
     *,
     step: int,
-    command: Sequence[str],
+    command: str,
     device: torch.device,
     processes: int,
     format: Format,
@@ -39,7 +38,7 @@ def record(
     entry = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "step": step,
-        "command": whole_text(shlex.join(command)),
+        "command": whole_text(command),
         "seq2attn": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seq2attn.cli import console
-from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.data.prepared import REPORT, Prepared
 from seq2attn.errors import UserError
 from seq2attn.evaluation.captioning import caption
 from seq2attn.inference import Captioner
 from seq2attn.runs.directory import open_run
 from seq2attn.samples.clips.captions import Event, events
+from seq2attn.tasks.corpus_cache import prepared_folder
 
 
 class Right(NamedTuple):

@@ -670,7 +670,7 @@ def test_split_refuses_paths(call: Call, run: Path, prepared: Path, name: str) -
 
 
 def test_score_names_are_safe_file_names() -> None:
-    from seq2attn.cli.output.report import _short
+    from seq2attn.tasks.score_files import _short
 
     for name in ("../../out", "test,model.x=/etc/passwd", "a\\b", "te\0st", "\ud800", "x" * 300, "é" * 200):
         short = _short(name)
@@ -769,11 +769,11 @@ def test_evaluate_names_files_that_it_cannot_score(
 def test_evaluate_refuses_files_beyond_its_bound(
     call: Call, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from seq2attn.cli import evaluate_inputs
+    from seq2attn.tasks import evaluation_inputs
 
     for name, most in (("MOST_CHARACTERS", 100), ("MOST_LINES", 3)):
         with monkeypatch.context() as patch:
-            patch.setattr(evaluate_inputs, name, most)
+            patch.setattr(evaluation_inputs, name, most)
             code, out, err = call("--hypotheses", files["good.fr"], "--reference", files["ref.fr"])
         assert (code, out, err.count("\n")) == (1, "", 1)
         assert "too much for a test set" in err

@@ -16,12 +16,12 @@ import tiny
 import tiny_captions
 
 from seq2attn.cli import app as application
-from seq2attn.cli.evaluate_images import CaptionTestSet
-from seq2attn.cli.output.report import System
 from seq2attn.data.prepared import Prepared
 from seq2attn.evaluation import captioning, captions, text
 from seq2attn.inference import Captioner
 from seq2attn.inference.results import Caption
+from seq2attn.tasks.caption_test_set import CaptionTestSet
+from seq2attn.tasks.test_set import System
 
 Call = Callable[..., tuple[int, str, str]]
 REFERENCES = [list(tiny_captions.captions(number)) for number in tiny_captions.numbers("test")]

@@ -11,8 +11,9 @@ import typer
 from PIL import Image
 
 from seq2attn import config
-from seq2attn.cli import app, train_checks, unknown
+from seq2attn.cli import app, unknown
 from seq2attn.errors import UserError
+from seq2attn.tasks import training_checks
 
 ROOT = Path(__file__).parents[2]
 Typed = Callable[..., tuple[int, str, str]]
@@ -391,17 +392,17 @@ def test_refuse_data_follows_links_as_prepare_does(tmp_path: Path) -> None:
     (tmp_path / "corpus" / "0.gif").symlink_to(tmp_path / "clips" / "0.gif")
     caption = json.dumps({"file_name": "0.gif", "text": "colours come and go"})
     (tmp_path / "corpus" / "metadata.jsonl").write_text(caption + "\n")
-    train_checks.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
+    training_checks.refuse_data(str(tmp_path / "corpus"), config.load("video", ["data.follow_links=true"]))
 
 
 @pytest.mark.usefixtures("typed")
 def test_refuse_place_leaves_a_locked_run_to_its_lock() -> None:
-    train_checks.refuse_place(Path("new/run"), force=False)
-    train_checks.refuse_place(Path("runs/phrases"), force=True)
+    training_checks.refuse_place(Path("new/run"), force=False)
+    training_checks.refuse_place(Path("runs/phrases"), force=True)
     with pytest.raises(UserError, match="a run is here already"):
-        train_checks.refuse_place(Path("runs/phrases"), force=False)
-    Path("runs/phrases", train_checks.LOCK).write_text("process 1 on here\n")
-    train_checks.refuse_place(Path("runs/phrases"), force=False)
+        training_checks.refuse_place(Path("runs/phrases"), force=False)
+    Path("runs/phrases", training_checks.LOCK).write_text("process 1 on here\n")
+    training_checks.refuse_place(Path("runs/phrases"), force=False)
 
 
 def test_train_refuses_mistakes_before_torch_and_data_are_loaded(typed: Typed, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from seq2attn import config
-from seq2attn.cli import app, glossary, presets, settings_help
+from seq2attn.cli import app, glossary, settings_help
+from seq2attn.tasks import presets
 
 ORDER = ["start here", "papers", "one part changed", "images and clips", "paper sizes"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seq2attn.cli import app, console
-from seq2attn.cli.task import text_scores
+from seq2attn.tasks.training_data import text_scores
 
 WORDS = {
     "cat": "chat noir",

@@ -97,7 +97,7 @@ def test_train_handles_a_signal_during_validation(
         os.kill(os.getpid(), number)
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
+    monkeypatch.setattr("seq2attn.tasks.translation_data.translate", interrupted)
     code, out, err = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
     message = "stopped at step 10: --resume continues from here; "
@@ -110,14 +110,13 @@ def test_train_handles_a_signal_during_validation(
 def test_train_handles_a_signal_before_and_after_training(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, place: str
 ) -> None:
-    target = "seq2attn.cli.train_run." if place == "prepare" else "seq2attn.cli.train_texts.TranslationTask."
-    target += "prepared_folder" if place == "prepare" else "test"
+    target = "training.prepared_folder" if place == "prepare" else "translation_data.TranslationData.test"
 
     def strike(*_: object) -> None:
         os.kill(os.getpid(), number)
         raise AssertionError("went on")
 
-    monkeypatch.setattr(target, strike)
+    monkeypatch.setattr(f"seq2attn.tasks.{target}", strike)
     code, out, err = train(run, home, "--max-steps", "1")
     assert (code, out, err.splitlines()[-1]) == (130, "", "seq2attn: interrupted")
     assert Path("run").exists() == (place == "test")  # nothing is made of what has not begun

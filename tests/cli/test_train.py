@@ -635,7 +635,7 @@ def test_train_handles_ctrl_c_during_validation(
             os.kill(os.getpid(), signal.SIGINT)
         return real(*arguments, **keywords)
 
-    monkeypatch.setattr("seq2attn.cli.train_texts.translate", interrupted)
+    monkeypatch.setattr("seq2attn.tasks.translation_data.translate", interrupted)
     code, out, _ = train(run, home, "--max-steps", "20")
     assert (code, out) == (130, "")
     assert (state("run")["step"], state("run")["validated"]) == (10, 0)
@@ -650,7 +650,7 @@ def test_train_ends_at_once_on_a_second_ctrl_c(run: Run, home: Path, monkeypatch
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("went on")
 
-    monkeypatch.setattr("seq2attn.cli.train_texts.translate", impatient)
+    monkeypatch.setattr("seq2attn.tasks.translation_data.translate", impatient)
     code, _, err = train(run, home, "--max-steps", "20")
     assert (code, err.splitlines()[-1]) == (130, "seq2attn: interrupted")
     assert state("run")["step"] == 0

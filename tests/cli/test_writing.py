@@ -19,7 +19,6 @@ from full_disk import largest_file
 
 from seq2attn import files
 from seq2attn.cli import app, console
-from seq2attn.cli.corpus_cache import prepared_folder
 from seq2attn.cli.output import result_files
 from seq2attn.config import Config
 from seq2attn.data import prepare as preparing
@@ -28,6 +27,7 @@ from seq2attn.errors import UserError
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.plotting import heatmap, html_alignment
 from seq2attn.plotting.alignment import Alignment
+from seq2attn.tasks.corpus_cache import prepared_folder
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -294,7 +294,7 @@ def test_prepared_folder_waits_for_another_training(
     monkeypatch.setattr(console, "quiet", False)
     settings = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40}})
     program = (
-        "import sys\nfrom seq2attn.cli.corpus_cache import prepared_folder\nfrom seq2attn.config import "
+        "import sys\nfrom seq2attn.tasks.corpus_cache import prepared_folder\nfrom seq2attn.config import "
         "Config\nfrom seq2attn.data import prepare as preparing\n"
         "finish = preparing._finish\n"
         "def wait(*arguments):\n    print('working', flush=True)\n    sys.stdin.readline()\n    "
@@ -323,7 +323,8 @@ def test_prepared_folder_waits_for_another_training(
             wait(write)
 
         monkeypatch.setattr(files.ConcurrentWrite, "wait", let_end)
-        folder = prepared_folder(str(corpus), settings)
+        with console.notes():
+            folder = prepared_folder(str(corpus), settings, console.progress)
     err = capsys.readouterr().err
     assert f"process {first.pid} on " in err
     assert "is preparing it already: waiting for it\n" in err

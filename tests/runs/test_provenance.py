@@ -1,6 +1,7 @@
 """provenance.jsonl: how a run was trained, each time, and no secrets."""
 
 import json
+import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,13 @@ from seq2attn.runs import directory, provenance
 def record(run: directory.Run, step: int, *command: str) -> None:
     data = provenance.of_data("corpus", {"inputs": [{"file": "a.en", "bytes": 3, "sha256": "ab"}]}, "t", "v")
     provenance.record(
-        run, step=step, command=command, device=torch.device("cpu"), processes=1, format="fp32", data=data
+        run,
+        step=step,
+        command=shlex.join(command),
+        device=torch.device("cpu"),
+        processes=1,
+        format="fp32",
+        data=data,
     )
 
 

@@ -18,8 +18,6 @@ import torch
 from safetensors.torch import save_file
 from toy import After
 
-from seq2attn.cli import train_run as command
-from seq2attn.cli.train_images import CaptioningTask
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
@@ -30,6 +28,8 @@ from seq2attn.models.vision.backbones import allow_code
 from seq2attn.models.vision.pretrained import pretrained
 from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors
+from seq2attn.tasks import training as command
+from seq2attn.tasks.captioning_data import CaptioningData
 from seq2attn.training import resume, trainer
 from seq2attn.training.events import Event, Finished, Interrupted, Scores, Update, Validation
 
@@ -571,12 +571,12 @@ def test_features_are_cached_where_nothing_varies(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     conf = toy.config.change(frozen, more)
-    task = CaptioningTask(conf, stills, with_published(conf, stills), toy.ALONE)
+    task = CaptioningData(conf, stills, with_published(conf, stills), toy.ALONE)
     assert {
         name for name, of in (("train", task.training), ("valid", task.validation)) if of.features is not None
     } == kept  # type: ignore[attr-defined]
     thawed = toy.settings()
-    task = CaptioningTask(thawed, stills, toy.model(thawed, stills.target_tokenizer.size), toy.ALONE)
+    task = CaptioningData(thawed, stills, toy.model(thawed, stills.target_tokenizer.size), toy.ALONE)
     assert task.training.features is None  # type: ignore[attr-defined]
     assert task.validation.features is None  # type: ignore[attr-defined]
     assert task.example("a.png", "one", "two") == "  image      a.png\n  reference  one\n  caption    two"
@@ -593,7 +593,7 @@ def test_validation_scores_the_models_captions(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     conf = toy.config.change(frozen if keep else toy.settings(), ["train.validate_sentences=4"])
     net = with_published(conf, stills) if keep else toy.model(conf, stills.target_tokenizer.size)
-    task = CaptioningTask(conf, stills, net, toy.ALONE)
+    task = CaptioningData(conf, stills, net, toy.ALONE)
     calls = []
     scores = task.validation_of(lambda: bool(calls.append(1)), lambda done, total: None)(net)
     assert calls
@@ -614,17 +614,18 @@ def test_validation_scores_are_full_where_captions_are_references(
 ) -> None:
     conf = toy.settings()
     net = toy.model(conf, stills.target_tokenizer.size)
-    task = CaptioningTask(conf, stills, net, toy.ALONE)
+    task = CaptioningData(conf, stills, net, toy.ALONE)
     split = stills.captioned_split("valid")
     monkeypatch.setattr(
-        "seq2attn.cli.train_images.caption",
+        "seq2attn.tasks.captioning_data.caption",
         lambda captioner, split, numbers, **_: [split.captions[number][1] for number in numbers],
     )
     values = task.validation_of(lambda: False, lambda done, total: None)(net).values
     assert values["bleu"] == pytest.approx(100)
     assert values["cider"] > 0.4 * 10 * (100 if values["cider"] > 20 else 1)
     monkeypatch.setattr(
-        "seq2attn.cli.train_images.caption", lambda captioner, split, numbers, **_: ["nothing"] * len(numbers)
+        "seq2attn.tasks.captioning_data.caption",
+        lambda captioner, split, numbers, **_: ["nothing"] * len(numbers),
     )
     assert task.validation_of(lambda: False, lambda done, total: None)(net).values["cider"] == 0
     assert len(split) == 12

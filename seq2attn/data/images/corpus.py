@@ -6,8 +6,9 @@ This module knows no format of captions or of images.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from seq2attn.config import IMAGES, Modality
 from seq2attn.errors import UserError
 
 FARTHEST = 1e6  # largest absolute value of a coordinate or word number of a box
@@ -43,12 +44,20 @@ class CaptionedImage(NamedTuple):
 class ImageCorpus:
     """Captioned images. `images()` reads all of them once, in order, and holds one image at a time."""
 
+    modality: ClassVar[Modality] = IMAGES
+    default_tokenizer: ClassVar[str] = "word"
+
     name: str
     language: str | None  # language of the captions
     images: Callable[[], Iterator[CaptionedImage]]
     clips: bool = False  # whether it holds clips: a folder of frames or an animated image a row
     inputs: list[Path] = field(default_factory=list)  # the files of captions and splits that are read
     notes: list[str] = field(default_factory=list)  # decisions that the user is told of
+
+    @property
+    def languages(self) -> tuple[None, str | None]:
+        """Of the sources, which have none, and of the captions."""
+        return None, self.language
 
 
 class LinkOut(UserError):

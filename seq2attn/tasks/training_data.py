@@ -1,24 +1,34 @@
-"""The parts of a training that depend on the task: data, validation, and the test at its end."""
+"""The data of one training, and how a model is validated and tested on them."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from seq2attn.cli import console
 from seq2attn.data.batches import Pairs
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.progress import Progress
+from seq2attn.progress import Progress, Stages
 from seq2attn.training.events import Interrupted, Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import near_zero
 
-SAMPLES = 3  # outputs on the test data that are printed at the end
+SAMPLES = 3  # outputs of a test split in its result, at most
 
 
-class Task(abc.ABC):
-    """The data of one training, and how a model is validated and tested on them."""
+@dataclass(frozen=True)
+class TestResult:
+    """A test split, scored with the best weights at the end of a training."""
+
+    split: str
+    scores: tuple[str, ...]  # a line for each score, BLEU first
+    reasons: tuple[str, ...] = ()  # why a score is not informative
+    samples: tuple[tuple[str, str, str], ...] = ()  # source, reference, output
+
+
+class TrainingData(abc.ABC):
+    """The splits of a prepared folder for one model and one training."""
 
     unit: ClassVar[str]  # name of a training example, in the plural
     names: ClassVar[tuple[str, str, str]]  # names of a source, its reference and an output
@@ -37,8 +47,12 @@ class Task(abc.ABC):
         """The reward of sampled outputs for self-critical training. Raises UserError if there is none."""
 
     @abc.abstractmethod
-    def test(self, run: Path, device: str) -> None:
-        """Print the scores of the best weights on each test split, some outputs, and the next commands."""
+    def test(self, run: Path, device: str, stages: Stages) -> Iterator[TestResult]:
+        """Score the best weights of a run on each test split."""
+
+    @abc.abstractmethod
+    def next_commands(self, run: Path) -> list[str]:
+        """Commands of a shell to try with the trained run: see `next_commands`."""
 
     def example(self, *values: str) -> str:
         """A source, its reference and an output, each on its own line."""
@@ -46,19 +60,6 @@ class Task(abc.ABC):
         return "\n".join(
             f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True)
         )
-
-
-def print_next_commands(run: Path, answer: str, plot: str | None, tests: Sequence[str]) -> None:
-    """Print the next commands: `answer`, `evaluate` and, if there is attention to draw, `plot`.
-
-    Without test splits, `evaluate` scores the validation split.
-    """
-    commands = [
-        answer,
-        f"seq2attn evaluate {run}{'' if tests else ' --split valid'}",
-        *([] if plot is None else [plot]),
-    ]
-    console.note("next:\n  " + "\n  ".join(commands))
 
 
 def interruptible(stop: Callable[[], bool], progress: Progress) -> Progress:
@@ -84,8 +85,3 @@ def text_scores(
     if near_zero("bleu", value, len(outputs)):
         beside = chrf(outputs, references, language, lowercase).value
     return Scores({"bleu": value}, sample, len(outputs), beside)
-
-
-def quoted(text: str) -> str:
-    """`text` as a word of a shell command."""
-    return "'" + text.replace("'", "'\\''") + "'"

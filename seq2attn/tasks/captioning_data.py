@@ -1,9 +1,10 @@
-"""Training on captioned images.
+"""The data of a training on captioned images.
 
 Validation scores BLEU and CIDEr-D against all captions of an image, with the search of `caption`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,9 +12,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.cli import console, corpus_cache, evaluate_images
-from seq2attn.cli.output.report import Search, System, lines, note_form
-from seq2attn.cli.task import SAMPLES, Task, interruptible, print_next_commands, text_scores
 from seq2attn.config import Config, ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
@@ -26,28 +24,36 @@ from seq2attn.inference import Captioner
 from seq2attn.inference.feature_cache import features
 from seq2attn.models.encoders.image import ImageEncoder as Reader
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.progress import Progress
+from seq2attn.notes import note
+from seq2attn.progress import SILENT, Progress, Stages
+from seq2attn.tasks import caption_test_set, corpus_cache, next_commands
+from seq2attn.tasks.report import Report
+from seq2attn.tasks.test_set import Search, System, note_form
+from seq2attn.tasks.training_data import SAMPLES, TestResult, TrainingData, interruptible, text_scores
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 
 
-class CaptioningTask(Task):
+class CaptioningData(TrainingData):
     unit, names = "captions", ("image", "reference", "caption")
 
-    def __init__(self, settings: Config, prepared: Prepared, model: Seq2Seq, world: World) -> None:
+    def __init__(
+        self, settings: Config, prepared: Prepared, model: Seq2Seq, world: World, stages: Stages = SILENT
+    ) -> None:
         self.config, self.prepared = settings, prepared
         self.encoder = cast(ImageEncoderConfig, settings.model.encoder)
         self.splits = {name: prepared.captioned_split(name) for name in ("train", "valid")}
         cached = {
-            name: self._features(split, model, world, name == "train") for name, split in self.splits.items()
+            name: self._features(split, model, world, name == "train", stages)
+            for name, split in self.splits.items()
         }
         view = ImageTransform.of(self.encoder)
         self.training = CaptionedImages(self.splits["train"], view, settings.train, cached["train"])
         self.validation = CaptionedImages(self.splits["valid"], view, None, cached["valid"])
 
     def _features(
-        self, split: CaptionedSplit, model: Seq2Seq, world: World, augmented: bool
+        self, split: CaptionedSplit, model: Seq2Seq, world: World, augmented: bool, stages: Stages
     ) -> NDArray[np.float16] | None:
         """The features of a frozen backbone, from the cache.
 
@@ -60,7 +66,7 @@ class CaptioningTask(Task):
         corpus_cache.refuse_cache(folder)
         reader = cast(Reader, model.encoder)
         if world.is_main:
-            with console.progress() as progress:
+            with stages() as progress:
                 features(split, reader, self.encoder, folder, progress)
         world.barrier()
         return features(split, reader, self.encoder, folder, lambda stage, done, total: None)
@@ -92,34 +98,31 @@ class CaptioningTask(Task):
     def reward_function(self) -> RewardFunction:
         return cider_rewards(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
 
-    def test(self, run: Path, device: str) -> None:
-        captioner = Captioner.load(run, device=device, processes=True)
-        prepared, corpus = self.prepared, self.prepared.path
-        tests = [name for name in prepared.splits if name.startswith("test")]
-        for name in tests:
-            test, system, images = (
-                evaluate_images.of_split(prepared, name),
-                System(str(run)),
-                prepared.captioned_split(name).names,
-            )
-            if not images:
-                continue
-            note_form(test.where, [caption for of_image in test.references for caption in of_image])
-            test.lowercase = prepared.target_tokenizer.lowercase
-            test.take(system, captioner, Search(), seed=1)
-            test.score([system])
-            for reason in test.why_zero([system]):
-                console.note(reason)
-            for line in lines(system):
-                console.result(f"{line}  {name}")
-            for number in _spread(range(len(images)), SAMPLES):
-                console.note(
-                    f"{self.example(images[number], test.references[number][0], system.outputs[number])}\n"
+    def test(self, run: Path, device: str, stages: Stages) -> Iterator[TestResult]:
+        with closing(Captioner.load(run, device=device, processes=True)) as captioner:
+            for name in self._tests():
+                test, system = caption_test_set.of_split(self.prepared, name), System(str(run))
+                images = self.prepared.captioned_split(name).names
+                if not images:
+                    continue
+                note_form(test.where, [caption for of_image in test.references for caption in of_image])
+                test.lowercase = self.prepared.target_tokenizer.lowercase
+                test.take(system, captioner, Search(), 1, stages)
+                test.score([system])
+                rows = _spread(range(len(images)), SAMPLES)
+                yield TestResult(
+                    name,
+                    tuple(Report.of(test, system).lines()),
+                    tuple(test.why_zero([system])),
+                    tuple((images[row], test.references[row][0], system.outputs[row]) for row in rows),
                 )
-        captioner.close()
-        console.note(f"prepared data: {corpus}")
-        plot = f"seq2attn plot-alignment {run} --image IMAGE -o overlay.png" if captioner.attends else None
-        print_next_commands(run, f"seq2attn caption {run} IMAGE...", plot, tests)
+        note(f"prepared data: {self.prepared.path}")
+
+    def next_commands(self, run: Path) -> list[str]:
+        return next_commands.of_captioner(run, self.config.model.attends, bool(self._tests()))
+
+    def _tests(self) -> list[str]:
+        return [name for name in self.prepared.splits if name.startswith("test")]
 
 
 def _spread(numbers: Sequence[int], count: int) -> Sequence[int]:

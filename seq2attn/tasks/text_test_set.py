@@ -1,4 +1,4 @@
-"""`evaluate` on text.
+"""A test set of texts.
 
 A run translates the sources, the references are forced on it, and BLEU, chrF and TER compare systems. This
 module knows no file.
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seq2attn.cli import console
-from seq2attn.cli.output.report import Search, System, TestSet, numbered
 from seq2attn.evaluation import alignment, significance, text, translation
 from seq2attn.evaluation.alignment import Links
+from seq2attn.progress import Stages
+from seq2attn.tasks.test_set import Search, System, TestSet, numbered
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class TextSet(TestSet):
+class TextTestSet(TestSet):
     unit = "sentences"
 
     references: list[list[str]]  # whole sets
@@ -34,10 +34,10 @@ class TextSet(TestSet):
     def beside(self) -> str:
         return self.where if self.sources is not None else "the reference"
 
-    def take(self, system: System, reader: "Translator", search: Search, seed: int) -> None:
+    def take(self, system: System, reader: "Translator", search: Search, seed: int, stages: Stages) -> None:
         assert self.sources is not None  # a run with references and no source was refused
         options = search.options(reader.languages[1])
-        with console.progress() as show:
+        with stages() as show:
             system.outputs = translation.translate(
                 reader,
                 self.sources,
@@ -81,7 +81,7 @@ class TextSet(TestSet):
         return self.references
 
 
-def of_split(prepared: "Prepared", name: str) -> TextSet:
+def of_split(prepared: "Prepared", name: str) -> TextTestSet:
     """A split of a prepared folder, with its gold alignments if it has any."""
     part = prepared.split(name)
     sources, targets = part.texts()
@@ -91,10 +91,10 @@ def of_split(prepared: "Prepared", name: str) -> TextSet:
         gold = alignment.parse_lines([line or "" for line in part.gold], where=where)
         way_out = "mend the alignments, which count words from 0, and prepare again"
         alignment.check_words(gold, sources, targets, where, way_out)
-    return TextSet(name, where, [targets], sources, gold, language=prepared.languages[1])
+    return TextTestSet(name, where, [targets], sources, gold, language=prepared.languages[1])
 
 
-def add_gold(test: TextSet, lines: Sequence[str], first: int, where: str) -> None:
+def add_gold(test: TextTestSet, lines: Sequence[str], first: int, where: str) -> None:
     """Score attention against the alignments in `lines`, whose first word has the number `first`."""
     test.gold = alignment.parse_lines(lines, first, where)
     alignment.check_words(test.gold, test.sources or [], test.references[0], where)

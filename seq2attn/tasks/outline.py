@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2attn import strict_json
+from seq2attn.config import IMAGES, TEXT, Modality, of_encoder
 from seq2attn.errors import UsageError, UserError
+from seq2attn.tasks.task import refuse_other_modality
 
 MOST = 16 << 20  # bytes of a file, at most
 _BUNDLED = ("phrases", "scenes", "clips")
 
 
 class Outline(NamedTuple):
-    """A run: its path, whether it describes images, its corpus and the names of its sides."""
+    """A run: its path, its modality, its corpus and the names of its sides."""
 
     path: str
-    images: bool
+    modality: Modality
     corpus: str
     source: str | None
     target: str | None
@@ -35,8 +37,8 @@ def check_names(splits: Sequence[str]) -> None:
     """Raise UsageError for the name of a split that is a path or not printable."""
     for name in splits:
         if name.startswith(".") or not name.isprintable() or any(separator in name for separator in "/\\"):
-            way_out = "--data PREPARED names the folder"
-            raise UsageError(f"--split {name}: a split has a plain name, as test, and no path; {way_out}")
+            problem = f"split {name}: a split has a plain name, as test, and no path"
+            raise UsageError(f"{problem}; `data` names the folder", setting="split")
 
 
 def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> None:
@@ -47,23 +49,12 @@ def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> No
     if not report.is_file():
         return
     tree = _json(report)
-    images, names = bool(_at(tree, "images")), _at(tree, "splits")
+    names = _at(tree, "splits")
     if run is not None:
-        refuse_other_kind(folder, images, run.path, run.images)
+        modality = IMAGES if _at(tree, "images") else TEXT
+        refuse_other_modality(folder, modality, run.path, run.modality)
     if isinstance(names, dict):
         _check(str(folder), splits, list(map(str, names)))
-
-
-def refuse_other_kind(folder: Path, holds_images: bool, run: str, reads_images: bool) -> None:
-    """Raise UserError if a folder holds text and the run reads images, or the reverse."""
-    if holds_images == reads_images:
-        return
-    if reads_images:
-        holds, does, other = "text", "describes images", "captioned images"
-    else:
-        holds, does, other = "images", "translates text", "text"
-    way_out = f"name a prepared folder of {other} with --data"
-    raise UserError(f"{folder}: holds {holds}, and {run} {does}: {way_out}")
 
 
 def check_corpus(run: Outline, splits: Sequence[str]) -> None:
@@ -104,7 +95,7 @@ def _of_member(path: str) -> Outline | None:
         return None
     source, target = (_at(tree, "config", "data", side) for side in ("source", "target"))
     names = [side if isinstance(side, str) else None for side in (source, target)]
-    return Outline(path, _at(tree, "config", "model", "encoder", "kind") == "image", corpus, *names)
+    return Outline(path, of_encoder(_at(tree, "config", "model", "encoder", "kind")), corpus, *names)
 
 
 def _json(file: Path) -> Any:

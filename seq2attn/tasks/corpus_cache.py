@@ -2,13 +2,15 @@
 
 import json
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 
 from seq2attn import files
-from seq2attn.cli import console, mistaken
 from seq2attn.config import Config
 from seq2attn.errors import UserError
+from seq2attn.notes import note
+from seq2attn.progress import SILENT, Stages
 
 
 def corpus_name(path: str) -> str:
@@ -16,7 +18,7 @@ def corpus_name(path: str) -> str:
     return Path(path.rstrip("/").split(":")[-1]).name.split(".")[0] or "run"
 
 
-def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
+def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shrink: bool = True) -> Path:
     """The prepared folder of the corpus, which is created if it is missing.
 
     With `shrink`, the vocabulary may be smaller than in the settings.
@@ -27,9 +29,9 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
     folder = _cache(corpus, settings)
     while not (complete := (folder / REPORT).is_file()) or not (shrink or _has_full_vocabulary(folder)):
         refuse_cache(folder, corpus)
-        console.note(f"preparing {corpus}, once, in {folder}")
+        note(f"preparing {corpus}, once, in {folder}")
         try:
-            with console.progress() as progress:
+            with stages() as progress:
                 report = prepare(
                     corpus,
                     folder,
@@ -41,13 +43,13 @@ def prepared_folder(corpus: str, settings: Config, shrink: bool = True) -> Path:
                 )
         except UserError as error:
             if isinstance(error, files.ConcurrentWrite) and error.holder is not None:
-                console.note(f"{error.maker} is preparing it already: waiting for it")
+                note(f"{error.maker} is preparing it already: waiting for it")
                 error.wait()
             elif complete or not (folder / REPORT).is_file():
                 raise
             continue  # another process has prepared it meanwhile
-        for note in report["notes"]:
-            console.note(note)
+        for decision in report["notes"]:
+            note(decision)
         break
     return folder
 
@@ -62,7 +64,6 @@ def _cache(corpus: str, settings: Config) -> Path:
 
     from seq2attn.data.images.corpus import ImageCorpus
     from seq2attn.data.images.files import image_files
-    from seq2attn.data.prepare import default_tokenizer
     from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
@@ -75,7 +76,7 @@ def _cache(corpus: str, settings: Config) -> Path:
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     options = settings.data.model_dump(mode="json")
     if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder
-        options["tokenizer"] = default_tokenizer(opened)
+        options["tokenizer"] = opened.default_tokenizer
     key = json.dumps([FORMAT, corpus if not files else "", files, options])
     return (
         cache_home() / "prepared" / f"{corpus_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -102,7 +103,7 @@ def refuse_cache(folder: Path, corpus: str | None = None) -> None:
     """Raise UserError if the cache cannot be written."""
     if problem := why_unwritable(folder):
         other = (
-            f", or `seq2attn prepare {mistaken.shell(corpus)} FOLDER` and --data FOLDER"
+            f", or prepare it with `seq2attn prepare {shlex.quote(corpus)} FOLDER` and give `data` FOLDER"
             if corpus is not None
             else ""
         )

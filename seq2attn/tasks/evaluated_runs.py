@@ -1,49 +1,53 @@
-"""The runs of `evaluate`: their task, their models, and their outputs."""
+"""The runs of an evaluation: their modality, their models, and their outputs."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seq2attn import config
-from seq2attn.cli import console, flags, outline
-from seq2attn.cli.outline import Outline
-from seq2attn.cli.output.report import Search, System, TestSet
-from seq2attn.config import Config
+from seq2attn.config import Config, Modality
 from seq2attn.errors import UsageError, UserError
+from seq2attn.notes import note
+from seq2attn.progress import Stages
+from seq2attn.tasks import outline
+from seq2attn.tasks.outline import Outline
+from seq2attn.tasks.task import task_of
+from seq2attn.tasks.test_set import Search, System, TestSet
 
 if TYPE_CHECKING:
     from seq2attn.inference import Captioner, Translator
     from seq2attn.runs.directory import Run
 
+SAMPLES = 32  # as in `inference.predictor`, which takes seconds to import. A test compares them.
 
-def are_of_images(runs: list[str], splits: Sequence[str] | None, data: Path | None) -> bool:
-    """Whether the runs describe images.
 
-    It imports torch only for a run whose config.json it cannot read by itself. Raises UsageError if some
-    describe images and others translate text. Raises UserError if a run, the data or one of the `splits`
-    (None: files are scored) is missing or does not fit.
+def modality_of(runs: Sequence[str], splits: Sequence[str] | None, data: Path | None) -> Modality | None:
+    """The modality of the runs; None if there are none.
+
+    It imports torch only for a run whose config.json it cannot read by itself. Raises UsageError if the runs
+    are of several modalities. Raises UserError if a run, the data or one of the `splits` (None: files are
+    scored) is missing or does not fit.
     """
     members = [member for run in runs for member in outline.of_run(run)]
     known = [member for member in members if member is not None]
     if len(known) < len(members):
         known = [_opened_outline(path) for run in runs for path in _paths(run)]
-    kinds = {member.path: member.images for member in known}
-    if len({*kinds.values()}) > 1:
-        captioner, translator = (
-            next(path for path in kinds if kinds[path] == kind) for kind in (True, False)
-        )
+    first = known[0] if known else None
+    of_modality = {member.modality.name: member for member in reversed(known)}
+    if len(of_modality) > 1:
+        one, other = [of_modality[name] for name in sorted(of_modality)][:2]
         raise UsageError(
-            f"{captioner} describes images and {translator} translates text: evaluate them one by one"
+            f"{one.path} {one.modality.does} and {other.path} {other.modality.does}: evaluate them one by one"
         )
     if splits is not None:
-        first = known[0] if known else None
         if data is not None:
             outline.check_splits(data, splits, first)
         elif first is not None and Path(first.corpus, "prepared.json").is_file():
             outline.check_splits(Path(first.corpus), splits, first)
         elif first is not None and splits:
             outline.check_corpus(first, splits)
-    return any(kinds.values())
+    return None if first is None else first.modality
 
 
 def _paths(run: str) -> list[str]:
@@ -58,7 +62,7 @@ def _opened_outline(path: str) -> Outline:
 
     run = open_run(path)
     data = run.config.data
-    return Outline(path, run.config.model.images, run.corpus, data.source, data.target)
+    return Outline(path, run.config.model.modality, run.corpus, data.source, data.target)
 
 
 def write_lowercase(runs: Sequence[str], predictors: "Sequence[Translator | Captioner]") -> bool:
@@ -67,64 +71,56 @@ def write_lowercase(runs: Sequence[str], predictors: "Sequence[Translator | Capt
         run for run, predictor in zip(runs, predictors, strict=True) if predictor.target_tokenizer.lowercase
     ]
     if lower:
-        console.note(f"{lower[0]} writes lower case: everything is scored without case (case:lc)")
+        note(f"{lower[0]} writes lower case: everything is scored without case (case:lc)")
     return bool(lower)
 
 
-def refuse_text_options(values: Mapping[str, object], run: str) -> None:
-    """Raise UsageError for options of text that are given for a run that describes images."""
-    way_out = "prepare other images with their captions (`seq2attn prepare`), and name the folder with --data"
-    ways_out = {
-        "--source": way_out,
-        "--reference": way_out,
-        "--by-length": "images have no length to group by: leave it out",
-        "--gold": "images have no word alignments: leave it out; "
-        "pointing accuracy is printed if the prepared data has boxes",
-    }
-    for option, way in ways_out.items():
-        if values[option]:
-            raise UsageError(f"{option} is for text, and {run} describes images: {way}")
-
-
 def load(
-    runs: list[str],
-    images: bool,
+    runs: Sequence[str],
+    modality: Modality,
     device: str,
     precision: str,
-    settings: list[str],
+    settings: Sequence[str],
     must_attend: bool,
     allow_code: bool,
-) -> "Sequence[Translator | Captioner]":
-    if not runs:
-        return []
+) -> "list[Translator | Captioner]":
     from seq2attn.devices import keep_freed_memory
-    from seq2attn.inference import Captioner, Translator
 
     keep_freed_memory()
-    if images:
-        return [
-            Captioner.load(run, device, precision, settings, processes=True, allow_code=allow_code)
-            for run in runs
-        ]
-    translators = [Translator.load(run, device, precision, settings, processes=True) for run in runs]
-    for run, translator in zip(runs, translators, strict=True):
-        if must_attend and not translator.attends:
-            source = translator.config.model.decoder.context_source
+    task = task_of(modality)
+    predictors = [
+        task.load(run, device, precision, settings, processes=True, allow_code=allow_code) for run in runs
+    ]
+    for run, predictor in zip(runs, predictors, strict=True):
+        if must_attend and not predictor.attends:
+            source = predictor.config.model.decoder.context_source
             raise UserError(
                 f"{run}: has no attention (model.decoder.context_source is {source}), "
-                "so there is nothing to compare with --gold"
+                "so there is nothing to compare with `gold`"
             )
-    return translators
+    return predictors
 
 
-def system(run: str, predictor: "Translator | Captioner", test: TestSet, search: Search, seed: int) -> System:
+def system(
+    run: str, predictor: "Translator | Captioner", test: TestSet, search: Search, seed: int, stages: Stages
+) -> System:
     """The run with its outputs for the test set. It closes the processes of the predictor."""
     folder = Path(run) if Path(run).is_dir() else None
     settings = predictor.config
-    result = System(run, [], folder, _search(settings, search), _changed_settings(run, settings, search))
-    test.take(result, predictor, search, seed)
+    changed = _changed_settings(run, settings, search)
+    result = System(run, [], folder, _search(settings, search), changed)
+    result.configuration, result.seed = _configuration(run, changed), settings.train.seed
+    test.take(result, predictor, search, seed, stages)
     predictor.close()
     return result
+
+
+def _configuration(run: str, changed: dict[str, object]) -> str | None:
+    """What the run has in common with the runs that differ from it in the seed alone."""
+    if not Path(run).is_dir():
+        return None
+    settings = dict(config.flat(first_run(run).config)) | changed
+    return json.dumps({name: value for name, value in settings.items() if name != "train.seed"}, default=str)
 
 
 def _search(settings: Config, search: Search) -> dict[str, object]:
@@ -132,11 +128,11 @@ def _search(settings: Config, search: Search) -> dict[str, object]:
     names = ("no_repeat_ngram",) if search.mbr else ("beam", "length_penalty", "no_repeat_ngram")
     given = search._asdict()
     values = {name: getattr(settings.search, name) if given[name] is None else given[name] for name in names}
-    return values | ({"mbr": search.mbr, "samples": search.samples or flags.SAMPLES} if search.mbr else {})
+    return values | ({"mbr": search.mbr, "samples": search.samples or SAMPLES} if search.mbr else {})
 
 
 def _changed_settings(run: str, settings: Config, search: Search) -> dict[str, object]:
-    """The settings that --set or options changed from those of the (first) run, and how --mbr chose."""
+    """The settings that the caller changed from those of the (first) run, and how `mbr` chose."""
     own = config.flat(first_run(run).config)
     given = {name: value for name, value in search._asdict().items() if value is not None}
     now = dict(config.flat(settings)) | {

@@ -1,4 +1,4 @@
-"""`evaluate` on captioned images.
+"""A test set of captioned images.
 
 A run describes the images, their captions are forced on it, and BLEU, chrF, TER and the scores of captions
 compare systems. The test at the end of a training is the same. This module knows no file.
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seq2attn.cli import console
-from seq2attn.cli.output.report import Search, System, TestSet, numbered
 from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, significance, text
+from seq2attn.progress import Stages
+from seq2attn.tasks.test_set import Search, System, TestSet, numbered
 
 if TYPE_CHECKING:
     from seq2attn.data.images.dataset import CaptionedSplit
@@ -35,21 +35,21 @@ class CaptionTestSet(TestSet):
     def beside(self) -> str:
         return self.where if self.split is not None else "the reference"
 
-    def take(self, system: System, reader: "Captioner", search: Search, seed: int) -> None:
+    def take(self, system: System, reader: "Captioner", search: Search, seed: int, stages: Stages) -> None:
         from seq2attn.evaluation import captioning
 
         assert self.split is not None  # a run with files of captions was refused
         if self.clips and not reader.clips:
             raise UserError(
                 f"{self.where}: holds clips, and {system.name} reads stills: name prepared data of "
-                "stills with --data"
+                "stills with `data`"
             )
         if reader.clips and not self.clips:
             raise UserError(
                 f"{self.where}: holds stills, and {system.name} reads clips: name prepared data of clips "
-                "with --data"
+                "with `data`"
             )
-        with console.progress() as show:
+        with stages() as show:
             system.outputs = captioning.caption(
                 reader,
                 self.split,

@@ -1,6 +1,6 @@
-"""The header of a preset's file, and the list of presets from these headers. It knows no setting.
+"""The presets: the header of a preset's file, and the list of presets from these headers.
 
-# The first attention: ...        the model, its paper and its measured scores: `--show` prints these lines
+# The first attention: ...        the model, its paper and its measured scores: `train` shows these lines
 # Group: papers                   its group in the list
 # In short: the first attention   the text beside its name in the list
 # Minutes: 3 on phrases           measured time on two cores, if any
@@ -8,8 +8,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from seq2attn import config
+from seq2attn.config import Config
 
 GROUPS = {  # in the order of the list, each with its subtitle
     "start here": "",
@@ -19,6 +23,33 @@ GROUPS = {  # in the order of the list, each with its subtitle
     "paper sizes": "for a GPU",
 }
 WIDTH = 80  # columns of the list
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset: its name, its group, one line about it, and the comment in its file with its paper."""
+
+    name: str
+    group: str
+    description: str
+    comment: str
+    minutes: str  # measured time on two cores, as "3 on phrases"; empty if not measured
+    file: Path
+
+    def config(self) -> Config:
+        """Its settings."""
+        return config.load(self.name)
+
+
+def presets() -> list[Preset]:
+    """All presets, group by group. `seq2attn train` lists them."""
+    result = []
+    for name, path in config.presets().items():
+        one = head(path)
+        comment_lines = [line.removeprefix("#").removeprefix(" ") for line in one.comment]
+        result.append(Preset(name, one.group, one.short, "\n".join(comment_lines), one.minutes, path))
+    order = list(GROUPS)
+    return sorted(result, key=lambda preset: (order.index(preset.group), preset.name))
 
 
 class Head(NamedTuple):

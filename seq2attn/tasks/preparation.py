@@ -1,0 +1,56 @@
+"""A corpus prepared for training, as `seq2attn prepare` does it."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq2attn import config
+from seq2attn.progress import StageProgress
+
+if TYPE_CHECKING:
+    from seq2attn.data.prepared import Prepared
+
+
+def prepare(
+    corpus: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    valid: int | None = None,
+    test: int | None = None,
+    workers: int | None = None,
+    force: bool = False,
+    seed: int = 1,
+    progress: StageProgress | None = None,
+    **options: Any,
+) -> "Prepared":
+    """Prepare a corpus for training: train a tokenizer, encode the text, check the images.
+
+    `corpus` is a bundled corpus (phrases, scenes or clips), a folder, a file, or hf:OWNER/NAME. `out` is the
+    folder to create, completely or not at all; `force` replaces a prepared folder there. `valid` and `test`
+    are numbers of pairs to set aside, by default a twentieth each, at most 1,000, of a corpus without splits.
+    `workers` is the number of processes, by default one for each processor. `options` are the settings of
+    `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; `vocab_size` is smaller for a
+    small corpus unless you set it. `progress(stage, done, total)` is called during the work.
+
+    Returns the prepared folder. Raises UsageError for options that make no sense, and UserError if the corpus
+    cannot be read or the folder cannot be written.
+    """
+    from seq2attn.data.prepare import prepare as prepare_folder
+    from seq2attn.data.prepared import Prepared
+    from seq2attn.progress import silent
+
+    given = {name: value for name, value in options.items() if value is not None}
+    prepare_folder(
+        os.fspath(corpus),
+        Path(out),
+        config.validate({"data": given}, "prepare").data,
+        valid=valid,
+        test=test,
+        workers=workers or os.cpu_count() or 1,
+        force=force,
+        seed=seed,
+        shrink="vocab_size" not in given,
+        stage=(lambda name: silent) if progress is None else lambda name: partial(progress, name),
+    )
+    return Prepared(Path(out))

@@ -1,0 +1,67 @@
+"""A table of text cells, as Markdown, LaTeX or HTML."""
+
+import html
+import re
+from dataclasses import dataclass
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headers. Columns of numbers are aligned to the right."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def to_markdown(self) -> str:
+        """A table of GitHub's Markdown."""
+        rule = ["---:" if number else "---" for number in self._numbers()]
+        lines = [self.headers, rule, *self.rows]
+        return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+    def to_latex(self) -> str:
+        r"""A tabular for LaTeX. It needs \usepackage{booktabs}."""
+        columns = "".join("r" if number else "l" for number in self._numbers())
+        header, *rows = (" & ".join(map(_latex, line)) + r" \\" for line in (self.headers, *self.rows))
+        body = [r"\toprule", header, r"\midrule", *rows, r"\bottomrule"]
+        return "\n".join([f"\\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}"])
+
+    def to_html(self) -> str:
+        """A table of HTML, for a notebook."""
+        styles = [f' style="text-align: {"right" if number else "left"}"' for number in self._numbers()]
+        lines = [("th", self.headers), *(("td", row) for row in self.rows)]
+        return "\n".join(
+            [
+                "<table>",
+                *(
+                    "<tr>"
+                    + "".join(
+                        f"<{tag}{style}>{html.escape(cell)}</{tag}>"
+                        for cell, style in zip(line, styles, strict=True)
+                    )
+                    + "</tr>"
+                    for tag, line in lines
+                ),
+                "</table>",
+            ]
+        )
+
+    def _numbers(self) -> list[bool]:
+        """Whether each column holds numbers."""
+        columns = zip(*self.rows, strict=True) if self.rows else ((),) * len(self.headers)
+        return [bool(cells) and all(map(_is_number, cells)) for cells in columns]
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[-–—]*|[-+0-9.,%±() ]+", cell) is not None
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

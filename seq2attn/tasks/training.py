@@ -1,0 +1,440 @@
+"""A training from its settings to its run: data, model, events, and the test at the end.
+
+    with open_training(plan, stages) as training:
+        for event in training.events(): ...
+        for result in training.test(): ...
+
+`train` does that for Python, and `seq2attn train` for the command line, which handles signals and prints.
+"""
+
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seq2attn import config
+from seq2attn.config import Config
+from seq2attn.errors import UsageError, UserError
+from seq2attn.notes import note, warn
+from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
+from seq2attn.tasks import training_checks
+from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
+from seq2attn.tasks.task import task_of
+
+if TYPE_CHECKING:
+    from seq2attn.data.prepared import Prepared
+    from seq2attn.devices import Format
+    from seq2attn.models.seq2seq import Seq2Seq
+    from seq2attn.runs.directory import Run
+    from seq2attn.tasks.training_data import TestResult, TrainingData
+    from seq2attn.training.distributed import World
+    from seq2attn.training.events import Event, Finished
+
+FIRST_PRESET = "first-try"
+FREE = tuple(config.names_marked(config.MAY_CHANGE_ON_RESUME))
+
+
+def first_corpus(settings: Config) -> str:
+    """The bundled corpus for a first try of a model."""
+    return task_of(settings.model.modality).first_corpus(settings)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training shall do, with all defaults filled in."""
+
+    settings: Config | None  # None: those of the run that is continued, with `changes`
+    changes: tuple[str, ...]  # settings as `section.key=value`
+    data: str | None  # a prepared folder or a corpus; None: that of the run, or the first corpus
+    out: Path
+    resume: bool = False
+    force: bool = False
+    command: str = ""  # or call, for the run to remember
+    where: str = "settings"  # name of the changes in errors
+
+    @property
+    def continues(self) -> bool:
+        """Whether there is a run to continue."""
+        return self.resume and (self.out / "config.json").is_file()
+
+    def check(self) -> None:
+        """Raise UserError or UsageError, before torch is imported, for data or a place that does not fit."""
+        training_checks.refuse_name(self.out)
+        if self.settings is not None and (self.data is not None or not self.continues):
+            training_checks.refuse_data(self.data or first_corpus(self.settings), self.settings)
+        if not self.continues:
+            training_checks.refuse_place(self.out, self.force)
+
+
+def make_plan(
+    preset_or_file: str | None = None,
+    changes: Sequence[str] = (),
+    data: str | None = None,
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    command: str = "",
+    where: str = "settings",
+) -> Plan:
+    """The plan of a training. `where` names the changes in errors. Raises UsageError for wrong settings.
+
+    Without `out` the run is runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named.
+    """
+    config.refuse_incomplete(changes, where)
+    named = preset_or_file is not None
+    settings = config.load(preset_or_file or FIRST_PRESET, changes, where) if named or not resume else None
+    if out is None:
+        corpus = corpus_name(data or first_corpus(settings or config.load(FIRST_PRESET)))
+        out = Path("runs", f"{corpus}-{corpus_name(preset_or_file)}" if preset_or_file else corpus)
+    plan = Plan(settings, tuple(changes), data, out, resume, force, command, where)
+    if settings is None and not plan.continues:
+        return replace(plan, settings=config.load(FIRST_PRESET, changes, where))
+    return plan
+
+
+class Training:
+    """An open training. `run` is its run directory, and `data` what it learns from."""
+
+    def __init__(
+        self,
+        run: "Run",
+        model: "Seq2Seq",
+        data: "TrainingData",
+        world: "World",
+        format: "Format",
+        stages: Stages,
+        begin: Callable[["Training"], None],
+        release: Callable[[], None],
+    ) -> None:
+        self.run, self.model, self.data, self.world, self.format = run, model, data, world, format
+        self.end: Finished | None = None
+        self._stages, self._begin, self._release = stages, begin, release
+        self._stop = False
+
+    def stop(self) -> None:
+        """Save the state after the present update, and end the events."""
+        self._stop = True
+
+    def events(
+        self, stop: Callable[[], bool] = lambda: False, validating: Progress = silent
+    ) -> "Iterator[Event]":
+        """The events of the training, which runs while they are read. Its state is restored at once.
+
+        Once `stop()` returns True, the state is saved and the events end, as after `stop`. A validation
+        reports its progress to `validating`. To continue later, open the training again with `resume`.
+        """
+        from seq2attn.training import trainer
+
+        settings = self.run.config.train
+
+        def stops() -> bool:
+            return self._stop or stop()
+
+        events = trainer.train(
+            self.model,
+            self.run,
+            self.data.training,
+            self.data.validation,
+            world=self.world,
+            format=self.format,
+            validate=self.data.validation_of(stops, validating),
+            reward_function=(
+                self.data.reward_function() if settings.self_critical.start_step is not None else None
+            ),
+            stop=stops,
+        )
+        self._begin(self)  # only now, because a saved state that does not fit is refused above
+        return self._until_end(events)
+
+    def _until_end(self, events: "Generator[Event, None, None]") -> "Iterator[Event]":
+        from seq2attn.training.events import Finished
+
+        with closing(events):
+            for event in events:
+                if isinstance(event, Finished):
+                    self.end = event
+                yield event
+
+    def test(self, device: str = "auto") -> "Iterator[TestResult]":
+        """The scores of the best weights on each test split. Any process may train the run meanwhile."""
+        self._release()
+        if self.world.is_main:
+            yield from self.data.test(self.run.path, device, self._stages)
+
+
+@contextmanager
+def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Training]:
+    """Prepare the data if they are raw, build the model, create or open the run, and lock it.
+
+    Raises UserError or UsageError for everything that does not fit, before a run is created or changed.
+    """
+    from seq2attn import devices
+    from seq2attn.runs import directory
+    from seq2attn.training import resume as saved
+
+    with ExitStack() as claim:
+        world.run_on_main(lambda: _claim(claim, plan))
+        old = directory.open_run(plan.out, trained=False) if plan.continues else None
+        settings = plan.settings or config.change(old.config if old else Config(), plan.changes, plan.where)
+        if old is not None:  # checked before any data is prepared, so without the settings of data
+            saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
+        corpus = plan.data or (old.corpus if old else first_corpus(settings))
+        prepared = _open_data(corpus, settings, plan, world, stages)
+        settings = _with_data_of(prepared, settings)
+        model = build_model(settings, prepared, world, old)
+        run = (
+            _resume_run(old, settings, prepared)
+            if old
+            else _create_run(plan.out, settings, prepared, corpus, plan.force, world)
+        )
+        data = task_of(prepared.modality).training_data(settings, prepared, model, world, stages)
+        format = devices.find_format(settings.train.precision, world.device)
+
+        def begin(training: Training) -> None:
+            _begin(training, plan, old, corpus, prepared)
+
+        yield Training(run, model, data, world, format, stages, begin, claim.close)
+
+
+def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepared: "Prepared") -> None:
+    """Note the sizes, and record how the run is trained from here on."""
+    from seq2attn.runs import directory, provenance
+    from seq2attn.training import resume as saved
+
+    run, data, world = training.run, training.data, training.world
+    parameters = sum(p.numel() for p in training.model.parameters())
+    if not world.is_main:
+        return
+    note(
+        f"{len(data.training.target_lengths):,} training {data.unit}, {parameters:,} parameters, "
+        f"{training.format} on {world.device}, into {run.path}"
+    )
+    if old is not None and run.config != old.config:
+        directory.write_config(run)
+    marks = data.training.fingerprint, data.validation.fingerprint
+    provenance.record(
+        run,
+        step=saved.last_step(run),
+        command=plan.command,
+        device=world.device,
+        processes=world.size,
+        format=training.format,
+        data=provenance.of_data(corpus, prepared.report, *marks),
+    )
+
+
+def train(
+    preset_or_file: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    settings: Iterable[str] = (),
+    *,
+    resume: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    allow_code: bool = False,
+    on_event: "Callable[[Event], object] | None" = None,
+    progress: StageProgress | None = None,
+) -> "Run":
+    """Train a model, and return its run. See `seq2attn train`.
+
+    `preset_or_file` names a preset of `presets()` or a TOML file, by default "first-try". `data` is a
+    prepared folder or a corpus, which is prepared first; by default the bundled corpus for the model. `out`
+    is the run directory. `settings` change the preset, as in `["train.max_steps=200", "train.seed=2"]`.
+    `resume` continues the run in `out`, and `force` replaces it. `device` is auto, cpu, cuda or cuda:N.
+    `allow_code` allows settings to name functions and classes of your own.
+
+    `on_event` is called with each event of `seq2attn.training.events`: Update, Validation, Saved and
+    Finished. If it returns True, the state is saved and training ends. `progress(stage, done, total)` is
+    called while data are prepared.
+
+    Raises UsageError for settings that make no sense, and UserError for data or a place that does not fit.
+    """
+    with training_session(
+        preset_or_file,
+        data,
+        out,
+        settings,
+        resume=resume,
+        force=force,
+        device=device,
+        allow_code=allow_code,
+        progress=progress,
+    ) as opened:
+        for event in opened.events():
+            if on_event is not None and on_event(event) is True:
+                opened.stop()
+    return opened.run
+
+
+@contextmanager
+def training_session(
+    preset_or_file: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    settings: Iterable[str] = (),
+    *,
+    resume: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    allow_code: bool = False,
+    progress: StageProgress | None = None,
+) -> Iterator[Training]:
+    """An open training, whose `events()` train while they are read. Arguments: see `train`.
+
+    with seq2attn.training_session("first-try", out="runs/first") as training:
+        for event in training.events():
+            ...  # draw, or `training.stop()`
+    """
+    changes = list(settings)
+    arguments = {"data": data, "out": out, "settings": changes, "resume": resume, "force": force}
+    words = [repr(preset_or_file or FIRST_PRESET)]
+    words += [f"{name}={value!r}" for name, value in arguments.items() if value]
+    plan = make_plan(
+        preset_or_file,
+        changes,
+        None if data is None else str(data),
+        None if out is None else Path(out),
+        resume=resume,
+        force=force,
+        command=f"seq2attn.train({', '.join(words)})",
+    )
+    if resume and not plan.continues and preset_or_file is None and data is None and out is not None:
+        raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
+    plan.check()
+    from seq2attn.devices import find_device
+    from seq2attn.models.vision.backbones import allow_code as permitted
+    from seq2attn.training.distributed import init_distributed
+
+    with (
+        permitted(allow_code),
+        init_distributed(find_device(device)) as world,
+        open_training(plan, stages(progress), world) as opened,
+    ):
+        yield opened
+
+
+def _claim(stack: ExitStack, plan: Plan) -> None:
+    """Keep other processes from training the run until the stack is closed."""
+    from seq2attn.runs.claim import claimed
+    from seq2attn.training.resume import check_start
+
+    out, resume, force = plan.out, plan.resume, plan.force
+    if not stack.enter_context(claimed(out, lambda: check_start(out, resume=resume, force=force))):
+        warn(f"{out}: this file system has no locks: nothing keeps a second training out of this run")
+    if resume and not plan.continues:
+        warn(f"{out}: no run to continue; training starts from the beginning")
+
+
+def _open_data(data: str, settings: Config, plan: Plan, world: "World", stages: Stages) -> "Prepared":
+    """The prepared folder of that name, or that of the corpus of that name, which is prepared if needed."""
+    from seq2attn.data.prepared import REPORT, Prepared
+
+    folder = Path(data)
+    if (folder / REPORT).is_file():
+        prepared = Prepared(folder)
+        for setting in plan.changes:  # data settings of the folder replace those of a preset, but not these
+            key = setting.partition("=")[0].strip()
+            if not key.startswith("data."):
+                continue
+            value = config.flat(_with_data_of(prepared, settings))[key]
+            if value != config.flat(settings)[key]:
+                raise UsageError(
+                    f"{plan.where} {setting}: {data} was prepared with {json.dumps(value)}; "
+                    "prepare the corpus again, or give the corpus itself as `data`"
+                )
+    else:
+        # A small corpus may have a smaller vocabulary than a preset says, but not than the user says.
+        shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in plan.changes)
+        world.run_on_main(lambda: prepared_folder(data, settings, stages, shrink))
+        prepared = Prepared(prepared_folder(data, settings, stages, shrink))
+        if missing := prepared.report.get("missing", {}).get("images"):
+            note(f"images of {data} that are missing or damaged, and not used: {missing:,}")
+    training_checks.refuse_other(data, settings, prepared)
+    for split in ("train", "valid"):
+        if split not in prepared.splits or task_of(prepared.modality).is_empty(prepared, split):
+            raise UserError(training_checks.no_pairs(data, split))
+    return prepared
+
+
+def _with_data_of(prepared: "Prepared", settings: Config) -> Config:
+    """The settings with the data section of the prepared folder."""
+    return config.validate(
+        settings.model_dump(mode="json") | {"data": prepared.report["options"]}, str(prepared.path)
+    )
+
+
+def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
+    return {name: (prepared.path / name).read_bytes() for name in prepared.tokenizers}
+
+
+def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Run | None") -> "Seq2Seq":
+    """The model with its initial weights.
+
+    The trainer replaces them by those of the last state. Those of a frozen backbone are read here, because
+    its features are computed before training.
+    """
+    import torch
+
+    from seq2attn.models.seq2seq import build
+    from seq2attn.models.vision.pretrained import pretrained as give_published_weights
+    from seq2attn.runs.tensors import load_tensors
+    from seq2attn.training import resume
+
+    torch.manual_seed(settings.train.seed)
+    try:
+        model = build(settings.model, prepared.source_size, prepared.target_tokenizer.size)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if old is None or not resume.has_state(old):
+        give_published_weights(model, settings.model)
+    elif settings.model.encoder.kind == "image" and settings.model.encoder.frozen:
+        saved = resume.load_state(old)
+        assert saved is not None
+        own = {
+            name.removeprefix("model/"): tensor
+            for name, tensor in saved[1].items()
+            if name.startswith("model/")
+        }
+        load_tensors(model, own, f"{old.path}/training")
+    return model.to(world.device)
+
+
+def _create_run(
+    out: Path, settings: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
+) -> "Run":
+    from seq2attn.runs import directory
+
+    def create() -> None:
+        directory.create(
+            out,
+            settings,
+            source_size=prepared.source_size,
+            target_size=prepared.target_tokenizer.size,
+            languages=prepared.languages,
+            tokenizers=_tokenizer_files(prepared),
+            corpus=corpus,
+            force=force,
+            source_lengths=task_of(prepared.modality).source_lengths(prepared),
+        )
+
+    world.run_on_main(create)
+    return directory.open_run(out, trained=False)
+
+
+def _resume_run(old: "Run", settings: Config, prepared: "Prepared") -> "Run":
+    from seq2attn.training.resume import refuse_change
+
+    refuse_change(old.config, settings, FREE)
+    for name, content in _tokenizer_files(prepared).items():
+        if not (old.path / name).is_file() or (old.path / name).read_bytes() != content:
+            raise UserError(
+                f"resume: {old.path} was trained on other data than {prepared.path}: their {name} differ; "
+                "give the same `data`",
+                setting="resume",
+            )
+    return replace(old, config=settings)
