@@ -5,7 +5,7 @@ Importing this package is cheap. The first `load` imports torch and the rest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seq2attn.version import __version__ as __version__
 
@@ -13,9 +13,17 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from seq2attn.inference import Captioner, Translator
+    from seq2attn.inference import Captioner, SearchOptions, Translator
 
-__all__ = ["__version__", "load"]
+__all__ = ["SearchOptions", "__version__", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SearchOptions":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from seq2attn import inference
+
+    return inference.SearchOptions
 
 
 def load(

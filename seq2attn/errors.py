@@ -13,7 +13,7 @@ The command line prints `--device gpu: ...` and `... continue it with --resume`:
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 
 class UserError(Exception):
@@ -35,15 +35,15 @@ class UsageError(UserError):
     exit_code = 2
 
 
-def with_flags(error: UserError, flags: Collection[str]) -> str:
+def with_flags(error: UserError, flags: Collection[str], names: Mapping[str, str] | None = None) -> str:
     """The message of the error, for a command that has these `flags`, such as `--device`.
 
     The setting at the start and names in backquotes are written as flags if the command has them. Other names
-    stay.
+    stay. `names` has the flags of arguments that have another name on the command line.
     """
 
     def flag(name: str) -> str | None:
-        name = f"--{name.replace('_', '-')}"
+        name = (names or {}).get(name, f"--{name.replace('_', '-')}")
         return name if name in flags else None
 
     message, setting = str(error), error.setting

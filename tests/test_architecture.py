@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "inference": {
         *("models", "search", "runs", "devices", "data"),
-        *("config", "errors", "files", "strict_json"),
+        *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
         *("inference", "training.objectives", "models.seq2seq", "search.mbr", "data", "config"),

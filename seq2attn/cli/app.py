@@ -27,6 +27,7 @@ from seq2attn.cli import (
     export,
     plot_alignment,
     prepare,
+    search_flags,
     train,
     translate,
     unknown,
@@ -206,7 +207,8 @@ def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> in
         console.error("interrupted")
         return 130
     if isinstance(error, UserError):
-        console.error(with_flags(error, _options().get(arguments[0] if arguments else "", [])))
+        options = _options().get(arguments[0] if arguments else "", [])
+        console.error(with_flags(error, options, search_flags.NAMES))
         return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))
