@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
-        *("inference", "training.objectives", "models.seq2seq", "search.mbr", "data", "config"),
+        *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
     "plotting": {"data", "errors", "files"},

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seq2attn import config
-from seq2attn.cli import console, flags, outline
+from seq2attn.cli import console, outline
 from seq2attn.cli.outline import Outline
-from seq2attn.cli.output.report import Search, System, TestSet
+from seq2attn.cli.output.report import System, TestSet
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import SAMPLES, SearchOptions
 
 if TYPE_CHECKING:
     from seq2attn.inference import Captioner, Translator
@@ -117,33 +118,34 @@ def load(
     return translators
 
 
-def system(run: str, predictor: "Translator | Captioner", test: TestSet, search: Search, seed: int) -> System:
+def system(run: str, predictor: "Translator | Captioner", test: TestSet, search: SearchOptions) -> System:
     """The run with its outputs for the test set. It closes the processes of the predictor."""
     folder = Path(run) if Path(run).is_dir() else None
     settings = predictor.config
     result = System(run, [], folder, _search(settings, search), _changed_settings(run, settings, search))
-    test.take(result, predictor, search, seed)
+    test.take(result, predictor, search)
     predictor.close()
     return result
 
 
-def _search(settings: Config, search: Search) -> dict[str, object]:
+def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     """The options of the search that gave the outputs, the run's own settings included."""
-    names = ("no_repeat_ngram",) if search.mbr else ("beam", "length_penalty", "no_repeat_ngram")
-    given = search._asdict()
-    values = {name: getattr(settings.search, name) if given[name] is None else given[name] for name in names}
-    return values | ({"mbr": search.mbr, "samples": search.samples or flags.SAMPLES} if search.mbr else {})
+    # The lengths are the run's own or those of --set, which is recorded apart.
+    left_out = {"min_length", "max_length", *search.excluded()}
+    own = settings.search.model_dump()
+    values = {name: value for name, value in (own | search.given()).items() if name in own.keys() - left_out}
+    return values | ({"mbr": search.utility, "samples": search.samples or SAMPLES} if search.utility else {})
 
 
-def _changed_settings(run: str, settings: Config, search: Search) -> dict[str, object]:
+def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict[str, object]:
     """The settings that --set or options changed from those of the (first) run, and how --mbr chose."""
     own = config.flat(first_run(run).config)
-    given = {name: value for name, value in search._asdict().items() if value is not None}
+    given = search.given()
     now = dict(config.flat(settings)) | {
         f"search.{name}": value for name, value in given.items() if f"search.{name}" in own
     }
     return {key: value for key, value in now.items() if value != own[key]} | {
-        name: given[name] for name in ("mbr", "samples") if name in given
+        key: given[name] for key, name in (("mbr", "utility"), ("samples", "samples")) if name in given
     }
 
 

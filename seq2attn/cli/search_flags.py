@@ -217,12 +217,6 @@ def check_search(search: SearchOptions, run: str, settings: list[str], precision
     search.resolved(search_settings(run, settings))
 
 
-def check_mbr(mbr: str | None, samples: int | None, n_best: int = 1) -> None:
-    """Raise UsageError for an unknown utility, or for fewer samples than outputs."""
-    if mbr is not None and mbr not in flags.UTILITIES:
-        raise UsageError(f"--mbr {mbr}: choose {' or '.join(flags.UTILITIES)}")
-
-
 def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, way_out: str = "") -> None:
     """Raise UserError if the model has no attention; `purpose` says what it is needed for."""
     if predictor.attends:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2attn.cli import console, corpus_cache, evaluate_images
-from seq2attn.cli.output.report import Search, System, lines, note_form
+from seq2attn.cli.output.report import System, lines, note_form
 from seq2attn.cli.task import SAMPLES, Task, interruptible, print_next_commands, text_scores
 from seq2attn.config import Config, ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
@@ -24,6 +24,7 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.rewards import cider_rewards
 from seq2attn.inference import Captioner
 from seq2attn.inference.feature_cache import features
+from seq2attn.inference.options import DEFAULTS
 from seq2attn.models.encoders.image import ImageEncoder as Reader
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.progress import Progress
@@ -106,7 +107,7 @@ class CaptioningTask(Task):
                 continue
             note_form(test.where, [caption for of_image in test.references for caption in of_image])
             test.lowercase = prepared.target_tokenizer.lowercase
-            test.take(system, captioner, Search(), seed=1)
+            test.take(system, captioner, DEFAULTS)
             test.score([system])
             for reason in test.why_zero([system]):
                 console.note(reason)

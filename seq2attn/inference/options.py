@@ -121,6 +121,14 @@ class SearchOptions:
         """The options that are not None, by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
+    def excluded(self) -> set[str]:
+        """The options that must not be set together with these: they have no effect."""
+        return {rule.other for rule in RULES if isinstance(rule, Excludes) and self._has(rule.option)}
+
+    def _has(self, name: str) -> bool:
+        value = getattr(self, name)
+        return value is not None and value is not False
+
     def check(self) -> None:
         """Raise UsageError, which names the option, for a value or a combination that makes no sense.
 
@@ -128,13 +136,13 @@ class SearchOptions:
         """
         given = self.given()
         for rule in RULES:
-            if given.get(rule.option, False) is False:
+            if not self._has(rule.option):
                 continue
             if isinstance(rule, Excludes):
-                if given.get(rule.other, False) is not False:
+                if self._has(rule.other):
                     message = f"{rule.option} and `{rule.other}`: {rule.why}; leave one out"
                     raise UsageError(message, setting=rule.option)
-            elif all(given.get(name, False) is False for name in rule.needed):
+            elif not any(map(self._has, rule.needed)):
                 needed = " or ".join(f"`{name}`" for name in rule.needed)
                 raise UsageError(f"{rule.option} needs {needed}: {rule.why}", setting=rule.option)
         for name, (least, most) in BOUNDS.items():

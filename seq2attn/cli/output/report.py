@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from seq2attn import files
 from seq2attn.cli import console
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from seq2attn.evaluation.pointing import Pointing
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
-    from seq2attn.evaluation.translation import Search as Options
+    from seq2attn.inference import SearchOptions
 
 LONGEST = 240  # bytes of a file's name without its ending; most file systems allow 255
 FEW = 10  # lines; with fewer, a bootstrap says little
@@ -36,30 +36,6 @@ KEYS |= {
     "CIDEr-D": "cider",
     "ROUGE-L": "rouge_l",
 }
-
-
-class Search(NamedTuple):
-    """Options of a search. None: the run's own setting."""
-
-    beam: int | None = None
-    length_penalty: float | None = None
-    no_repeat_ngram: int | None = None
-    mbr: str | None = None
-    samples: int | None = None
-    batch_tokens: int | None = None
-
-    def options(self, language: str | None) -> "Options":
-        """The options for a translator or captioner whose outputs are in that language."""
-        from seq2attn.evaluation.text import utility
-
-        return {
-            "beam": self.beam,
-            "length_penalty": self.length_penalty,
-            "no_repeat_ngram": self.no_repeat_ngram,
-            "utility": None if self.mbr is None else utility(self.mbr, language),
-            "samples": self.samples,
-            "batch_tokens": self.batch_tokens,
-        }
 
 
 @dataclass
@@ -100,7 +76,7 @@ class TestSet(abc.ABC):
         """The name of the text or data that an output must match in its number of lines."""
 
     @abc.abstractmethod
-    def take(self, system: System, reader: Any, search: Search, seed: int) -> None:
+    def take(self, system: System, reader: Any, options: "SearchOptions") -> None:
         """Set the outputs of a run's translator or captioner, and the likelihood of the references."""
 
     @abc.abstractmethod
