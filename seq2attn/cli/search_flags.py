@@ -42,8 +42,8 @@ THE_RUNS = "the run's"
 def _flag(flag: str, help: str, metavar: str | None = None, default: str | None = None, **more: Any) -> Any:
     """An option of typer with the bounds of `BOUNDS`; `default` is the help's word for None."""
     least, most = BOUNDS.get(flag[2:].replace("-", "_"), (None, None))
-    shown = {} if metavar is None else {"metavar": metavar, "show_default": default or False}
-    return typer.Option(flag, help=help, **({"min": least, "max": most} | shown | more))
+    display = {} if metavar is None else {"metavar": metavar, "show_default": default or False}
+    return typer.Option(flag, help=help, **({"min": least, "max": most} | display | more))
 
 
 Beam = Annotated[

@@ -58,7 +58,7 @@ class Needs(NamedTuple):
     why: str
 
 
-_DRAWN = "it changes how samples are drawn"
+_OF_SAMPLES = "it changes how samples are drawn"
 RULES: tuple[Excludes | Needs, ...] = (
     Needs(
         "samples",
@@ -71,7 +71,7 @@ RULES: tuple[Excludes | Needs, ...] = (
     Excludes("utility", "beam", "it draws samples and does not search"),
     Excludes("utility", "length_penalty", "it chooses by utility alone"),
     Excludes("sample", "beam", "samples are drawn, not searched for"),
-    *(Needs(name, ("sample", "utility"), _DRAWN) for name in ("temperature", "top_k", "top_p")),
+    *(Needs(name, ("sample", "utility"), _OF_SAMPLES) for name in ("temperature", "top_k", "top_p")),
 )
 
 
@@ -219,6 +219,22 @@ class ResolvedOptions(SearchOptions):
     def width(self) -> int:
         """Rows of each source."""
         return self.sample_count or self.beam
+
+    def limits(self) -> dict[str, Any]:
+        """What `search.constraints.Limits` takes of the options."""
+        return {"min_length": self.min_length, "no_repeat_ngram": self.no_repeat_ngram}
+
+    def keywords(self) -> dict[str, Any]:
+        """What `search.sampling.sample` takes of the options or, if nothing is drawn, `beam_search`."""
+        if not self.sample_count:
+            return {"length_penalty": self.length_penalty, "beam": self.beam, "n_best": self.n_best}
+        return {
+            "length_penalty": self.length_penalty,
+            "samples": self.sample_count,
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+        }
 
 
 class Shortcuts(TypedDict, total=False):

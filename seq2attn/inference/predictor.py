@@ -309,15 +309,10 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             BOS,
             EOS,
             BANNED,
-            options.min_length,
-            prefixes,
-            options.no_repeat_ngram,
+            prefix_BP=prefixes,
+            **options.limits(),
         )
-        shared: dict[str, Any] = {
-            "select": select,
-            "length_penalty": options.length_penalty,
-            "batch_multiple": group,
-        }
+        keywords = {"select": select, "batch_multiple": group, **options.keywords()}
         seeds = job.seeds + [0] * missing
 
         def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
@@ -325,20 +320,11 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
         with torch.inference_mode(), autocast(self.device, self.format):
             state = self.ensemble.initial_state(self.encode(sources, seeds), options.width)
-            if options.sample_count:
-                results = sample(
-                    step,
-                    state,
-                    limits,
-                    seeds=seeds,
-                    samples=options.sample_count,
-                    temperature=options.temperature,
-                    top_k=options.top_k,
-                    top_p=options.top_p,
-                    **shared,
-                )
-            else:
-                results = beam_search(step, state, limits, beam=options.beam, n_best=options.n_best, **shared)
+            results = (
+                sample(step, state, limits, seeds=seeds, **keywords)
+                if options.sample_count
+                else beam_search(step, state, limits, **keywords)
+            )
         return [
             [
                 self._result(input, source, hypothesis, options.attention)
