@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seq2attn.errors import UserError as UserError
     from seq2attn.inference import Caption as Caption
     from seq2attn.inference import Captioner as Captioner
+    from seq2attn.inference import SearchOptions as SearchOptions
     from seq2attn.inference import Translation as Translation
     from seq2attn.inference import Translator as Translator
     from seq2attn.inference import load as load
@@ -49,6 +50,7 @@ _MODULES = {
     "Report": "tasks.report",
     "Reports": "tasks.report",
     "Run": "runs.directory",
+    "SearchOptions": "inference",
     "Training": "tasks.training",
     "Translation": "inference",
     "Translator": "inference",
@@ -62,7 +64,7 @@ _MODULES = {
     "training_session": "tasks.training",
 }
 __all__ = ["__version__"]
-__all__ += _MODULES
+__all__.extend(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ The command line prints `--device gpu: ...` and `... continue it with --resume`:
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 
 class UserError(Exception):
@@ -35,15 +35,17 @@ class UsageError(UserError):
     exit_code = 2
 
 
-def with_flags(message: str, flags: Collection[str], setting: str | None = None) -> str:
+def with_flags(
+    message: str, flags: Collection[str], setting: str | None = None, names: Mapping[str, str] | None = None
+) -> str:
     """The message of an error or a note, for a command that has these `flags`, such as `--device`.
 
     The `setting` at the start and names in backquotes are written as flags if the command has them. Other
-    names stay.
+    names stay. `names` has the flags of arguments that have another name on the command line.
     """
 
     def flag(name: str) -> str | None:
-        name = f"--{name.replace('_', '-')}"
+        name = (names or {}).get(name, f"--{name.replace('_', '-')}")
         return name if name in flags else None
 
     if setting is not None and re.match(rf"{re.escape(setting)}\b", message):

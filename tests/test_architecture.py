@@ -45,10 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "inference": {
         *("models", "search", "runs", "devices", "data"),
-        *("config", "errors", "files", "strict_json"),
+        *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
-        *("inference", "training.objectives", "models.seq2seq", "search.mbr", "data", "config"),
+        *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
     "plotting": {"data", "errors", "files"},

@@ -27,6 +27,7 @@ from seq2attn.cli import (
     export,
     plot_alignment,
     prepare,
+    search_flags,
     train,
     translate,
     unknown,
@@ -207,7 +208,7 @@ def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> in
         console.error("interrupted")
         return 130
     if isinstance(error, UserError):
-        console.error(with_flags(str(error), console.flags, error.setting))
+        console.error(with_flags(str(error), console.flags, error.setting, search_flags.NAMES))
         return error.exit_code
     if isinstance(error, OSError) and error.errno is not None:
         console.error(_system(error))

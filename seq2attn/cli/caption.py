@@ -2,19 +2,20 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.plot_flags import Heads
-from seq2attn.cli.search_flags import SearchFlags, require_attention
+from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 
 FORMATS = ("text", "jsonl")
 RULES = (
@@ -23,6 +24,7 @@ RULES = (
 )
 
 
+@with_search_flags(n_best="Captions for each image, best first.")
 def caption(
     run: Annotated[
         str,
@@ -43,25 +45,7 @@ def caption(
         Path | None,
         typer.Option("--output", "-o", help="File to write.", metavar="FILE", show_default="standard output"),
     ] = None,
-    beam: flags.Beam = None,
-    length_penalty: flags.LengthPenalty = None,
-    n_best: Annotated[
-        int,
-        typer.Option(
-            help="Captions for each image, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
-        ),
-    ] = 1,
-    max_length: flags.MaxLength = None,
-    min_length: flags.MinLength = None,
-    no_repeat_ngram: flags.NoRepeat = None,
-    sample: flags.Sample = False,
-    temperature: flags.Temperature = None,
-    top_k: flags.TopK = None,
-    top_p: flags.TopP = None,
-    mbr: flags.Mbr = None,
-    samples: flags.Samples = None,
-    seed: flags.Seed = 1,
-    batch_tokens: flags.BatchTokens = None,
+    search: SearchOptions = DEFAULTS,
     format: Annotated[
         str,
         typer.Option(
@@ -118,23 +102,7 @@ def caption(
     settings, heads = set_ or [], Heads.parse(layer, head)
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose {' or '.join(FORMATS)}")
-    search = SearchFlags(
-        n_best,
-        beam,
-        length_penalty,
-        max_length,
-        min_length,
-        no_repeat_ngram,
-        sample,
-        temperature,
-        top_k,
-        top_p,
-        mbr,
-        samples,
-        seed,
-        batch_tokens,
-    )
-    search.check(run, settings, precision)
+    check_search(search, run, settings, precision)
     result_files.check_place(output, "-o")
     _check_folder(attention, images or [])
     check(RULES, {"--attention": attention, "--layer": layer, "--head": head})
@@ -150,6 +118,7 @@ def caption(
     from seq2attn.cli.output import overlays
     from seq2attn.data.images.files import content_of
     from seq2attn.devices import keep_freed_memory
+    from seq2attn.evaluation.utilities import with_utility
     from seq2attn.inference import Captioner
 
     keep_freed_memory()
@@ -160,9 +129,9 @@ def caption(
     )
     if attention is not None:
         require_attention(run, captioner, "draw", "; leave out --attention")
-    keywords = search.keywords(captioner.languages[1]) | {
-        "attention": "all" if heads.any else attention is not None
-    }
+    options = replace(
+        with_utility(search, captioner.languages[1]), attention="all" if heads.any else attention is not None
+    )
     if not images and line_reader.is_terminal():
         console.note("one path, one caption; Ctrl-D ends")
 
@@ -180,7 +149,7 @@ def caption(
         for block in prefetcher.blocks():
             pixels = [image.pixels for image in block if image.pixels is not None]
             with prefetcher.paused():
-                outputs = iter(captioner.caption(pixels, first=described, **keywords))
+                outputs = iter(captioner.caption(pixels, options, first=described))
             described += len(pixels)
             parts = []
             for image in block:
@@ -196,9 +165,11 @@ def caption(
                     folder.draw(part.pixels_FYX3, captions, paths)
                 failed += image.problem is not None
                 if format == "jsonl":
-                    parts.append(formats.captions_as_json(image.path, captions, n_best, paths, image.problem))
+                    parts.append(
+                        formats.captions_as_json(image.path, captions, search.n_best, paths, image.problem)
+                    )
                 else:
-                    parts.append(formats.captions_as_text(image.path, captions, n_best, scores))
+                    parts.append(formats.captions_as_text(image.path, captions, search.n_best, scores))
                 if folder is not None:  # drawing takes long, so each caption is written at once
                     write(parts.pop())
                 done += 1

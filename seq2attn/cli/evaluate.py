@@ -1,6 +1,7 @@
 """`seq2attn evaluate`: scores of runs, of other systems' outputs, and of word alignments."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,16 @@ from typer.core import TyperCommand
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Conflict, Needs, check, set_options
 from seq2attn.cli.output import report
-from seq2attn.cli.search_flags import check_mbr
+from seq2attn.cli.search_flags import FLAGS, flag_of, given_flags, set_rules, with_search_flags
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.tasks.evaluation import Evaluation, evaluations
-from seq2attn.tasks.test_set import Search
 
 _LISTS = ("--reference", "--hypotheses")  # options that take one file or several
-_SEARCH = ("--beam", "--length-penalty", "--no-repeat-ngram", "--mbr", "--samples", "--batch-tokens")
+# Options of a search without a flag here: a system has one output for each line.
+_WITHOUT = ("n_best", "max_length", "min_length", "sample", "temperature", "top_k", "top_p", "seed")
+_SEARCH = [name for name in FLAGS if name not in _WITHOUT]
 RULES: tuple[Conflict | Needs, ...] = (
     Needs("--alignments", "--gold FILE", "the alignments to compare with"),
     Conflict(
@@ -36,16 +39,11 @@ RULES: tuple[Conflict | Needs, ...] = (
     ),
     Needs("--captions", "--reference FILE", "the captions to compare with"),
     Needs("--gold-first", "--gold FILE", "it tells how that file counts words"),
-    *(Needs(option, "RUN", "it changes how a run searches") for option in _SEARCH),
+    *(Needs(flag_of(name), "RUN", "it changes how a run searches") for name in _SEARCH),
     Needs("--set", "RUN", "it changes the settings of a run"),
     Needs("--allow-code", "RUN", "it is for runs that describe images"),
-    Conflict("--mbr", "--beam, --set search.beam", "it draws samples and does not search"),
-    Conflict("--mbr", "--length-penalty, --set search.length_penalty", "it chooses by utility alone"),
     Needs("--samples", "--mbr", "it is the number of samples that --mbr chooses from"),
-    *(
-        Conflict(option, f"--set search.{option[2:].replace('-', '_')}", "both are the same setting")
-        for option in _SEARCH[:3]
-    ),
+    *set_rules(_SEARCH),
 )
 
 
@@ -75,6 +73,7 @@ def _spread(arguments: Sequence[str]) -> list[str]:
     return result
 
 
+@with_search_flags(without=_WITHOUT)
 def evaluate(
     runs: Annotated[
         list[str] | None,
@@ -163,12 +162,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    beam: flags.Beam = None,
-    length_penalty: flags.LengthPenalty = None,
-    no_repeat_ngram: flags.NoRepeat = None,
-    mbr: flags.Mbr = None,
-    samples: flags.Samples = None,
-    batch_tokens: flags.BatchTokens = None,
+    search: SearchOptions = DEFAULTS,
     set_: flags.Settings = None,
     seed: flags.Seed = 1,
     device: flags.Device = "auto",
@@ -192,7 +186,7 @@ def evaluate(
     """
     runs, reference, hypotheses, settings = runs or [], reference or [], hypotheses or [], set_ or []
     splits = [name.strip() for part in split or [] for name in part.split(",") if name.strip()]
-    search = Search(beam, length_penalty, no_repeat_ngram, mbr, samples, batch_tokens)
+    search = replace(search, seed=seed)
     values: dict[str, object] = {
         "RUN": runs,
         "--split": splits,
@@ -208,11 +202,10 @@ def evaluate(
         "--set": settings,
         "--allow-code": allow_code,
     }
-    values |= {f"--{name.replace('_', '-')}": value for name, value in search._asdict().items()}
+    values |= given_flags(search)
     if alignments is None and not runs and not hypotheses:
         raise UsageError("nothing to evaluate: name a RUN, or give --hypotheses FILE with --reference FILE")
     check(RULES, values | set_options(settings))
-    check_mbr(mbr, samples)
     request = Evaluation(
         tuple(runs),
         tuple(splits),
@@ -227,7 +220,6 @@ def evaluate(
         gold_first,
         search,
         tuple(settings),
-        seed,
         device,
         precision,
         allow_code,

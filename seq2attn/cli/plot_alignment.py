@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from seq2attn import config
-from seq2attn.cli import flags, mistaken, plot_images
+from seq2attn.cli import flags, mistaken, plot_images, search_flags
 from seq2attn.cli.conflicts import Conflict, Needs, check, set_options
 from seq2attn.cli.plot_flags import Canvas, Heads
 from seq2attn.config import Precision
@@ -174,8 +174,8 @@ def plot_alignment(
             help="Resolution of a .png, in dots per inch.", min=20, max=1200, metavar="N", show_default="160"
         ),
     ] = None,
-    beam: flags.Beam = None,
-    max_length: flags.MaxLength = None,
+    beam: search_flags.Beam = None,
+    max_length: search_flags.MaxLength = None,
     set_: flags.Settings = None,
     seed: flags.Seed = 1,
     device: flags.Device = "auto",

@@ -1,123 +1,220 @@
-"""The options of a search that `translate` and `caption` share.
+"""The flags of a search, declared once for `translate`, `caption` and `evaluate`.
 
-Wrong options are refused before a run is loaded. The others become keywords for a translator or captioner.
-This module knows neither texts nor images.
+    @with_search_flags()
+    def translate(run: ..., search: SearchOptions = DEFAULTS, prefix: ...) -> None:
+
+gives the command a flag for each option in FLAGS, at the place of `search`, and calls it with the options.
+`SearchOptions.check` has the rules. This module knows neither texts nor images.
 """
 
-import math
+import functools
+import inspect
 import os
+from collections.abc import Callable, Collection
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
 
 from seq2attn import config
 from seq2attn.cli import flags
-from seq2attn.cli.conflicts import Conflict, Needs, check, set_options
+from seq2attn.cli.conflicts import Conflict, check, set_options
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import (
+    BATCH_TOKENS,
+    BOUNDS,
+    RULES,
+    SAMPLES,
+    UTILITIES,
+    Excludes,
+    SearchOptions,
+)
 
 if TYPE_CHECKING:
     from seq2attn.inference.predictor import Predictor
 
 PRECISIONS = get_args(config.Precision)
+SETTINGS = tuple(config.SearchConfig.model_fields)  # names that are both options and settings of a run
+THE_RUNS = "the run's"
 
-SETTINGS = (
-    "beam",
-    "length_penalty",
-    "max_length",
-    "min_length",
-    "no_repeat_ngram",
-)  # names that are both options and settings
-RULES: tuple[Conflict | Needs, ...] = (
-    Needs(
-        "--samples", "--mbr", "it is the number of samples that --mbr chooses from; --sample draws --n-best N"
+
+def _flag(flag: str, help: str, metavar: str | None = None, default: str | None = None, **more: Any) -> Any:
+    """An option of typer with the bounds of `BOUNDS`; `default` is the help's word for None."""
+    least, most = BOUNDS.get(flag[2:].replace("-", "_"), (None, None))
+    display = {} if metavar is None else {"metavar": metavar, "show_default": default or False}
+    return typer.Option(flag, help=help, **({"min": least, "max": most} | display | more))
+
+
+Beam = Annotated[
+    int | None,
+    _flag(
+        "--beam", "Beam size: number of hypotheses that the search keeps. 1 is greedy search.", "N", THE_RUNS
     ),
-    Conflict("--mbr", "--sample", "--sample gives the samples themselves, --mbr the best of its own samples"),
-    Conflict("--mbr", "--beam, --set search.beam", "it draws samples and does not search"),
-    Conflict("--mbr", "--length-penalty, --set search.length_penalty", "it chooses by utility alone"),
-    Conflict("--sample", "--beam, --set search.beam", "samples are drawn, not searched for"),
-    *(
-        Needs(name, "--sample, --mbr", "it changes how samples are drawn")
-        for name in ("--temperature", "--top-k", "--top-p")
-    ),
-    *(
-        Conflict(f"--{name.replace('_', '-')}", f"--set search.{name}", "both are the same setting")
-        for name in SETTINGS
-    ),
-)
+]
+MaxLength = Annotated[
+    int | None, _flag("--max-length", "Maximum length of an output, in tokens.", "N", THE_RUNS)
+]
+# By the name of the option, in the order of --help. The defaults are those of `SearchOptions`.
+FLAGS: dict[str, Any] = {
+    "beam": Beam,
+    "length_penalty": Annotated[
+        float | None,
+        _flag(
+            "--length-penalty",
+            "Divide the log probability of a hypothesis by its length in tokens to the power of X.",
+            "X",
+            THE_RUNS,
+            min=0,
+            max=config.MOST_PENALTY,
+        ),
+    ],
+    "n_best": Annotated[
+        int, _flag("--n-best", "Outputs for each input, best first.", "N", show_default=True)
+    ],
+    "max_length": MaxLength,
+    "min_length": Annotated[
+        int | None, _flag("--min-length", "Minimum length of an output, in tokens.", "N", THE_RUNS)
+    ],
+    "no_repeat_ngram": Annotated[
+        int | None,
+        _flag(
+            "--no-repeat-ngram",
+            "Never repeat a sequence of N tokens within an output. 0 allows repetition.",
+            "N",
+            THE_RUNS,
+        ),
+    ],
+    "sample": Annotated[bool, _flag("--sample", "Draw outputs at random instead of searching for the best.")],
+    "temperature": Annotated[
+        float | None,
+        _flag(
+            "--temperature",
+            "Divide the logits by X before sampling; below 1 prefers likely tokens. With --sample or --mbr.",
+            "X",
+            "1.0",
+        ),
+    ],
+    "top_k": Annotated[
+        int | None,
+        _flag(
+            "--top-k", "Sample from the N most likely tokens only. With --sample or --mbr.", "N", "all", min=1
+        ),
+    ],
+    "top_p": Annotated[
+        float | None,
+        _flag(
+            "--top-p",
+            "Sample from the fewest tokens whose probabilities sum to P (nucleus). With --sample or --mbr.",
+            "P",
+            "1.0",
+        ),
+    ],
+    "utility": Annotated[
+        str | None,
+        _flag(
+            "--mbr",
+            "Minimum Bayes risk: draw samples and write the sample with the highest mean sentence chrF or "
+            "BLEU against all samples.",
+            "|".join(UTILITIES),
+        ),
+    ],
+    "samples": Annotated[
+        int | None, _flag("--samples", "Number of samples for each input. With --mbr.", "N", str(SAMPLES))
+    ],
+    "seed": flags.Seed,
+    "batch_tokens": Annotated[
+        int | None,
+        _flag(
+            "--batch-tokens",
+            "Maximum number of source tokens in a batch, padding included. It changes speed and "
+            "memory, not the output.",
+            "N",
+            f"{BATCH_TOKENS['cpu']:,} on a CPU, {BATCH_TOKENS['cuda']:,} on CUDA",
+        ),
+    ],
+}
+NAMES = {"utility": "--mbr"}  # flags of options that have another name in Python
 
 
-def check_mbr(mbr: str | None, samples: int | None, n_best: int = 1) -> None:
-    """Raise UsageError for an unknown utility, or for fewer samples than outputs."""
-    if mbr is not None and mbr not in flags.UTILITIES:
-        raise UsageError(f"--mbr {mbr}: choose {' or '.join(flags.UTILITIES)}")
-    count = samples or flags.SAMPLES
-    if mbr is not None and n_best > count:
-        raise UsageError(
-            f"--n-best {n_best}: --mbr draws only {count} samples; set --samples {n_best} or more"
-        )
+def flag_of(name: str) -> str:
+    """The flag of an option: --n-best for n_best."""
+    return NAMES.get(name, f"--{name.replace('_', '-')}")
 
 
-class SearchFlags(NamedTuple):
-    """Options of a search. None: the run's own setting, or a default for the device."""
+def with_search_flags(
+    without: Collection[str] = (), **help: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator that puts the flags of FLAGS in place of a command's parameter `search`.
 
-    n_best: int
-    beam: int | None
-    length_penalty: float | None
-    max_length: int | None
-    min_length: int | None
-    no_repeat_ngram: int | None
-    sample: bool
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    mbr: str | None
-    samples: int | None
-    seed: int
-    batch_tokens: int | None
+    The command is called with a SearchOptions whose `utility` is a name. `without` names the options that the
+    command has no flag for; `help` has other words for the help of some.
+    """
 
-    def check(self, run: str, settings: list[str], precision: str) -> None:
-        """Raise UsageError for values and combinations that make no sense."""
-        if precision not in PRECISIONS:
-            raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-        values = {f"--{name.replace('_', '-')}": value for name, value in self._asdict().items()}
-        check(RULES, values | set_options(settings))
-        check_mbr(self.mbr, self.samples, self.n_best)
-        if self.temperature is not None and not 0 < self.temperature < math.inf:
-            raise UsageError(f"--temperature {self.temperature}: it must be above 0")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UsageError(f"--top-p {self.top_p}: it must be above 0 and at most 1")
-        if self.length_penalty is not None and not self.length_penalty < math.inf:
-            raise UsageError(f"--length-penalty {self.length_penalty}: it must be a number")
-        self._check_lengths(_search(run, settings))
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        names = [name for name in FLAGS if name not in without]
 
-    def _check_lengths(self, search: config.SearchConfig) -> None:
-        shortest = search.min_length if self.min_length is None else self.min_length
-        longest = search.max_length if self.max_length is None else self.max_length
-        if longest is not None and shortest > longest:
-            raise UsageError(f"--min-length {shortest} and --max-length {longest}: no length is between them")
-        beam = self.beam or search.beam
-        if self.n_best > beam and self.n_best > 1 and not (self.sample or self.mbr):
-            raise UsageError(
-                f"--n-best {self.n_best}: a beam of {beam} gives at most {beam} outputs; "
-                f"set --beam {self.n_best} or more"
-            )
+        @functools.wraps(command)
+        def with_options(**values: Any) -> None:
+            options = SearchOptions(**{name: values.pop(name) for name in names})
+            command(**values, search=options)
 
-    def keywords(self, language: str | None) -> dict[str, Any]:
-        """Keywords for `Translator.translate` and `Captioner.caption`.
+        signature = inspect.signature(command, eval_str=True)
+        parameters: list[inspect.Parameter] = []
+        for parameter in signature.parameters.values():
+            if parameter.name != "search":
+                parameters.append(parameter)
+                continue
+            parameters += [_parameter(name, help.get(name)) for name in names]
+        # Both are where typer looks.
+        with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+        return with_options
 
-        `language` is the language of the outputs, in which --mbr measures utility.
-        """
-        utility = None
-        if self.mbr is not None:
-            from seq2attn.evaluation import text
+    return decorate
 
-            utility = text.utility(self.mbr, language)
-        keywords = {name: value for name, value in self._asdict().items() if name != "mbr"}
-        return keywords | {
-            "temperature": 1.0 if self.temperature is None else self.temperature,
-            "top_k": self.top_k or 0,
-            "top_p": 1.0 if self.top_p is None else self.top_p,
-            "utility": utility,
-        }
+
+def _parameter(name: str, help: str | None) -> inspect.Parameter:
+    kind, option = get_args(FLAGS[name])
+    if help is not None:
+        option = copy(option)
+        option.help = help
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=getattr(SearchOptions, name),
+        annotation=Annotated[kind, option],
+    )
+
+
+def set_rules(names: Collection[str]) -> tuple[Conflict, ...]:
+    """What excludes a setting of the search in --set: what excludes the option, and the option itself."""
+    return (
+        *(
+            Conflict(flag_of(rule.option), f"--set search.{rule.other}", rule.why)
+            for rule in RULES
+            if isinstance(rule, Excludes) and rule.other in SETTINGS
+        ),
+        *(
+            Conflict(flag_of(name), f"--set search.{name}", "both are the same setting")
+            for name in SETTINGS
+            if name in names
+        ),
+    )
+
+
+def given_flags(search: SearchOptions) -> dict[str, object]:
+    """The values of the flags, for `conflicts.check`."""
+    return {flag_of(name): value for name, value in search.given().items() if name in FLAGS}
+
+
+def check_search(search: SearchOptions, run: str, settings: list[str], precision: str) -> None:
+    """Raise UsageError for values and combinations that make no sense, before a run is loaded."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
+    search.check()
+    check(set_rules(FLAGS), given_flags(search) | set_options(settings))
+    search.resolved(search_settings(run, settings))
 
 
 def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, way_out: str = "") -> None:
@@ -137,7 +234,7 @@ def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, 
     )
 
 
-def _search(run: str, settings: list[str]) -> config.SearchConfig:
+def search_settings(run: str, settings: list[str]) -> config.SearchConfig:
     """The run's search settings, changed by --set.
 
     Returns the defaults for a run that cannot be read, because the code that loads it reports the reason.

@@ -4,20 +4,21 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
 
-from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
 from seq2attn.cli.output.repeated_warning import RepeatedWarning
-from seq2attn.cli.search_flags import SearchFlags, require_attention
+from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
 from seq2attn.data.text.sentences import count_sentences
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translation
@@ -35,6 +36,7 @@ CHARACTERS_WITH_ATTENTION = (
 RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 
+@with_search_flags(n_best="Translations for each line, best first.")
 def translate(
     run: Annotated[
         str,
@@ -52,25 +54,7 @@ def translate(
         Path | None,
         typer.Option("--output", "-o", help="File to write.", metavar="FILE", show_default="standard output"),
     ] = None,
-    beam: flags.Beam = None,
-    length_penalty: flags.LengthPenalty = None,
-    n_best: Annotated[
-        int,
-        typer.Option(
-            help="Translations for each line, best first.", min=1, max=config.MOST_SAMPLES, metavar="N"
-        ),
-    ] = 1,
-    max_length: flags.MaxLength = None,
-    min_length: flags.MinLength = None,
-    no_repeat_ngram: flags.NoRepeat = None,
-    sample: flags.Sample = False,
-    temperature: flags.Temperature = None,
-    top_k: flags.TopK = None,
-    top_p: flags.TopP = None,
-    mbr: flags.Mbr = None,
-    samples: flags.Samples = None,
-    seed: flags.Seed = 1,
-    batch_tokens: flags.BatchTokens = None,
+    search: SearchOptions = DEFAULTS,
     prefix: Annotated[
         Path | None,
         typer.Option(
@@ -132,23 +116,7 @@ def translate(
     settings = set_ or []
     if format not in FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
-    search = SearchFlags(
-        n_best,
-        beam,
-        length_penalty,
-        max_length,
-        min_length,
-        no_repeat_ngram,
-        sample,
-        temperature,
-        top_k,
-        top_p,
-        mbr,
-        samples,
-        seed,
-        batch_tokens,
-    )
-    search.check(run, settings, precision)
+    check_search(search, run, settings, precision)
     _check_files(files or [], output, attention, prefix)
     check(RULES, {"--attention": attention, "--attention-heads": attention_heads})
     mistaken.refuse_no_run(run)
@@ -165,6 +133,7 @@ def translate(
     prefixes = None if prefix is None else line_reader.LineReader([str(prefix)])
 
     from seq2attn.devices import keep_freed_memory
+    from seq2attn.evaluation.utilities import with_utility
     from seq2attn.inference import MAX_SOURCE, Translator
     from seq2attn.inference.attention_file import AttentionWriter
 
@@ -173,8 +142,10 @@ def translate(
     if alignments or attention is not None:
         option = "--alignments" if alignments else "--attention"
         require_attention(run, translator, "write", f"; leave out {option}")
-    keywords = search.keywords(translator.languages[1])
-    keywords["attention"] = "all" if attention_heads == "all" else alignments or attention is not None
+    options = replace(
+        with_utility(search, translator.languages[1]),
+        attention="all" if attention_heads == "all" else alignments or attention is not None,
+    )
     if not files and line_reader.is_terminal():
         console.note("one line, one translation; Ctrl-D ends")
 
@@ -194,16 +165,16 @@ def translate(
                 _record(line, warnings) if format == "jsonl" else {"text": line.text} for line in block
             ]
             texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
-            outputs = translator.translate(texts, prefixes=starts, first=number, **keywords)
+            outputs = translator.translate(texts, options, prefixes=starts, first=number)
             parts = []
             for line, record, translations in zip(block, records, outputs, strict=True):
                 warnings.check(line, record.get("text"), translations[0])
                 if format == "jsonl":
-                    parts.append(formats.as_json(record, translations, n_best, alignments))
+                    parts.append(formats.as_json(record, translations, search.n_best, alignments))
                 elif format == "moses":
                     parts.append(formats.as_moses(translations, number, alignments))
                 else:
-                    parts.append(formats.as_text(translations, n_best, scores, alignments))
+                    parts.append(formats.as_text(translations, search.n_best, scores, alignments))
                 if weights is not None:
                     weights.add(number, translations)
                 number += 1

@@ -1,7 +1,8 @@
 """A captioner on the images of a split: its captions, the likelihood of the references, and its pointing."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Unpack, cast
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from seq2attn.data.images.transforms import ImageTransform
 from seq2attn.evaluation import forced_decoding
 from seq2attn.evaluation.forced_decoding import Block, Likelihood
 from seq2attn.evaluation.pointing import Box, Counts, Fit, Pointing, pointing, total
-from seq2attn.evaluation.translation import Search
 from seq2attn.inference import Caption, Captioner
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.progress import Progress, silent
 
 BLOCK = 128  # images between two reports of progress, at most
@@ -47,18 +48,18 @@ def caption(
     captioner: Captioner,
     split: CaptionedSplit,
     numbers: Sequence[int],
+    options: SearchOptions = DEFAULTS,
     *,
     features: NDArray[np.float16] | None = None,
-    seed: int = 1,
     progress: Progress = silent,
-    **search: Unpack[Search],
 ) -> list[str]:
     """The best caption of each of those images, as text on one line."""
+    options = replace(options, attention=False)
     outputs: list[str] = []
     for block in image_blocks(captioner, len(numbers)):
         progress(block.start, len(numbers))
         images = load_images(captioner, split, [numbers[place] for place in block], features)
-        ranked = captioner.caption(images, attention=False, seed=seed, first=block.start, **search)
+        ranked = captioner.caption(images, options, first=block.start)
         outputs += [" ".join(captions[0].text.split("\n")) for captions in ranked]
     progress(len(numbers), len(numbers))
     return outputs
@@ -74,16 +75,15 @@ class Forced(NamedTuple):
 def force(
     captioner: Captioner,
     split: CaptionedSplit,
+    options: SearchOptions = DEFAULTS,
     *,
-    batch_tokens: int | None = None,
-    seed: int = 1,
     progress: Progress = silent,
 ) -> Forced:
     """Force every caption of every image on the model, in one pass.
 
     Returns the likelihood of all captions, and whether attention at each word with a box lies in the box.
     Captions are left out and counted if they are blank, or if they have more tokens than an output can have:
-    no model was trained on them.
+    no model was trained on them. Of the options, `seed` and `batch_tokens` have an effect.
     """
     points = split.boxes is not None and captioner.attends and not captioner.clips
     boxes = [of_caption for of_image in split.boxes or () for of_caption in of_image]
@@ -112,12 +112,7 @@ def force(
                 )
 
     likelihood = forced_decoding.force(
-        captioner,
-        blocks(),
-        lambda caption: not is_blank(caption.text),
-        batch_tokens=batch_tokens,
-        seed=seed,
-        take=add_counts,
+        captioner, blocks(), lambda caption: not is_blank(caption.text), options, take=add_counts
     )
     return Forced(likelihood, total(counts) if points else None)
 

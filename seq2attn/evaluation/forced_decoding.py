@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from seq2attn.config import MOST_TOKENS
 from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 
 _SURE_CHARACTERS = (
     MOST_TOKENS // 4
@@ -51,23 +52,23 @@ def force(
     model: Any,
     blocks: Iterable[Block],
     is_scored: Callable[[Any], bool],
+    options: SearchOptions = DEFAULTS,
     *,
-    batch_tokens: int | None = None,
-    seed: int = 1,
     take: Callable[[Block, Sequence[Any]], None] = lambda block, outputs: None,
 ) -> Likelihood:
     """The likelihood of all references under a Translator or Captioner.
 
     Outputs that are not `is_scored` are left out and counted. `take` gets the outputs of each block.
+    Of the options, `seed` and `batch_tokens` have an effect.
     """
     log_probability, tokens, scored, count = 0.0, 0, 0, 0
     for block in blocks:
         outputs = model.score_targets(
             block.sources,
             within_bounds(block.references, model.target_tokenizer),
-            batch_tokens=batch_tokens,
+            batch_tokens=options.batch_tokens,
             attention=block.attention,
-            seed=seed,
+            seed=options.seed,
             first=block.first,
         )
         take(block, outputs)

@@ -21,9 +21,9 @@ from sacrebleu.metrics.ter import TER
 
 from seq2attn.errors import UsageError, UserError
 from seq2attn.evaluation.form import comparable, comparables
+from seq2attn.inference.options import UTILITIES
 
 METRICS = ("BLEU", "chrF2", "TER")
-UTILITIES = ("chrf", "bleu")  # of one sentence
 FEWEST = 10  # sentences of which BLEU is told
 
 _NAMES = {

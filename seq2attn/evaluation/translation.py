@@ -1,14 +1,15 @@
 """A translator on a test set: its outputs, the likelihood of the references, and its word alignments."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from seq2attn.data.formats.text import is_blank
 from seq2attn.evaluation import forced_decoding
 from seq2attn.evaluation.alignment import Link
 from seq2attn.evaluation.forced_decoding import Block, Likelihood
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.progress import Progress, silent
-from seq2attn.search.mbr import Utility
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translation, Translator
@@ -16,32 +17,19 @@ if TYPE_CHECKING:
 BLOCK = 512  # sentences between two reports of progress
 
 
-class Search(TypedDict, total=False):
-    """Options of a search. An option that is absent or None has the value of the run's own settings."""
-
-    beam: int | None
-    length_penalty: float | None
-    no_repeat_ngram: int | None
-    utility: Utility | None  # with one, the output is the best of `samples`
-    samples: int | None
-    batch_tokens: int | None
-
-
 def translate(
     translator: "Translator",
     sources: Sequence[str],
+    options: SearchOptions = DEFAULTS,
     *,
-    seed: int = 1,
     progress: Progress = silent,
-    **search: Unpack[Search],
 ) -> list[str]:
     """The best translation of each source as text on one line, by search or, with `utility`, of samples."""
+    options = replace(options, attention=False)
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
-        ranked = translator.translate(
-            sources[start : start + BLOCK], attention=False, seed=seed, first=start, **search
-        )
+        ranked = translator.translate(sources[start : start + BLOCK], options, first=start)
         outputs += [" ".join(translations[0].text.split("\n")) for translations in ranked]
     progress(len(sources), len(sources))
     return outputs
@@ -58,10 +46,9 @@ def force(
     translator: "Translator",
     sources: Sequence[str],
     references: Sequence[Sequence[str]],
+    options: SearchOptions = DEFAULTS,
     *,
     align: bool = False,
-    batch_tokens: int | None = None,
-    seed: int = 1,
     progress: Progress = silent,
 ) -> Forced:
     """Force every reference of each source on the model, in one pass.
@@ -70,6 +57,7 @@ def force(
     link joins each white-space word of the target to the source word with its largest weight. References are
     left out and counted if they are blank, if their source is blank, or if they have more tokens than an
     output can have: no model was trained on such a pair. Unknown tokens of a reference count as in training.
+    Of the options, `seed` and `batch_tokens` have an effect.
     """
     links: list[set[Link]] = []
     total = len(sources) * len(references)
@@ -89,7 +77,5 @@ def force(
     def is_scored(translation: "Translation") -> bool:
         return not is_blank(translation.source) and not is_blank(translation.text)
 
-    likelihood = forced_decoding.force(
-        translator, blocks(), is_scored, batch_tokens=batch_tokens, seed=seed, take=add_links
-    )
+    likelihood = forced_decoding.force(translator, blocks(), is_scored, options, take=add_links)
     return Forced(likelihood, links if align else None)

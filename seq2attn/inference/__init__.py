@@ -12,7 +12,7 @@ from seq2attn.config import IMAGES
 
 if TYPE_CHECKING:
     from seq2attn.inference.captioner import Captioner
-    from seq2attn.inference.predictor import BATCH_TOKENS
+    from seq2attn.inference.options import BATCH_TOKENS, SearchOptions
     from seq2attn.inference.results import Caption, Translation
     from seq2attn.inference.translator import MAX_SOURCE, Translator
     from seq2attn.runs.loading import run_paths
@@ -22,16 +22,18 @@ __all__ = [
     "MAX_SOURCE",
     "Caption",
     "Captioner",
+    "SearchOptions",
     "Translation",
     "Translator",
     "load",
     "run_paths",
 ]
 _MODULES = {
-    "BATCH_TOKENS": "seq2attn.inference.predictor",
+    "BATCH_TOKENS": "seq2attn.inference.options",
     "MAX_SOURCE": "seq2attn.inference.translator",
     "Caption": "seq2attn.inference.results",
     "Captioner": "seq2attn.inference.captioner",
+    "SearchOptions": "seq2attn.inference.options",
     "Translation": "seq2attn.inference.results",
     "Translator": "seq2attn.inference.translator",
     "run_paths": "seq2attn.runs.loading",

@@ -1,17 +1,15 @@
 """Attention as arrays by layer and head: the mean, all heads, or one of them."""
 
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seq2attn.errors import UsageError
+from seq2attn.inference.options import AttentionOption
 from seq2attn.inference.results import Caption, Translation, Weights
 from seq2attn.models.memory import mean_attention
-
-AttentionOption = bool | Literal["all"]
-"""False: none; True: the mean over layers and heads; "all": the mean, and every head of every layer."""
 
 Output = TypeVar("Output", Translation, Caption)
 
@@ -51,9 +49,3 @@ def select_attention(output: Output, layer: int | None = None, head: int | None 
         subword_attention=select(output.subword_attention_heads, layer, head),
         attention=select(output.attention_heads, layer, head),
     )
-
-
-def check_option(attention: object) -> None:
-    """Raise UsageError unless it is an AttentionOption."""
-    if not isinstance(attention, bool) and attention != "all":
-        raise UsageError(f'attention is {attention!r}: choose True, False or "all"', setting="attention")

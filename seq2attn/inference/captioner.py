@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,8 @@ from seq2attn.data.images.transforms import ImageTransform, stack_images
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import forced
-from seq2attn.inference.attention_weights import AttentionOption, as_arrays
+from seq2attn.inference.attention_weights import as_arrays
+from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Caption, Weights
 from seq2attn.inference.scheduling.batches import STEP
@@ -34,7 +35,6 @@ from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.vision import backbones
 from seq2attn.runs.loading import load_runs
-from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
 MAX_LENGTH = 50  # tokens of a caption, if neither the run nor the caller has a maximum
@@ -51,6 +51,8 @@ class Captioner(Predictor[Pixels, Caption]):
 
     They are loaded from runs, or built around a model in training.
     """
+
+    unit = "image"
 
     def __init__(
         self,
@@ -122,52 +124,25 @@ class Captioner(Predictor[Pixels, Caption]):
     def caption(
         self,
         images: Sequence[File | Sequence[Pixels]],
-        beam: int | None = None,
-        n_best: int = 1,
-        length_penalty: float | None = None,
-        max_length: int | None = None,
-        min_length: int | None = None,
-        sample: bool = False,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 1,
-        batch_tokens: int | None = None,
+        options: SearchOptions | None = None,
+        *,
         prefixes: Sequence[str] | None = None,
-        attention: AttentionOption = True,
         first: int = 0,
-        no_repeat_ngram: int | None = None,
-        utility: Utility | None = None,
-        samples: int | None = None,
+        **shortcuts: Unpack[Shortcuts],
     ) -> list[list[Caption]]:
         """The `n_best` captions of each image, best first.
 
-        An image is a path, the bytes of a file, or the result of `load_pixels`. Options: see
+        An image is a path, the bytes of a file, or the result of `load_pixels`. Arguments and errors: see
         `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names the
         file, if it is no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
-        options = self._options(
-            beam,
-            n_best,
-            length_penalty,
-            max_length,
-            min_length,
-            sample,
-            temperature,
-            top_k,
-            top_p,
-            no_repeat_ngram,
-            utility,
-            samples,
-            attention,
-        )
-        options.check(["" for _ in images], prefixes)
+        resolved = self._resolve(options, shortcuts, images, prefixes)
         sources = self._sources(images)
         results: list[list[Caption]] = [[] for _ in images]
         limits = [
-            max(MAX_LENGTH, options.min_length) if options.max_length is None else options.max_length
+            max(MAX_LENGTH, resolved.min_length) if resolved.max_length is None else resolved.max_length
         ] * len(results)
         rows = range(len(results))
         prefix_ids, _ = self._encode_prefixes(prefixes, limits)
@@ -178,10 +153,8 @@ class Captioner(Predictor[Pixels, Caption]):
             limits,
             rows,
             prefix_ids,
-            options,
-            seed,
+            resolved,
             first,
-            batch_tokens,
         ):
             results[i] = captions
         return results
@@ -197,7 +170,7 @@ class Captioner(Predictor[Pixels, Caption]):
     ) -> list[Caption]:
         """Forced decoding: the score and the attention of the given caption of each image.
 
-        Options: see `Translator.translate`. Raises UsageError if images and captions differ in number.
+        Options: see `SearchOptions`. Raises UsageError if images and captions differ in number.
         """
         if len(images) != len(captions):
             raise UsageError(

@@ -6,8 +6,16 @@ import torch
 from torch import Tensor
 
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
+from seq2attn.errors import UsageError
 
 MAX_CHARACTERS = 2**20  # of one text; the rest is not read
+
+
+def refuse_no_strings(kind: str, strings: Sequence[object]) -> None:
+    """Raise UsageError for the first that is no string; `kind` is its name, such as "a text"."""
+    for number, string in enumerate(strings):
+        if not isinstance(string, str):
+            raise UsageError(f"{kind} is a string, and number {number} is of type {type(string).__name__}")
 
 
 def truncate_text(text: str) -> str:

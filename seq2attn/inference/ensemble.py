@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seq2attn.inference.attention_weights import AttentionOption
+from seq2attn.inference.options import AttentionOption
 from seq2attn.models.memory import Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import PerSentence

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.errors import UserError
-from seq2attn.inference.attention_weights import AttentionOption, check_option
 from seq2attn.inference.encoding import pad
+from seq2attn.inference.options import AttentionOption, check_attention
 from seq2attn.inference.predictor import NO_NUMBERS, Predictor
 from seq2attn.inference.scheduling.batches import batches
 from seq2attn.search.sampling import seed_of
@@ -31,7 +31,7 @@ def score_targets(
     `sources` are those of each member, `positions` the source positions of each input. Raises UserError if
     the model returns NaN.
     """
-    check_option(attention)
+    check_attention(attention)
     batch_tokens = predictor.batch_tokens if batch_tokens is None else batch_tokens
     results: dict[int, Hypothesis] = {}
     lengths = [max(count, len(target) + 1) for count, target in zip(positions, targets, strict=True)]

@@ -5,9 +5,9 @@ neither what a source is nor how it is read.
 """
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,10 +16,15 @@ from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.devices import autocast, find_format
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference.attention_weights import AttentionOption
-from seq2attn.inference.encoding import encode_texts, pad
+from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
 from seq2attn.inference.ensemble import Ensemble, EnsembleState
-from seq2attn.inference.options import Options, refuse_number
+from seq2attn.inference.options import (
+    BATCH_TOKENS,
+    AttentionOption,
+    ResolvedOptions,
+    SearchOptions,
+    with_shortcuts,
+)
 from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
 from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
 from seq2attn.inference.scheduling.fork_safety import at_work
@@ -29,14 +34,12 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import select
 from seq2attn.search.beam import beam_search
 from seq2attn.search.constraints import Limits
-from seq2attn.search.mbr import Utility, rank_by_expected_utility
+from seq2attn.search.mbr import rank_by_expected_utility
 from seq2attn.search.sampling import sample, seed_of
 from seq2attn.search.step import Hypothesis, NonFiniteProbabilities
 
-BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # padded source positions of one batch, by device type
 BANNED = (PAD, UNK, BOS)
 STREAMS = 2**20  # random streams of attention that samples: see `models.memory.Memory`
-SAMPLES = 32  # default number of samples of a source for a utility
 WIDTH = 2  # rows of each source; a wider search has fewer sources in a batch
 WIDE = 256  # rows of each source; in a wider search each source is a batch of its own
 NARROW = 16  # rows of each source; no search up to this width needs more memory than is allowed
@@ -68,7 +71,7 @@ class Job(NamedTuple):
     limits: list[int]  # maximum output length of each input
     prefixes: list[list[int]] | None
     seeds: list[int]
-    options: Options
+    options: ResolvedOptions
 
 
 class Predictor(abc.ABC, Generic[Source, Result]):
@@ -76,6 +79,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
     Every call leaves the models in the mode (training or evaluation) in which they were.
     """
+
+    unit: ClassVar[str]  # name of an input in messages
 
     def __init__(
         self,
@@ -173,45 +178,31 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             for module, training in before:
                 module.training = training
 
-    def _options(
+    def _resolve(
         self,
-        beam: int | None,
-        n_best: int,
-        length_penalty: float | None,
-        max_length: int | None,
-        min_length: int | None,
-        sample: bool,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        no_repeat_ngram: int | None,
-        utility: Utility | None,
-        samples: int | None,
-        attention: AttentionOption,
-    ) -> Options:
-        """The options, with the run's own settings in place of None."""
-        settings = self.config.search
-        if samples is not None and utility is None:
+        options: SearchOptions | None,
+        shortcuts: Mapping[str, Any],
+        inputs: Sequence[object],
+        prefixes: Sequence[str] | None,
+    ) -> ResolvedOptions:
+        """The options of a call, with the run's own settings in place of None; see `with_shortcuts`.
+
+        Raises UsageError for options and prefixes that make no sense.
+        """
+        resolved = with_shortcuts(options, shortcuts).resolved(self.config.search)
+        if isinstance(resolved.utility, str):
             raise UsageError(
-                f"samples is {samples}: they are candidates for a utility, and none is given; "
-                "with sample=True, n_best is the number of samples",
-                setting="samples",
+                f"utility {resolved.utility}: a translator and a captioner take a function; "
+                f'evaluation.text.utility("{resolved.utility}", language) is one',
+                setting="utility",
             )
-        return Options(
-            settings.beam if beam is None else beam,
-            n_best,
-            settings.length_penalty if length_penalty is None else length_penalty,
-            settings.max_length if max_length is None else max_length,
-            settings.min_length if min_length is None else min_length,
-            sample,
-            temperature,
-            top_k,
-            top_p,
-            settings.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram,
-            utility,
-            n_best if sample else 0 if utility is None else SAMPLES if samples is None else samples,
-            attention,
-        )
+        refuse_no_strings("a prefix", prefixes or ())
+        if prefixes is not None and len(prefixes) != len(inputs):
+            raise UsageError(
+                f"there are {len(prefixes)} prefixes and {len(inputs)} {self.unit}s: each {self.unit} needs "
+                "its own, which may be empty"
+            )
+        return resolved
 
     def _encode_prefixes(
         self, prefixes: Sequence[str] | None, limits: Sequence[int]
@@ -237,17 +228,14 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         limits: Sequence[int],
         rows: Sequence[int],
         prefixes: Sequence[Sequence[int]] | None,
-        options: Options,
-        seed: int,
+        options: ResolvedOptions,
         first: int,
-        batch_tokens: int | None,
     ) -> Iterator[tuple[int, list[Result]]]:
         """The results of the inputs `rows`, in any order.
 
         `sources` by member, then by input; the rest by input.
         """
-        batch_tokens = self.batch_tokens if batch_tokens is None else batch_tokens
-        refuse_number("batch_tokens", batch_tokens, 1, None)
+        batch_tokens = self.batch_tokens if options.batch_tokens is None else options.batch_tokens
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
         cores = thread_count(self.device) if self._processes is None else self._processes.count
         batch_tokens = max(1, batch_tokens * WIDTH // max(WIDTH, options.width))
@@ -262,7 +250,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 [positions[i] for i in batch],
                 [limits[i] for i in batch],
                 None if prefixes is None else [list(prefixes[i]) for i in batch],
-                [seed_of(seed, first + i) for i in batch],
+                [seed_of(options.seed, first + i) for i in batch],
                 options,
             )
             for batch in plan
@@ -274,7 +262,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         except NonFiniteProbabilities:
             raise UserError(NO_NUMBERS) from None
 
-    def _refuse_wide(self, sizes: dict[int, tuple[int, int]], options: Options) -> None:
+    def _refuse_wide(self, sizes: dict[int, tuple[int, int]], options: ResolvedOptions) -> None:
         """Raise UsageError if a wide search could need gigabytes.
 
         For every row of every step it keeps the attention and, in a Transformer, keys and values. `sizes`
@@ -321,15 +309,10 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             BOS,
             EOS,
             BANNED,
-            options.min_length,
-            prefixes,
-            options.no_repeat_ngram,
+            prefix_BP=prefixes,
+            **options.limits(),
         )
-        shared: dict[str, Any] = {
-            "select": select,
-            "length_penalty": options.length_penalty,
-            "batch_multiple": group,
-        }
+        keywords = {"select": select, "batch_multiple": group, **options.keywords()}
         seeds = job.seeds + [0] * missing
 
         def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
@@ -337,20 +320,11 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
         with torch.inference_mode(), autocast(self.device, self.format):
             state = self.ensemble.initial_state(self.encode(sources, seeds), options.width)
-            if options.sample_count:
-                results = sample(
-                    step,
-                    state,
-                    limits,
-                    seeds=seeds,
-                    samples=options.sample_count,
-                    temperature=options.temperature,
-                    top_k=options.top_k,
-                    top_p=options.top_p,
-                    **shared,
-                )
-            else:
-                results = beam_search(step, state, limits, beam=options.beam, n_best=options.n_best, **shared)
+            results = (
+                sample(step, state, limits, seeds=seeds, **keywords)
+                if options.sample_count
+                else beam_search(step, state, limits, **keywords)
+            )
         return [
             [
                 self._result(input, source, hypothesis, options.attention)
@@ -359,10 +333,11 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             for input, source, hypotheses in zip(job.inputs, job.sources[0], results, strict=False)
         ]
 
-    def _rank(self, hypotheses: list[Hypothesis], options: Options) -> list[Hypothesis]:
+    def _rank(self, hypotheses: list[Hypothesis], options: ResolvedOptions) -> list[Hypothesis]:
         """The hypotheses as they are or, with a utility, the n best by their expected utility."""
         if options.utility is None:
             return hypotheses
+        assert not isinstance(options.utility, str)  # see `_resolve`
         texts = [self.target_tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
         ranking = rank_by_expected_utility(texts, options.utility)[: options.n_best]
         return [hypotheses[index]._replace(score=utility) for index, utility in ranking]

@@ -6,7 +6,7 @@ This module prints nothing. The result of a text depends neither on the other te
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, Unpack
 
 import numpy as np
 from torch import Tensor
@@ -16,8 +16,9 @@ from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
-from seq2attn.inference.attention_weights import AttentionOption, as_arrays
-from seq2attn.inference.encoding import encode_texts, pad_sources, truncate_text
+from seq2attn.inference.attention_weights import as_arrays
+from seq2attn.inference.encoding import encode_texts, pad_sources, refuse_no_strings, truncate_text
+from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Translation
 from seq2attn.inference.scheduling.fork_safety import at_work
@@ -25,7 +26,6 @@ from seq2attn.inference.self_attention import SelfAttention, self_attention
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.runs.loading import load_runs, load_tokenizer
-from seq2attn.search.mbr import Utility
 from seq2attn.search.step import Hypothesis
 
 MAX_SOURCE = 1024  # tokens of one source; the rest is not read, so that memory and time are bounded
@@ -44,6 +44,8 @@ class Translator(Predictor[list[int], Translation]):
 
     They are loaded from runs, or built around a model in training.
     """
+
+    unit = "text"
 
     def __init__(
         self,
@@ -120,70 +122,42 @@ class Translator(Predictor[list[int], Translation]):
     def translate(
         self,
         texts: Sequence[str],
-        beam: int | None = None,
-        n_best: int = 1,
-        length_penalty: float | None = None,
-        max_length: int | None = None,
-        min_length: int | None = None,
-        sample: bool = False,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int = 1,
-        batch_tokens: int | None = None,
+        options: SearchOptions | None = None,
+        *,
         prefixes: Sequence[str] | None = None,
-        attention: AttentionOption = True,
         first: int = 0,
-        no_repeat_ngram: int | None = None,
-        utility: Utility | None = None,
-        samples: int | None = None,
+        **shortcuts: Unpack[Shortcuts],
     ) -> list[list[Translation]]:
         """The `n_best` translations of each text, best first.
 
-        An empty or blank text has one empty translation. None stands for the run's own search settings, or
-        for what fits the device. Lengths are in tokens.
+        `options` are those of the search, described at `SearchOptions`. Keywords replace its fields:
+        `translate(texts, beam=5, n_best=3)`. An empty or blank text has one empty translation.
 
         `prefixes`: what the translation of each text begins with; may be empty.
-        `no_repeat_ngram`: n above 0: no translation holds an n-gram of target tokens twice.
-        `attention`: True: the mean over layers and heads; "all": every head too; False: none.
-        `sample`: draw the n_best at random, each text from a random stream of its own, which depends on
-        `seed` and its number; the first text has number `first`. Attention that samples uses that stream
-        too.
-        `utility`: minimum-Bayes-risk decoding with a function of `evaluation.text.utility`: draw `samples`
-        and return the n_best distinct texts of highest mean utility against all samples. That is their
-        score, and `length_penalty` has no effect. Fewer are returned if fewer distinct texts were drawn.
+        `first`: the number of the first text. A text has a random stream of its own for samples and for
+        attention that samples; it depends on the seed and the text's number.
 
-        Raises UsageError for options that make no sense, UserError if the model returns NaN.
+        Raises UsageError for options that make no sense, TypeError for a keyword that is no option, and
+        UserError if the model returns NaN.
         """
-        options = self._options(
-            beam,
-            n_best,
-            length_penalty,
-            max_length,
-            min_length,
-            sample,
-            temperature,
-            top_k,
-            top_p,
-            no_repeat_ngram,
-            utility,
-            samples,
-            attention,
-        )
-        options.check(texts, prefixes)
+        if isinstance(texts, str):
+            raise UsageError("translate takes a list of texts: put a single one in brackets")
+        refuse_no_strings("a text", texts)
+        resolved = self._resolve(options, shortcuts, texts, prefixes)
         ids, lengths = self._encode_sources(texts)
         texts = [truncate_text(text) for text in texts]
         # A text without any token counts as blank.
         rows = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
-        none = np.zeros((0, 0), np.float32) if attention and self.attends else None
+        none = np.zeros((0, 0), np.float32) if resolved.attention and self.attends else None
         results = [[Translation(text, "", 0.0, 0.0, attention=none)] for text in texts]
         positions = [len(side) + 1 for side in ids[0]]
         limits = [
-            2 * (count - 1) + 10 if options.max_length is None else options.max_length for count in positions
+            2 * (count - 1) + 10 if resolved.max_length is None else resolved.max_length
+            for count in positions
         ]
         prefix_ids, unforced = self._encode_prefixes(prefixes, limits)
         for i, translations in self._decode_batches(
-            texts, ids, positions, limits, rows, prefix_ids, options, seed, first, batch_tokens
+            texts, ids, positions, limits, rows, prefix_ids, resolved, first
         ):
             truncated_tokens = max(0, lengths[i] - MAX_SOURCE)
             if truncated_tokens or (unforced and unforced[i]):
@@ -206,8 +180,8 @@ class Translator(Predictor[list[int], Translation]):
     ) -> list[Translation]:
         """Forced decoding: the score and the attention of the given target of each text.
 
-        Targets are used whole, sources up to MAX_SOURCE tokens. `attention`, `seed` and `first`: see
-        `translate`. Raises UsageError if texts and targets differ in number.
+        Targets are used whole, sources up to MAX_SOURCE tokens. `first`: see `translate`. The others: see
+        `SearchOptions`. Raises UsageError if texts and targets differ in number.
         """
         if len(texts) != len(targets):
             raise UsageError(

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 from seq2attn.evaluation import caption_significance, captions, significance, text
+from seq2attn.evaluation.utilities import with_utility
+from seq2attn.inference.options import SearchOptions
 from seq2attn.progress import Stages
-from seq2attn.tasks.test_set import Search, System, TestSet, numbered
+from seq2attn.tasks.test_set import System, TestSet, numbered
 
 if TYPE_CHECKING:
     from seq2attn.data.images.dataset import CaptionedSplit
@@ -35,7 +37,7 @@ class CaptionTestSet(TestSet):
     def beside(self) -> str:
         return self.where if self.split is not None else "the reference"
 
-    def take(self, system: System, reader: "Captioner", search: Search, seed: int, stages: Stages) -> None:
+    def take(self, system: System, reader: "Captioner", options: SearchOptions, stages: Stages) -> None:
         from seq2attn.evaluation import captioning
 
         assert self.split is not None  # a run with files of captions was refused
@@ -54,15 +56,13 @@ class CaptionTestSet(TestSet):
                 reader,
                 self.split,
                 range(len(self)),
-                seed=seed,
+                with_utility(options, reader.languages[1]),
                 progress=lambda done, total: show(f"describing {self.name}", done, total),
-                **search.options(reader.languages[1]),
             )
             forced = captioning.force(
                 reader,
                 self.split,
-                batch_tokens=search.batch_tokens,
-                seed=seed,
+                options,
                 progress=lambda done, total: show(f"forcing the references of {self.name}", done, total),
             )
         system.likelihood, system.pointing = forced.likelihood, forced.pointing

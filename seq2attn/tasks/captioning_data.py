@@ -22,13 +22,14 @@ from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.rewards import cider_rewards
 from seq2attn.inference import Captioner
 from seq2attn.inference.feature_cache import features
+from seq2attn.inference.options import DEFAULTS
 from seq2attn.models.encoders.image import ImageEncoder as Reader
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.notes import note
 from seq2attn.progress import SILENT, Progress, Stages
 from seq2attn.tasks import caption_test_set, corpus_cache, next_commands
 from seq2attn.tasks.report import Report
-from seq2attn.tasks.test_set import Search, System, note_form
+from seq2attn.tasks.test_set import System, note_form
 from seq2attn.tasks.training_data import SAMPLES, TestResult, TrainingData, interruptible, text_scores
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Scores
@@ -107,7 +108,7 @@ class CaptioningData(TrainingData):
                     continue
                 note_form(test.where, [caption for of_image in test.references for caption in of_image])
                 test.lowercase = self.prepared.target_tokenizer.lowercase
-                test.take(system, captioner, Search(), 1, stages)
+                test.take(system, captioner, DEFAULTS, stages)
                 test.score([system])
                 rows = _spread(range(len(images)), SAMPLES)
                 yield TestResult(

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING
 from seq2attn import config
 from seq2attn.config import Config, Modality
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import SAMPLES, SearchOptions
 from seq2attn.notes import note
 from seq2attn.progress import Stages
 from seq2attn.tasks import outline
 from seq2attn.tasks.outline import Outline
 from seq2attn.tasks.task import task_of
-from seq2attn.tasks.test_set import Search, System, TestSet
+from seq2attn.tasks.test_set import System, TestSet
 
 if TYPE_CHECKING:
     from seq2attn.inference import Captioner, Translator
     from seq2attn.runs.directory import Run
-
-SAMPLES = 32  # as in `inference.predictor`, which takes seconds to import. A test compares them.
 
 
 def modality_of(runs: Sequence[str], splits: Sequence[str] | None, data: Path | None) -> Modality | None:
@@ -102,7 +101,7 @@ def load(
 
 
 def system(
-    run: str, predictor: "Translator | Captioner", test: TestSet, search: Search, seed: int, stages: Stages
+    run: str, predictor: "Translator | Captioner", test: TestSet, search: SearchOptions, stages: Stages
 ) -> System:
     """The run with its outputs for the test set. It closes the processes of the predictor."""
     folder = Path(run) if Path(run).is_dir() else None
@@ -110,7 +109,7 @@ def system(
     changed = _changed_settings(run, settings, search)
     result = System(run, [], folder, _search(settings, search), changed)
     result.configuration, result.seed = _configuration(run, changed), settings.train.seed
-    test.take(result, predictor, search, seed, stages)
+    test.take(result, predictor, search, stages)
     predictor.close()
     return result
 
@@ -123,24 +122,36 @@ def _configuration(run: str, changed: dict[str, object]) -> str | None:
     return json.dumps({name: value for name, value in settings.items() if name != "train.seed"}, default=str)
 
 
-def _search(settings: Config, search: Search) -> dict[str, object]:
+def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     """The options of the search that gave the outputs, the run's own settings included."""
-    names = ("no_repeat_ngram",) if search.mbr else ("beam", "length_penalty", "no_repeat_ngram")
-    given = search._asdict()
-    values = {name: getattr(settings.search, name) if given[name] is None else given[name] for name in names}
-    return values | ({"mbr": search.mbr, "samples": search.samples or SAMPLES} if search.mbr else {})
+    # The lengths are the run's own or those that were set, which are recorded apart.
+    left_out = {"min_length", "max_length", *search.excluded()}
+    own = settings.search.model_dump()
+    values = {name: value for name, value in (own | search.given()).items() if name in own.keys() - left_out}
+    if search.utility is None:
+        return values
+    return values | {"mbr": _utility_name(search), "samples": search.samples or SAMPLES}
 
 
-def _changed_settings(run: str, settings: Config, search: Search) -> dict[str, object]:
-    """The settings that the caller changed from those of the (first) run, and how `mbr` chose."""
+def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict[str, object]:
+    """The settings that the caller changed from those of the (first) run, and how `utility` chose."""
     own = config.flat(first_run(run).config)
-    given = {name: value for name, value in search._asdict().items() if value is not None}
+    given = search.given()
     now = dict(config.flat(settings)) | {
         f"search.{name}": value for name, value in given.items() if f"search.{name}" in own
     }
-    return {key: value for key, value in now.items() if value != own[key]} | {
-        name: given[name] for name in ("mbr", "samples") if name in given
-    }
+    changed = {key: value for key, value in now.items() if value != own[key]}
+    if search.utility is not None:
+        changed["mbr"] = _utility_name(search)
+    if search.samples is not None:
+        changed["samples"] = search.samples
+    return changed
+
+
+def _utility_name(search: SearchOptions) -> str:
+    """The name of the utility, which may be a function of the caller."""
+    utility = search.utility
+    return utility if isinstance(utility, str) else getattr(utility, "__name__", type(utility).__name__)
 
 
 def first_run(run: str) -> "Run":

@@ -6,18 +6,18 @@ for the command line.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seq2attn.errors import UsageError
+from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.notes import note
 from seq2attn.progress import StageProgress, Stages, stages
 from seq2attn.tasks import evaluated_runs, evaluation_inputs, outline, score_files
 from seq2attn.tasks.evaluation_inputs import Lines, read_lines, refuse_other_length
 from seq2attn.tasks.report import Report, Reports
 from seq2attn.tasks.task import task_of
-from seq2attn.tasks.test_set import Search
 
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore
@@ -38,9 +38,8 @@ class Evaluation:
     by_length: bool = False
     gold: Lines | None = None
     gold_first: int = 0
-    search: Search = field(default_factory=Search)
+    search: SearchOptions = DEFAULTS
     settings: tuple[str, ...] = ()
-    seed: int = 1
     device: str = "auto"
     precision: str = "auto"
     allow_code: bool = False
@@ -65,6 +64,7 @@ class Evaluation:
             raise UsageError("reference is missing: the text to compare with", setting="reference")
         if self.gold is not None and len(self.splits) > 1:
             raise UsageError("gold belongs to one split: name one with `split`", setting="gold")
+        self.search.check()
         outline.check_names(self.splits)
 
 
@@ -115,7 +115,7 @@ def evaluations(request: Evaluation, stages: Stages) -> Iterator[Reports]:
     for number, test in enumerate(tests):
         test.lowercase = lowercase
         systems = [
-            evaluated_runs.system(run, predictor, test, request.search, request.seed, stages)
+            evaluated_runs.system(run, predictor, test, request.search, stages)
             for run, predictor in zip(runs, predictors, strict=True)
         ]
         systems += others[number]
@@ -147,9 +147,8 @@ def evaluate(
     by_length: bool = False,
     gold: Lines | None = None,
     gold_first: int = 0,
-    options: Search | None = None,
+    options: SearchOptions | None = None,
     settings: Sequence[str] = (),
-    seed: int = 1,
     device: str = "auto",
     precision: str = "auto",
     allow_code: bool = False,
@@ -180,9 +179,8 @@ def evaluate(
         by_length,
         gold,
         gold_first,
-        options or Search(),
+        options or DEFAULTS,
         tuple(settings),
-        seed,
         device,
         precision,
         allow_code,

@@ -7,8 +7,9 @@ import abc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from seq2attn.inference.options import SearchOptions
 from seq2attn.notes import note
 from seq2attn.progress import Stages
 
@@ -18,31 +19,6 @@ if TYPE_CHECKING:
     from seq2attn.evaluation.pointing import Pointing
     from seq2attn.evaluation.significance import Compared
     from seq2attn.evaluation.text import Bucket, Score
-    from seq2attn.evaluation.translation import Search as Options
-
-
-class Search(NamedTuple):
-    """Options of a search. None: the run's own setting."""
-
-    beam: int | None = None
-    length_penalty: float | None = None
-    no_repeat_ngram: int | None = None
-    mbr: str | None = None
-    samples: int | None = None
-    batch_tokens: int | None = None
-
-    def options(self, language: str | None) -> "Options":
-        """The options for a translator or captioner whose outputs are in that language."""
-        from seq2attn.evaluation.text import utility
-
-        return {
-            "beam": self.beam,
-            "length_penalty": self.length_penalty,
-            "no_repeat_ngram": self.no_repeat_ngram,
-            "utility": None if self.mbr is None else utility(self.mbr, language),
-            "samples": self.samples,
-            "batch_tokens": self.batch_tokens,
-        }
 
 
 @dataclass
@@ -85,7 +61,7 @@ class TestSet(abc.ABC):
         """The name of the text or data that an output must match in its number of lines."""
 
     @abc.abstractmethod
-    def take(self, system: System, reader: Any, search: Search, seed: int, stages: Stages) -> None:
+    def take(self, system: System, reader: Any, options: SearchOptions, stages: Stages) -> None:
         """Set the outputs of a run's translator or captioner, and the likelihood of the references."""
 
     @abc.abstractmethod

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from seq2attn.evaluation import alignment, significance, text, translation
 from seq2attn.evaluation.alignment import Links
+from seq2attn.evaluation.utilities import with_utility
+from seq2attn.inference.options import SearchOptions
 from seq2attn.progress import Stages
-from seq2attn.tasks.test_set import Search, System, TestSet, numbered
+from seq2attn.tasks.test_set import System, TestSet, numbered
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
@@ -34,24 +36,22 @@ class TextTestSet(TestSet):
     def beside(self) -> str:
         return self.where if self.sources is not None else "the reference"
 
-    def take(self, system: System, reader: "Translator", search: Search, seed: int, stages: Stages) -> None:
+    def take(self, system: System, reader: "Translator", options: SearchOptions, stages: Stages) -> None:
         assert self.sources is not None  # a run with references and no source was refused
-        options = search.options(reader.languages[1])
+        options = with_utility(options, reader.languages[1])
         with stages() as show:
             system.outputs = translation.translate(
                 reader,
                 self.sources,
-                seed=seed,
+                options,
                 progress=lambda done, total: show(f"translating {self.name}", done, total),
-                **options,
             )
             forced = translation.force(
                 reader,
                 self.sources,
                 self.references,
+                options,
                 align=self.gold is not None and reader.attends,
-                batch_tokens=search.batch_tokens,
-                seed=seed,
                 progress=lambda done, total: show(f"forcing the references of {self.name}", done, total),
             )
         system.likelihood = forced.likelihood

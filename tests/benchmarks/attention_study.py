@@ -326,7 +326,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
     """
     from seq2attn.data.prepared import Prepared
     from seq2attn.evaluation import alignment, text, translation
-    from seq2attn.inference import Translator
+    from seq2attn.inference import SearchOptions, Translator
 
     translator, prepared = Translator.load(run, device="cpu"), Prepared(folder)
     found: dict[str, Any] = {
@@ -342,7 +342,7 @@ def evaluate(run: str, folder: str, sentences: int | None) -> dict[str, Any]:
     for name in tests:
         split = prepared.split(name)
         sources, targets = split.texts(0, sentences)
-        outputs = translation.translate(translator, sources, beam=1)
+        outputs = translation.translate(translator, sources, SearchOptions(beam=1))
         score = text.bleu(outputs, [targets], prepared.languages[1])
         found["bleu"][name], found["signature"], found["outputs"][name] = (
             score.value,

@@ -122,13 +122,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_evaluate_of_the_study_equals_the_command(corpus: Path, tmp_path: Path) -> None:
     from seq2attn.evaluation import alignment, text, translation
-    from seq2attn.inference import Translator
+    from seq2attn.inference import SearchOptions, Translator
 
     run = tiny.save_run(tmp_path / "run")
     found = study.evaluate(str(run), str(corpus), None)
     translator, split = Translator.load(run), Prepared(corpus).split("test")
     sources, targets = split.texts()
-    outputs = translation.translate(translator, sources, beam=1)
+    outputs = translation.translate(translator, sources, SearchOptions(beam=1))
     assert found["outputs"] == {"test": outputs, "test_long": outputs}
     assert found["bleu"]["test"] == text.bleu(outputs, [targets], "fr").value
     links = translation.force(translator, sources, [targets], align=True).links

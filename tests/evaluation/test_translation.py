@@ -10,7 +10,7 @@ import torch
 
 from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.evaluation import translation
-from seq2attn.inference import Translator
+from seq2attn.inference import SearchOptions, Translator
 from seq2attn.inference.translator import Member
 
 SOURCES, TARGETS = tiny.ENGLISH[:7], tiny.FRENCH[:7]
@@ -55,7 +55,8 @@ def test_force_gives_the_likelihood_of_teacher_forcing(members: int) -> None:
         )
     )
     for batch_tokens in (1, 40, None):
-        scores = translation.force(translator, SOURCES, [TARGETS], batch_tokens=batch_tokens).likelihood
+        options = SearchOptions(batch_tokens=batch_tokens)
+        scores = translation.force(translator, SOURCES, [TARGETS], options).likelihood
         assert scores.log_probability == pytest.approx(-nats, rel=1e-4)
         assert (scores.tokens, scores.references, scores.left_out) == (tokens, 7, 0)
         assert scores.cross_entropy == pytest.approx(nats / tokens, rel=1e-4)
@@ -141,14 +142,14 @@ def test_force_gives_links_in_the_same_pass() -> None:
 
 def test_translate_takes_the_best_by_search_or_among_samples() -> None:
     translator = tiny.translator()
-    options = {
-        "utility": lambda output, reference: -abs(len(output) - len(reference)),
-        "samples": 5,
-        "seed": 2,
-        "no_repeat_ngram": 1,
-    }
-    expected = [best[0].text for best in translator.translate(SOURCES, attention=False, **options)]
-    assert translation.translate(translator, SOURCES, **options) == expected
+    options = SearchOptions(
+        utility=lambda output, reference: -abs(len(output) - len(reference)),
+        samples=5,
+        seed=2,
+        no_repeat_ngram=1,
+    )
+    expected = [best[0].text for best in translator.translate(SOURCES, options)]
+    assert translation.translate(translator, SOURCES, options) == expected
     assert translation.translate(translator, SOURCES) == [
         best[0].text for best in translator.translate(SOURCES)
     ]

@@ -453,7 +453,7 @@ def test_caption_names_a_bad_image(tmp_path: Path) -> None:
             of.caption([wrong])
     with pytest.raises(UsageError, match="there are 2 images and 1 captions"):
         of.score_targets(images(of)[:2], ["red"])
-    with pytest.raises(UsageError, match="batch_tokens is 0"):
+    with pytest.raises(UsageError, match="batch_tokens 0"):
         of.caption(images(of), batch_tokens=0)
     with pytest.raises(UsageError, match="there are 1 prefixes and 9"):
         of.caption(images(of), prefixes=["red"])

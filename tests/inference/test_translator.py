@@ -20,7 +20,8 @@ from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer, normalise
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
 from seq2attn.inference.ensemble import Ensemble
-from seq2attn.inference.predictor import SAMPLES, WIDTH
+from seq2attn.inference.options import SAMPLES
+from seq2attn.inference.predictor import WIDTH
 from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.memory import mean_attention
@@ -664,29 +665,26 @@ def test_translate_reports_nan_of_the_model_on_one_line() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"n_best": 6}, "n_best is 6 and beam 5"),
-        ({"beam": 0}, "beam is 0"),
-        ({"n_best": 0}, "n_best is 0"),
+        ({"n_best": 6}, "n_best 6: a beam of 5 gives at most 5 outputs; set `beam` 6 or more"),
+        ({"beam": 0}, "beam 0: it must be at least 1"),
+        ({"n_best": 0}, "n_best 0"),
         ({"length_penalty": -1.0}, "length_penalty"),
         ({"length_penalty": math.nan}, "length_penalty"),
-        ({"max_length": 0}, "max_length is 0"),
-        ({"max_length": 3, "min_length": 4}, "min_length is 4 and max_length 3"),
+        ({"max_length": 0}, "max_length 0"),
+        ({"max_length": 3, "min_length": 4}, "min_length 4 and `max_length` 3"),
         ({"temperature": 0.0, "sample": True}, "temperature"),
         ({"top_p": 0.0, "sample": True}, "top_p"),
         ({"top_k": -1, "sample": True}, "top_k"),
         ({"batch_tokens": 0}, "batch_tokens"),
         ({"prefixes": ["a", "b"]}, "2 prefixes and 1 texts"),
-        ({"no_repeat_ngram": -1}, "no_repeat_ngram is -1"),
-        ({"samples": 4}, "samples is 4"),
-        ({"samples": 4, "sample": True}, "samples is 4"),
-        ({"utility": letters, "samples": 1}, "samples is 1: it must be at least 2"),
-        (
-            {"utility": letters, "samples": 4097},
-            "samples is 4097: each is compared with every other, so at most 4,096",
-        ),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram -1"),
+        ({"samples": 4}, "samples needs `utility`"),
+        ({"samples": 4, "sample": True}, "samples needs `utility`"),
+        ({"utility": letters, "samples": 1}, "samples 1: it must be at least 2"),
+        ({"utility": letters, "samples": 4097}, "samples 4097: it must be at most 4,096"),
         ({"utility": letters, "sample": True}, "leave one out"),
-        ({"utility": letters, "n_best": 33}, "n_best is 33 and samples 32"),
-        ({"utility": letters, "n_best": 4, "samples": 3}, "n_best is 4 and samples 3"),
+        ({"utility": letters, "n_best": 33}, "n_best 33: `utility` draws only 32 samples"),
+        ({"utility": letters, "n_best": 4, "samples": 3}, "n_best 4: `utility` draws only 3 samples"),
     ],
 )
 def test_translate_refuses_and_names_bad_options(options: dict[str, object], words: str) -> None:
