@@ -297,6 +297,7 @@ BUGS = (
     Bug("evaluation/captioning.py", "split.sizes[image], captioner", "split.sizes[image][::-1], captioner", ("cli/test_evaluate_images.py", "-k", "box")),
     Bug("evaluation/captioning.py", "enumerate(captions, block.first)", "enumerate(captions[::-1], block.first)", ("cli/test_evaluate_images.py", "-k", "box")),
     Bug("inference/captioner.py", "torch.tensor(index,", "torch.tensor(index[::-1],", ("cli/test_evaluate_images.py", "-k", "likelihood")),
+    Bug("inference/scheduling/fork_pool.py", "                raise _Stuck", "                pass", ("inference/test_fork_pool.py", "-k", "replaces")),
     Bug("tasks/caption_test_set.py", "compared = of_bleu | others", "compared = others", ("cli/test_evaluate_images.py", "-k", "compares")),
     Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),
     Bug("search/beam.py", "end_log_p_BW / (length + 1) ** length_penalty", "end_log_p_BW / max(length, 1) ** length_penalty", ("search/test_beam.py",)),

@@ -16,6 +16,7 @@ import torch
 
 from seq2attn.errors import UserError
 from seq2attn.inference import predictor
+from seq2attn.inference.scheduling import fork_pool
 from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
 from seq2attn.inference.translator import Translator
 
@@ -98,6 +99,29 @@ def test_fork_pool_names_a_killed_process_without_waiting(two: Make) -> None:
     assert not processes.running
 
 
+def test_fork_pool_replaces_a_process_that_does_not_compute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck_once() -> None:
+        try:
+            (tmp_path / "stuck").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        time.sleep(5)
+
+    monkeypatch.setattr(fork_pool, "READY", 0.5)
+    monkeypatch.setattr(fork_pool, "_compute", stuck_once)
+    processes: ForkPool[int, int] = ForkPool(lambda number: number, 2)
+    for _ in range(2):
+        with processes.map(range(4)) as results:
+            assert list(results) == [0, 1, 2, 3]
+    processes.close()
+    monkeypatch.setattr(fork_pool, "_compute", lambda: time.sleep(5))
+    with pytest.raises(UserError, match="`processes`"), processes.map(range(4)):
+        pass
+    assert not processes.running
+
+
 def test_fork_pool_leaves_ctrl_c_to_the_caller(two: Make) -> None:
     processes = two(lambda number: os.kill(os.getpid(), signal.SIGINT) or number)
     with processes.map(range(4)) as results:
@@ -161,7 +185,7 @@ def test_fork_pool_ends_with_the_program(end: signal.Signals) -> None:
 
 def test_translator_with_processes_equals_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "MIN_FORK_WORK", 0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    torch.set_num_threads(2)  # the threads of a search have one each, as in the program
     one = tiny.translator()
     other = Translator(*one.members[0], one.target_tokenizer, one.config, processes=True)
     texts = ["the small dog sleeps .", "", "rain"] * 60

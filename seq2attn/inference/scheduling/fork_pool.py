@@ -26,8 +26,14 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 CAN_FORK = sys.platform == "linux"  # other systems have no fork, or system libraries that do not survive it
+READY = 30.0  # seconds until a new process must have computed something
+ATTEMPTS = 3  # times that a process which does not is replaced
 
 Children = list[tuple[BaseProcess, Connection]]
+
+
+class _Stuck(Exception):
+    """A new process does not compute."""
 
 
 class ForkPool(Generic[Job, Result]):
@@ -43,6 +49,7 @@ class ForkPool(Generic[Job, Result]):
         self._work = weakref.WeakMethod(work) if hasattr(work, "__self__") else lambda: work
         self.count = count
         self._children: Children = []
+        self._ready = 0  # how many of them have computed something
         self._owner = os.getpid()
         weakref.finalize(self, _end, self._children, self._owner)
 
@@ -77,6 +84,19 @@ class ForkPool(Generic[Job, Result]):
         _end(self._children, self._owner)
 
     def _start(self, count: int) -> None:
+        for _ in range(ATTEMPTS):
+            self._ready = min(self._ready, len(self._children))  # 0 after `close`
+            self._fork(count)
+            try:
+                return self._refuse_stuck()
+            except _Stuck:
+                self.close()
+        raise UserError(
+            f"new processes did not compute anything in {ATTEMPTS} attempts of {READY:g} seconds: "
+            "leave `processes` out"
+        )
+
+    def _fork(self, count: int) -> None:
         context = multiprocessing.get_context("fork")
         work = self._work()
         assert work is not None
@@ -93,6 +113,19 @@ class ForkPool(Generic[Job, Result]):
                 child.start()
                 there.close()  # so that reading fails once the child has ended
                 self._children.append((child, here))
+
+    def _refuse_stuck(self) -> None:
+        """Wait until every new process has computed something. Raises _Stuck if one does not.
+
+        A library may have held a lock at the moment of the fork, in a thread that was ending. Nobody releases
+        the copy of that lock, and the process would wait for it for ever.
+        """
+        for _, connection in self._children[self._ready :]:
+            if not connection.poll(READY):
+                raise _Stuck
+            with contextlib.suppress(EOFError, ConnectionError):  # it was ended: its first job reports that
+                connection.recv()
+            self._ready += 1
 
     def _in_order(self, jobs: Sequence[Job]) -> Iterator[Result]:
         """Send a job to each process that is free, and yield the results in the order of the jobs."""
@@ -134,6 +167,8 @@ def _serve(work: Callable[[Job], Result], caller: Connection, callers_ends: Sequ
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     with contextlib.suppress(EOFError, ConnectionError):  # the caller has ended
+        _compute()
+        caller.send(None)  # see `_refuse_stuck`
         while True:
             number, job = caller.recv()
             answer: tuple[int, Any, Exception | None]
@@ -143,6 +178,12 @@ def _serve(work: Callable[[Job], Result], caller: Connection, callers_ends: Sequ
                 error.add_note(traceback.format_exc())
                 answer = number, None, error
             caller.send(answer)
+
+
+def _compute() -> None:
+    """Take the locks that a job takes: those of the libraries of matrices and of memory."""
+    square = torch.ones(64, 64)
+    torch.softmax(square @ square, -1)
 
 
 def _end(children: Children, owner: int) -> None:

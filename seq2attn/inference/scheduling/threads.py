@@ -50,13 +50,14 @@ def map_in_threads(
 
 
 def _wait_for_end(numbers: Sequence[int]) -> None:
-    """Wait until the threads with these system ids have ended, at most a second.
+    """Wait until the threads with these system ids have ended, for a second of this process's time or more.
 
     A thread ends for Python before it ends for the system: MKL then frees its memory, under locks that a
     fork (see `fork_pool`) at that moment would copy as held.
     """
-    latest = time.monotonic() + 1
-    while any(Path(f"/proc/self/task/{number}").exists() for number in numbers) and time.monotonic() < latest:
+    for _ in range(5000):  # no clock: the machine may be paused
+        if not any(Path(f"/proc/self/task/{number}").exists() for number in numbers):
+            return
         time.sleep(0.0002)
 
 
@@ -65,9 +66,9 @@ def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
     with _starting:
         # A thread sets the number for itself and for all threads that start later, so another thread
         # restores it.
-        before = _in_a_new_thread(torch.get_num_threads)
-        ready = threading.Barrier(count)
         numbers: list[int] = []
+        before = _in_a_new_thread(torch.get_num_threads, numbers)
+        ready = threading.Barrier(count)
 
         def begin() -> None:
             # the first call takes over the default; without it a later call would
@@ -79,10 +80,12 @@ def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
         pool = ThreadPoolExecutor(count, thread_name_prefix="search", initializer=begin)
         for future in [pool.submit(int) for _ in range(count)]:
             future.result()
-        _in_a_new_thread(lambda: torch.set_num_threads(before))
+        _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
     return pool, numbers
 
 
-def _in_a_new_thread(act: Callable[[], Result]) -> Result:
+def _in_a_new_thread(act: Callable[[], Result], numbers: list[int]) -> Result:
+    """The result of `act` in a thread of its own, whose system id is added to `numbers`."""
     with ThreadPoolExecutor(1) as pool:
+        numbers.append(pool.submit(threading.get_native_id).result())
         return pool.submit(act).result()
