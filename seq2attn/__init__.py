@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translation as Translation
     from seq2attn.inference import Translator as Translator
     from seq2attn.inference import load as load
+    from seq2attn.inference.drawing import plot as plot
     from seq2attn.runs.directory import Run as Run
     from seq2attn.tasks.evaluation import evaluate as evaluate
     from seq2attn.tasks.preparation import prepare as prepare
@@ -58,6 +59,7 @@ _MODULES = {
     "UserError": "errors",
     "evaluate": "tasks.evaluation",
     "load": "inference",
+    "plot": "inference.drawing",
     "prepare": "tasks.preparation",
     "presets": "tasks.presets",
     "train": "tasks.training",

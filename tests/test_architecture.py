@@ -43,15 +43,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("models", "kernels", "runs", "devices", "data.batches"),
         *("config", "errors", "files", "prefetch", "strict_json"),
     },
+    "plotting": {"data", "errors", "files", "near"},
     "inference": {
-        *("models", "search", "runs", "devices", "data"),
+        *("models", "search", "runs", "devices", "data", "plotting"),
         *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
-    "plotting": {"data", "errors", "files"},
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "runs", "devices"),
         *("config", "errors", "files", "notes", "progress", "strict_json", "version"),

@@ -12,9 +12,9 @@ from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats, result_files
-from seq2attn.cli.plot_flags import Heads
 from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.heads import Heads
 from seq2attn.inference.options import DEFAULTS, SearchOptions
 
 FORMATS = ("text", "jsonl")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
-from seq2attn.cli.plot_flags import Heads, select_head
+from seq2attn.cli.plot_flags import Canvas
 from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.heads import Heads, select_head
 from seq2attn.plotting import PAGES
 
 if TYPE_CHECKING:
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seq2attn.data.images.corpus import Box
+    from seq2attn.data.images.visible import Part
     from seq2attn.data.tokenizer import Tokenizer
-    from seq2attn.inference import Caption
+    from seq2attn.inference import caption_panels
+    from seq2attn.plotting.fonts import Fonts
+
+
+MOST_RUNS = 12
 
 
 class ImageOptions(NamedTuple):
@@ -43,69 +49,165 @@ class _Input(NamedTuple):
     boxes: "Sequence[Box]"
 
 
+class Search(NamedTuple):
+    """How runs are loaded and search for an output."""
+
+    beam: int | None
+    max_length: int | None
+    settings: list[str]
+    seed: int
+    device: str
+    precision: str
+    allow_code: bool
+
+
+class _Drawing(NamedTuple):
+    """What to draw of one run."""
+
+    name: str  # of the run among several, or the run
+    title: str | None
+    rows: "caption_panels.Rows"
+    part: "Part"
+    grid: tuple[int, int] | None  # None: a clip
+    boxes: "Sequence[Box]"
+    where: str
+
+
 def draw(
-    run: str,
+    runs: Sequence[str],
     options: ImageOptions,
     target: str | None,
     heads: Heads,
     output: Path | None,
     words: bool | None,
-    beam: int | None,
-    max_length: int | None,
-    settings: list[str],
-    seed: int,
-    device: str,
-    precision: str,
-    allow_code: bool,
-    title: str | None = None,
+    search: Search,
+    canvas: Canvas,
 ) -> None:
-    """Describe the image, or force a caption on it, and draw the attention of each word."""
+    """Describe the image with each run, or force a caption on it, and draw the attention of each word."""
+    if len(runs) > MOST_RUNS:
+        raise UsageError(f"{len(runs)} runs: {MOST_RUNS} are the most of one drawing of an image")
+    names = run_names(runs)
+    drawings = [
+        _of_run(run, name, options, target, heads, words, search, canvas)
+        for run, name in zip(runs, names, strict=True)
+    ]
+    if output is None:
+        for number, drawing in enumerate(drawings):
+            if number:
+                console.result()
+            if drawing.title is not None:
+                console.result(console.printable(drawing.title))
+            _draw_in_terminal(drawing.rows.labels, drawing.rows.weights, drawing.grid)
+        return
+    if output.suffix.lower() in PAGES:
+        _save_page(runs, drawings, output, canvas.title)
+    else:
+        result_files.warn_of_fonts(_save_image(drawings, output, canvas).unseen())
+    console.note(f"wrote {output}")
+
+
+def _of_run(
+    run: str,
+    name: str,
+    options: ImageOptions,
+    target: str | None,
+    heads: Heads,
+    words: bool | None,
+    search: Search,
+    canvas: Canvas,
+) -> _Drawing:
     from seq2attn.cli.output import overlays
-    from seq2attn.inference import Captioner
+    from seq2attn.inference import Captioner, caption_panels
 
     if heads.any:
         heads.check_run(run)
     captioner = Captioner.load(
-        run, device=device, precision=precision, settings=settings, allow_code=allow_code
+        run,
+        device=search.device,
+        precision=search.precision,
+        settings=search.settings,
+        allow_code=search.allow_code,
     )
     require_attention(run, captioner, "draw")
+    if canvas.colormap is not None and not captioner.clips:
+        raise UsageError(
+            "--colormap is for texts and clips: attention is drawn as light on an image; leave it out"
+        )
+    if name and captioner.clips:
+        raise UsageError(f"{run}: reads clips, and a clip is drawn with one run at a time")
     image = _read(options, captioner.clips)
     pixels = captioner.decode_pixels(image.content, image.where)
     attention: bool | Literal["all"] = "all" if heads.any else True
     forced = image.reference if target is None else " ".join(target.splitlines())
     if forced is not None:
         refuse_long_target(forced, captioner.target_tokenizer)
-        caption = captioner.score_targets([pixels], [forced], seed=seed, attention=attention)[0]
+        caption = captioner.score_targets([pixels], [forced], seed=search.seed, attention=attention)[0]
     else:
         caption = captioner.caption(
-            [pixels], beam=beam, max_length=max_length, seed=seed, attention=attention
+            [pixels], beam=search.beam, max_length=search.max_length, seed=search.seed, attention=attention
         )[0][0]
     caption, head = select_head(caption, heads, run)
-    title = ": ".join(filter(None, (title, head))) or None
-    console.note(f"{caption.text}   (score {caption.score:.3f}, log p {caption.log_probability:.2f})")
+    score = f"(score {caption.score:.3f}, log p {caption.log_probability:.2f})"
+    console.note(f"{name}: {caption.text}   {score}" if name else f"{caption.text}   {score}")
     if forced is not None:
         note_unknown_words(forced, captioner.target_tokenizer)
-    if not caption.words:
-        raise UserError("nothing to draw: the caption is empty; --target TEXT forces one")
-    labels, weights_TS, of_words = _rows(caption, words)
+    rows = caption_panels.rows(caption, words)
+    if rows.subwords and words is None:
+        console.note("drawn by subwords: the caption has no spaces between its words; --words overrides this")
     part = overlays.visible_part(image.content, image.where, captioner)
     boxes = part.boxes(image.boxes, image.width)
-    boxes = [box._replace(word=of_words[box.word]) for box in boxes if box.word < len(of_words)]
-    if output is None:
-        if title is not None:
-            console.result(console.printable(title))
-        _draw_in_terminal(labels, weights_TS, caption.grid)
-        return
-    if output.suffix.lower() in PAGES:
-        from seq2attn.plotting import html_overlay
+    boxes = [box._replace(word=rows.of_words[box.word]) for box in boxes if box.word < len(rows.of_words)]
+    title = ": ".join(filter(None, (canvas.title, name, head))) or None
+    return _Drawing(name, title, rows, part, caption.grid, boxes, image.where)
 
-        image_pixels = part.pixels_FYX3 if caption.grid is None else part.pixels_FYX3[0]
-        page = html_overlay.CaptionAttention(image_pixels, labels, weights_TS, caption.grid, image.where)
-        html_overlay.save([page], output, title or f"Attention of {run}")
-    else:
-        fonts = overlays.save(part.pixels_FYX3, labels, weights_TS, caption.grid, output, boxes, title or "")
-        result_files.warn_of_fonts(fonts.unseen())
-    console.note(f"wrote {output}")
+
+def _save_page(runs: Sequence[str], drawings: Sequence[_Drawing], output: Path, title: str | None) -> None:
+    from seq2attn.plotting import html_overlay
+
+    if len(drawings) == 1:
+        title = drawings[0].title
+    pages = [
+        html_overlay.CaptionAttention(
+            part.pixels_FYX3 if grid is None else part.pixels_FYX3[0],
+            rows.labels,
+            rows.weights,
+            grid,
+            ": ".join(filter(None, (name, where))),
+        )
+        for name, _, rows, part, grid, _, where in drawings
+    ]
+    html_overlay.save(pages, output, title or f"Attention of {', '.join(runs)}")
+
+
+def _save_image(drawings: Sequence[_Drawing], output: Path, canvas: Canvas) -> "Fonts":
+    from seq2attn.cli.output import overlays
+    from seq2attn.plotting import overlay
+
+    if len(drawings) == 1:
+        _, title, rows, part, grid, boxes, _ = drawings[0]
+        return overlays.save(
+            part.pixels_FYX3, rows.labels, rows.weights, grid, output, boxes, title or "", canvas.style()
+        )
+    parts = []
+    for _, title, rows, part, grid, boxes, _ in drawings:
+        assert grid is not None
+        parts.append(
+            overlay.Overlay(part.pixels_FYX3[0], rows.labels, rows.weights, grid, boxes, title or "")
+        )
+    return overlay.save_stack(parts, output, style=canvas.style())
+
+
+def run_names(runs: Sequence[str]) -> list[str]:
+    """The names of several runs: that of the folder, or the whole path of runs with the same name.
+
+    The only run has no name.
+    """
+    if len(runs) == 1:
+        return [""]
+    short = [run if "," in run else Path(run).resolve().name for run in runs]
+    if len(set(short)) == len(short):
+        return short
+    return [run if runs.count(run) == 1 else f"{number}. {run}" for number, run in enumerate(runs, 1)]
 
 
 def _read(options: ImageOptions, clips: bool) -> _Input:
@@ -145,24 +247,6 @@ def _read(options: ImageOptions, clips: bool) -> _Input:
     return _Input(split.content(number - 1), image, split.sizes[number - 1][0], forced, boxes)
 
 
-def _rows(caption: "Caption", words: bool | None) -> "tuple[list[str], NDArray[np.floating], list[int]]":
-    """The labels to draw, their weights (labels, positions), and the row of each word.
-
-    Labels are words and punctuation, or subwords and the end token; then no word has a row. Subwords are the
-    default for a language without spaces between its words.
-    """
-    from seq2attn.cli.output import overlays
-    from seq2attn.inference.attention_file import END
-
-    assert caption.subword_attention is not None
-    if words is None and unspaced(caption.words):
-        words = False
-        console.note("drawn by subwords: the caption has no spaces between its words; --words overrides this")
-    if words is False:
-        return [*caption.subwords, END], caption.subword_attention, []
-    return overlays.caption_tokens(caption)
-
-
 def _draw_in_terminal(
     labels: Sequence[str], weights_TS: "NDArray[np.floating]", grid: tuple[int, int] | None
 ) -> None:
@@ -193,10 +277,3 @@ def note_unknown_words(target: str, tokenizer: "Tokenizer") -> None:
     if words:
         some = " ".join(words[:10]) + (" ..." if len(words) > 10 else "")
         console.warn(f"not in the vocabulary, so unknown to the model: {some}")
-
-
-def unspaced(words: Sequence[str]) -> bool:
-    """Whether these strings are not words, but long texts of a language without spaces between words."""
-    from seq2attn.evaluation.text import uses_spaces
-
-    return sum(map(len, words)) > 3 * len(words) and not uses_spaces(words)

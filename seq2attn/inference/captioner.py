@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from seq2attn.config import IMAGES, Config
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import ImageTransform, stack_images
+from seq2attn.data.images.visible import View
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import forced
@@ -147,7 +148,7 @@ class Captioner(Predictor[Pixels, Caption]):
         rows = range(len(results))
         prefix_ids, _ = self._encode_prefixes(prefixes, limits)
         for i, captions in self._decode_batches(
-            [None] * len(results),
+            [_path(image) for image in images],
             sources,
             self._positions(sources),
             limits,
@@ -182,8 +183,10 @@ class Captioner(Predictor[Pixels, Caption]):
             self, sources, self._positions(sources), ids, attention, seed, first, batch_tokens
         )
         return [
-            self._caption(source, hypothesis, attention, caption)
-            for source, hypothesis, caption in zip(sources[0], hypotheses, captions, strict=True)
+            self._caption(_path(image), source, hypothesis, attention, caption)
+            for image, source, hypothesis, caption in zip(
+                images, sources[0], hypotheses, captions, strict=True
+            )
         ]
 
     def self_attention(self, image: File | Sequence[Pixels], caption: str | None = None) -> SelfAttention:
@@ -229,6 +232,11 @@ class Captioner(Predictor[Pixels, Caption]):
     @property
     def clips(self) -> bool:
         return self.transforms[0].frames > 1
+
+    @property
+    def view(self) -> View:
+        """How the (first) model sees an image, for drawings."""
+        return View(self.transforms[0].fit, self.transforms[0].frames)
 
     def _sources(self, images: Sequence[File | Sequence[Pixels]]) -> list[list[Pixels]]:
         """The pixels of each image, by member."""
@@ -292,12 +300,17 @@ class Captioner(Predictor[Pixels, Caption]):
         return self.transforms[member] == self.transforms[0] and self._grids[member] == self.grid
 
     def _result(
-        self, input: None, source: Pixels, hypothesis: Hypothesis, attention: AttentionOption
+        self, input: str | None, source: Pixels, hypothesis: Hypothesis, attention: AttentionOption
     ) -> Caption:
-        return self._caption(source, hypothesis, attention)
+        return self._caption(input, source, hypothesis, attention)
 
     def _caption(
-        self, source: Pixels, hypothesis: Hypothesis, attention: AttentionOption, text: str | None = None
+        self,
+        path: str | None,
+        source: Pixels,
+        hypothesis: Hypothesis,
+        attention: AttentionOption,
+        text: str | None = None,
     ) -> Caption:
         tokens, tokenizer = list(hypothesis.tokens), self.target_tokenizer
         numbers = tokenizer.word_index(tokens) if text is None else word_numbers(text, tokens, tokenizer)
@@ -310,6 +323,8 @@ class Captioner(Predictor[Pixels, Caption]):
             tokenizer.subwords(tokens),
             words=text.split(),
             finished=hypothesis.finished,
+            image=path,
+            view=self.view,
         )
         if hypothesis.weights is None:
             return caption
@@ -340,3 +355,10 @@ class Captioner(Predictor[Pixels, Caption]):
             return weights
         by_frame: Weights = weights.reshape(*weights.shape[:-1], -1, self.cells).sum(-1)[..., :frames]
         return by_frame
+
+
+def _path(image: File | Sequence[Pixels]) -> str | None:
+    """The absolute path of an image that is given by its path. A caption remembers it, and no pixels."""
+    if isinstance(image, bytes) or not isinstance(image, str | os.PathLike):
+        return None
+    return os.path.abspath(os.fsdecode(image))

@@ -4,12 +4,19 @@ Probabilities are natural logs. Attention is None if the model has none or the c
 Shapes: T target words, U target subwords, S source words (or positions of an image), R source subwords, L
 decoder layers with attention, H heads of each. The weights of a target word are the mean over its subwords;
 a source word gets the sum over its subwords.
+
+Both draw themselves, and show themselves in a notebook. The drawing code, and matplotlib, are imported then.
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from numpy import float32
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from seq2attn.data.images.visible import View
+    from seq2attn.inference.drawing import Axes, Colormap, Figure, Image
 
 Weights = NDArray[float32]
 
@@ -49,6 +56,44 @@ class Translation:
         best, weight = self.attention.argmax(1), self.attention.max(1)
         return [(int(source), target) for target, source in enumerate(best) if weight[target] > 0]
 
+    def plot(
+        self,
+        layer: int | str | None = None,
+        head: int | str | None = None,
+        ax: "Axes | None" = None,
+        *,
+        words: bool | None = None,
+        title: str = "",
+        size: tuple[float, float] | None = None,
+        colormap: "str | Colormap | None" = None,
+        font: str | None = None,
+    ) -> "Figure":
+        """The attention as a heat map: a row for each target word, a column for each source word.
+
+        Returns a matplotlib figure, which a notebook shows and whose `savefig` writes a file. With `ax`, it
+        draws into these axes and returns their figure.
+
+        `layer` and `head` count from 1; None is the mean over all, and "all" draws each of them in a panel.
+        They need attention="all" in `translate`. `words` chooses words (True) or subwords (False); None:
+        words, but subwords for a language without spaces. `size` is width and height in inches; None: as the
+        words need. `colormap` is the name of a colour map of matplotlib, such as "viridis", or the colour map
+        itself. `font` is the name of an installed font.
+
+        Raises UsageError if there is no such layer, head, colour map or font, if the size is too small, or if
+        the attention was not asked for; UserError if a side is empty.
+        """
+        from seq2attn.inference.drawing import plot_translation
+
+        return plot_translation(
+            self, layer, head, ax, words=words, title=title, size=size, colormap=colormap, font=font
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the mean attention to explore or, without attention, the texts."""
+        from seq2attn.inference.notebook import translation_html
+
+        return translation_html(self)
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -69,3 +114,43 @@ class Caption:
     # (L, H, T, S) and (L, H, U+1, S): with attention="all"
     attention_heads: Weights | None = field(default=None, compare=False)
     subword_attention_heads: Weights | None = field(default=None, compare=False)
+    image: str | None = field(default=None, compare=False)  # absolute path; None: it was bytes or pixels
+    view: "View | None" = field(default=None, compare=False)  # the part of an image that the model sees
+
+    def plot(
+        self,
+        image: "Image | None" = None,
+        layer: int | str | None = None,
+        head: int | str | None = None,
+        ax: "Axes | None" = None,
+        *,
+        words: bool | None = None,
+        title: str = "",
+        colormap: "str | Colormap | None" = None,
+        font: str | None = None,
+    ) -> "Figure":
+        """The attention of each word: the image once per word, lit where the word attends.
+
+        Of a clip it is the strip of its frames and a row of cells for each word. Returns a matplotlib figure
+        with all these panels, which has a size of its own. With `ax`, the whole of it is drawn into these
+        axes as one image, whose proportions stay, and the figure of the axes is returned.
+
+        `image` is a path, the bytes of a file, or the pixels (Y, X, 3), of a clip (F, Y, X, 3), uint8. None:
+        the file that was captioned, if it was given by its path. `layer` and `head` are numbers from 1, and
+        need attention="all" in `caption`; None is the mean over all. `colormap` is for clips; attention on
+        an image is light. The other arguments: see `Translation.plot`.
+
+        Raises UsageError if the caption does not know its image, has no attention, or has no such layer or
+        head; UserError if the caption is empty or its file cannot be read.
+        """
+        from seq2attn.inference.drawing import plot_caption
+
+        return plot_caption(
+            self, image, layer, head, ax, words=words, title=title, colormap=colormap, font=font
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the mean attention on the image to explore, or the text if there is none."""
+        from seq2attn.inference.notebook import caption_html
+
+        return caption_html(self)

@@ -11,3 +11,5 @@ if logging.getLogger("matplotlib").level == logging.NOTSET:
 
 IMAGES = (".png", ".svg", ".pdf")  # endings of image files
 PAGES = (".html", ".htm")  # endings of pages
+MOST_PANELS = 30  # panels of one image
+MOST_ON_A_PAGE = 200  # pairs on one page

@@ -26,6 +26,13 @@ class Alignment(NamedTuple):
     self_attention: bool = False  # both sides are one text
     line: int | None = None  # the line of a file, from 1
     score: str = ""  # of the target, as text
+    name: str = ""  # of the run
+
+    @property
+    def heading(self) -> str:
+        """What distinguishes this alignment from others: its run, its line and its head, as far as known."""
+        line = "" if self.line is None else f"line {self.line}"
+        return ": ".join(filter(None, (", ".join(filter(None, (self.name, line))), self.title)))
 
 
 def is_word(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Writes a matplotlib figure to a PNG, SVG or PDF file with our own matplotlib settings.
+"""Figures of matplotlib with our own settings: their size, and their file as PNG, SVG or PDF.
 
 The ending of the path chooses the format. The file is complete, or does not exist. This module does not know
 what is drawn.
@@ -11,11 +11,75 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from seq2attn import files
 from seq2attn.errors import UsageError
 from seq2attn.plotting import IMAGES
+
+__all__ = ["Axes", "Drawing", "Figure"]
+
+PAD = 0.15  # inches around all
+_SCREEN = 110  # dots an inch of a figure that a notebook shows
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows as the value of a cell, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=min(self.dpi, _SCREEN))
+        return content.getvalue()
+
+
+def new(width: float, height: float, dpi: float) -> Drawing:
+    """An empty white figure of that many inches."""
+    figure = Drawing(figsize=(width, height), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def content(figure: Figure) -> Bbox:
+    """The box around all that a figure holds, in inches from its lower left corner."""
+    return figure.get_tightbbox(figure.canvas.get_renderer())  # type: ignore[attr-defined]
+
+
+def cut(figure: Figure, box: Bbox) -> None:
+    """Make `box`, in inches, the whole of the figure. Nothing in it moves or changes its size."""
+    width, height = figure.get_size_inches()
+
+    def moved(x: float, y: float) -> tuple[float, float]:
+        return (x * width - box.x0) / box.width, (y * height - box.y0) / box.height
+
+    figure.set_size_inches(box.width, box.height)
+    for axes in figure.axes:
+        place = axes.get_position()
+        corners = (*moved(place.x0, place.y0), *moved(place.x1, place.y1))
+        axes.set_position(Bbox.from_extents(*corners))
+    for text in figure.texts:
+        text.set_position(moved(*text.get_position()))
+
+
+def fit(figure: Figure, size: tuple[float, float] | None = None) -> None:
+    """Make the figure as large as what it holds, and a margin; or `size` inches, with that in the middle."""
+    box = content(figure)
+    if size is None:
+        size = (box.width + 2 * PAD, box.height + 2 * PAD)
+    left, bottom = box.x0 - (size[0] - box.width) / 2, box.y0 - (size[1] - box.height) / 2
+    cut(figure, Bbox.from_bounds(left, bottom, *size))
+
+
+def show_in(axes: Axes, figure: Figure) -> None:
+    """Draw a whole figure into the axes of another one, as an image. Its proportions stay."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    axes.imshow(np.asarray(canvas.buffer_rgba()), interpolation="antialiased", aspect="equal")
+    axes.set_axis_off()
 
 
 def check_ending(path: Path, what: str) -> None:

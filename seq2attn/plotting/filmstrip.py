@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from seq2attn.plotting import panels, spotlight
 from seq2attn.plotting.figures import check_ending, settings, write
 from seq2attn.plotting.fonts import Fonts, covering
-from seq2attn.plotting.heatmap import COLOURS
 from seq2attn.plotting.panels import FOOT, GAP, LABEL, MARGIN, TITLE
+from seq2attn.plotting.style import COLOURS, Style
 
 # All lengths are in dots.
 _STRIP = 2100  # width of all frames together
@@ -25,25 +26,45 @@ _ROW = 50  # height of a word's row
 
 
 def save(
-    frames_FYXC: np.ndarray, words: Sequence[str], weights_TF: np.ndarray, path: Path, *, title: str = ""
+    frames_FYXC: np.ndarray,
+    words: Sequence[str],
+    weights_TF: np.ndarray,
+    path: Path,
+    *,
+    title: str = "",
+    style: Style | None = None,
 ) -> Fonts:
-    """Write the film strip of a clip to the file `path`.
+    """Write the film strip of a clip to the file `path`: see `picture`.
 
-    `frames_FYXC` holds its frames (F, Y, X, 3), uint8. `weights_TF` has a row for each word and a column for
-    each frame. Returns the fonts of the drawing and the characters that no font has. Raises UsageError for
-    another file ending or shape, and for weights that are not finite.
+    Raises UsageError for another file ending, too.
     """
     check_ending(path, "a film strip")
-    fonts = covering(["…", *words, title])
-    figure = draw(
-        frames_FYXC,
-        [fonts.legible(word) for word in words],
-        weights_TF,
-        fonts.families,
-        title=fonts.legible(title),
-    )
+    figure, fonts = picture(frames_FYXC, words, weights_TF, title=title, style=style)
     write(figure, path, fonts.families, dpi=panels.DPI)
     return fonts
+
+
+def picture(
+    frames_FYXC: np.ndarray,
+    words: Sequence[str],
+    weights_TF: np.ndarray,
+    *,
+    title: str = "",
+    style: Style | None = None,
+) -> tuple[Figure, Fonts]:
+    """The film strip of a clip as a figure.
+
+    `frames_FYXC` holds its frames (F, Y, X, 3), uint8. `weights_TF` has a row for each word and a column for
+    each frame. Returns the fonts, too, and the characters that no font has. Raises UsageError for another
+    shape, and for weights that are not finite.
+    """
+    style = style or Style()
+    fonts = covering(["…", *words, title], style.font)
+    labels = [fonts.legible(word) for word in words]
+    figure = draw(
+        frames_FYXC, labels, weights_TF, fonts.families, title=fonts.legible(title), colours=style.colours
+    )
+    return figure, fonts
 
 
 def draw(
@@ -53,8 +74,9 @@ def draw(
     families: Sequence[str],
     *,
     title: str = "",
+    colours: Colormap = COLOURS,
 ) -> Figure:
-    """The film strip as a matplotlib figure. Arguments: see `save`.
+    """The film strip as a matplotlib figure. Arguments: see `picture`.
 
     Every character of `labels` and `title` must be in one of the font `families`.
     """
@@ -93,11 +115,11 @@ def draw(
                     slot - 4,
                     _ROW - 4,
                     linewidth=0,
-                    facecolor=COLOURS(float(weight) / highest),
+                    facecolor=colours(float(weight) / highest),
                 )
                 axes.add_patch(cell)
         if labels:
             panels.legend(
-                axes, left, height - MARGIN, highest, lambda part: np.asarray(COLOURS(part))[..., :3] * 255
+                axes, left, height - MARGIN, highest, lambda part: np.asarray(colours(part))[..., :3] * 255
             )
     return figure

@@ -15,6 +15,9 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+from seq2attn.errors import UsageError
+from seq2attn.near import nearest
+
 FIRST = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew, many symbols
 _PREFERRED = (
     "Noto Sans CJK SC",
@@ -32,6 +35,8 @@ _PREFERRED = (
 _NO_TEXT = ("Last Resort", "cm", "STIXNonUni", "STIXSiz")
 # These characters change the direction of the text after them. Fonts have them, and draw nothing.
 _STEERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Families that any system has, by the names of CSS.
+_GENERIC = {"sans-serif": FIRST, "serif": "DejaVu Serif", "monospace": "DejaVu Sans Mono"}
 _NO_CODE = ("Cc", "Cs", "Zl", "Zp")  # categories of characters that are always written as code points
 
 
@@ -64,12 +69,37 @@ class Fonts:
         )
 
 
-def covering(texts: Iterable[str]) -> Fonts:
-    """The fewest installed fonts that draw every character of `texts`, the preferred ones first."""
+def installed(name: str) -> str:
+    """The name of an installed font family, as the font itself writes it.
+
+    Capitals do not count; sans-serif, serif and monospace are fonts that come with matplotlib. Raises
+    UsageError, which names similar families, if there is none of that name.
+    """
+    family_name = " ".join(name.split()).lower()
+    if family_name in _GENERIC:
+        return _GENERIC[family_name]
+    for again in (False, True):
+        if again and not _look_again():
+            break
+        families = {family.lower(): family for family in _installed()}
+        if family_name in families:
+            return families[family_name]
+    near = nearest(family_name, families.values()) or [
+        family for low, family in families.items() if family_name and family_name in low
+    ]
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "sans-serif, serif and monospace always are"
+    raise UsageError(f"font {name}: no font of this name is installed; {hint}", setting="font")
+
+
+def covering(texts: Iterable[str], first: str = FIRST) -> Fonts:
+    """The fewest installed fonts that draw every character of `texts`: `first`, then the preferred ones."""
     characters = {character for text in texts for character in text if character != " "}
     undrawable = {c for c in characters if unicodedata.category(c) in _NO_CODE or c in _STEERING}
-    families = [FIRST]
-    left = characters - undrawable - _drawable(FIRST, characters - undrawable)
+    families = [first]
+    left = characters - undrawable - _drawable(first, characters - undrawable)
+    if first != FIRST and (ours := _drawable(FIRST, left)):
+        families.append(FIRST)
+        left -= ours
     looked = False
     while visible := {character for character in left if not _invisible(character)}:
         best = _best(visible)

@@ -13,6 +13,7 @@ import numpy as np
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_page
 from seq2attn.plotting.alignment import Alignment, count_line, hardly_read, mean
+from seq2attn.plotting.html_fragment import frame, lines_of
 
 Pair = Alignment | Sequence[Alignment]  # the attention of one pair, or that of each of several heads
 
@@ -27,10 +28,18 @@ def save(pairs: Sequence[Pair], path: Path, title: str = "Attention") -> None:
     html_page.write(render(pairs, title), path)
 
 
-def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
-    """The page as text. A pair without weights, from an empty line of a file, shows only its number.
+def fragment(alignment: Alignment) -> str:
+    """A small page of one pair, in a frame that a notebook shows. Errors: see `render`."""
+    lines = sum(map(lines_of, (alignment.source_words, alignment.target_words)))
+    notes = bool(hardly_read(alignment)) + bool(alignment.score)
+    return frame(render([alignment], small=True), 40 + 41 * lines + 18 * notes)
 
-    Raises UsageError if a shape does not fit its words.
+
+def render(pairs: Sequence[Pair], title: str = "Attention", *, small: bool = False) -> str:
+    """The page as text; a `small` one is for a notebook.
+
+    A pair without weights, from an empty line of a file, shows only its number. Raises
+    UsageError if a shape does not fit its words.
     """
     sections: list[str] = []
     weights: list[object] = []
@@ -42,7 +51,7 @@ def render(pairs: Sequence[Pair], title: str = "Attention") -> str:
         sections.append(_section(views, len(weights)))
         matrices = [np.round(np.asarray(view.attention, dtype=np.float64), 4).tolist() for view in views]
         weights.append(matrices[0] if len(views) == 1 else matrices)
-    return html_page.page(title, _HOW, sections, weights, "alignment")
+    return html_page.page(title, _HOW, sections, weights, "alignment", small=small)
 
 
 def _views(pair: Pair) -> list[Alignment]:
@@ -66,8 +75,8 @@ def _section(views: Sequence[Alignment], number: int) -> str:
                 "words: "
                 "it needs a row for each target word and a column for each source word"
             )
-    headings = [] if first.line is None else [_name(first)]
-    headings += [first.title] if len(views) == 1 and first.title else []
+    of_pair = first._replace(title="").heading
+    headings = [heading for heading in (of_pair, first.title if len(views) == 1 else "") if heading]
     of_all_heads = first if len(views) == 1 else first._replace(title="")
     notes = filter(None, (count_line(of_all_heads, name_words=False), first.score))
     return "\n".join(

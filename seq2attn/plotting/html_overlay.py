@@ -16,9 +16,13 @@ from PIL import Image
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_page, spotlight
+from seq2attn.plotting.html_fragment import frame, lines_of
 
 _MAX_SIDE, _MAX_FRAME_SIDE = 768, 240  # pixels of the longer side of an image and of a frame
 _CRISP = 160  # pixels; an image that is smaller shows its pixels as squares
+# In a notebook images are smaller: the dots that they take, and the pixels that they have, at most.
+_SMALL_SIDE, _SMALL_FRAME = 390, 156
+_FEW, _FEW_OF_FRAME = 480, 160
 _HOW = (
     "Point at a word, or move with the arrow keys: the image is lit where the word attends. "
     "Point at the image: the words that attend there. A click pins a word until the next."
@@ -44,9 +48,17 @@ def save(images: Sequence[CaptionAttention], path: Path, title: str = "Attention
     html_page.write(render(images, title), path)
 
 
-def render(images: Sequence[CaptionAttention], title: str = "Attention") -> str:
-    """The page as text. Raises UsageError if a shape does not fit."""
-    sections = [_section(image, number) for number, image in enumerate(images)]
+def fragment(image: CaptionAttention) -> str:
+    """A small page of one image, in a frame that a notebook shows. Errors: see `render`."""
+    high, wide = image.pixels.shape[-3:-1]
+    longest = wide if image.grid is None else max(high, wide)
+    picture = _SMALL_FRAME * high / longest + 60 if image.grid is None else _SMALL_SIDE * high / longest
+    return frame(render([image], small=True), round(picture) + 46 + 41 * lines_of(image.words))
+
+
+def render(images: Sequence[CaptionAttention], title: str = "Attention", *, small: bool = False) -> str:
+    """The page as text; a `small` one is for a notebook. Raises UsageError if a shape does not fit."""
+    sections = [_section(image, number, small) for number, image in enumerate(images)]
     weights = [
         [
             *(image.grid or (0, 0)),
@@ -56,10 +68,10 @@ def render(images: Sequence[CaptionAttention], title: str = "Attention") -> str:
         for image in images
     ]
     values = {"gamma": spotlight.GAMMA, "warm": ", ".join(map(str, spotlight.WARM))}
-    return html_page.page(title, _HOW, sections, weights, "overlay", images=True, values=values)
+    return html_page.page(title, _HOW, sections, weights, "overlay", images=True, values=values, small=small)
 
 
-def _section(image: CaptionAttention, number: int) -> str:
+def _section(image: CaptionAttention, number: int, small: bool) -> str:
     clip = image.grid is None
     pixels, weights = image.pixels, np.asarray(image.weights, dtype=np.float64)
     if pixels.ndim != 3 + clip or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
@@ -77,7 +89,9 @@ def _section(image: CaptionAttention, number: int) -> str:
         [
             f'<section data-image="{number}">',
             *([f"<h2>{html_page.text(image.name)}</h2>"] if image.name else []),
-            _frames(pixels) if clip else _stage(pixels),
+            _frames(pixels, _FEW_OF_FRAME if small else _MAX_FRAME_SIDE)
+            if clip
+            else _stage(pixels, _FEW if small else _MAX_SIDE),
             html_page.line("caption", image.words),
             f'<p class="how">{full}</p>',
             "</section>",
@@ -85,16 +99,15 @@ def _section(image: CaptionAttention, number: int) -> str:
     )
 
 
-def _stage(pixels: np.ndarray) -> str:
+def _stage(pixels: np.ndarray, longest: int) -> str:
     high, wide = pixels.shape[:2]
     style = f"aspect-ratio: {wide} / {high}; max-width: {30 * wide / max(high, wide):.2f}rem"
-    return f'<div class="stage" style="{style}">{_image(pixels, _MAX_SIDE)}<canvas></canvas></div>'
+    return f'<div class="stage" style="{style}">{_image(pixels, longest)}<canvas></canvas></div>'
 
 
-def _frames(pixels: np.ndarray) -> str:
+def _frames(pixels: np.ndarray, longest: int) -> str:
     figures = "".join(
-        f"<figure>{_image(frame, _MAX_FRAME_SIDE)}"
-        f"<figcaption>{number}<small></small></figcaption><i></i></figure>"
+        f"<figure>{_image(frame, longest)}<figcaption>{number}<small></small></figcaption><i></i></figure>"
         for number, frame in enumerate(pixels, 1)
     )
     return f'<div class="strip">{figures}</div>'

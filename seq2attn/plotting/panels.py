@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
 from seq2attn.errors import UsageError
-from seq2attn.plotting.heatmap import INK, LONGEST_LABEL
+from seq2attn.plotting import figures
+from seq2attn.plotting.matrix import LONGEST_LABEL
+from seq2attn.plotting.style import INK
 
 Paint = Callable[[np.ndarray], np.ndarray]  # shares of the highest weight -> colours (..., 3) from 0 to 255
 
@@ -75,8 +76,7 @@ def resize_image(pixels: np.ndarray, longest: int = PANEL, least: int = _MIN_PAN
 
 def canvas(width: int, height: int) -> tuple[Figure, Axes]:
     """A figure of `width` x `height` dots, with axes in these dots, counted from the upper left."""
-    figure = Figure(dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = figures.new(1, 1, DPI)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     resize_canvas(figure, axes, width, height)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,69 +9,24 @@ from numpy.typing import NDArray
 from seq2attn import files
 from seq2attn.cli.output import result_files
 from seq2attn.cli.output.formats import one_path
-from seq2attn.cli.plot_flags import Heads, select_head
+from seq2attn.data.images import visible
 from seq2attn.data.images.corpus import Box
-from seq2attn.data.images.decoding import evenly_spaced
-from seq2attn.data.images.pixels import display_pixels
-from seq2attn.data.images.resizing import GREY, Pixels
+from seq2attn.data.images.resizing import Pixels
+from seq2attn.data.images.visible import Part
 from seq2attn.errors import UsageError
 from seq2attn.inference import Caption, Captioner
+from seq2attn.inference.caption_panels import caption_tokens
+from seq2attn.inference.heads import Heads, select_head
 from seq2attn.plotting import filmstrip, overlay
-from seq2attn.plotting import words as words_of
 from seq2attn.plotting.fonts import Fonts
+from seq2attn.plotting.style import Style
 
 _LONGEST_NAME = 180  # bytes of an image's name in an overlay's name, at most; file systems allow 255
 
 
-class Part(NamedTuple):
-    """The part of an image that a model sees, in the image's own proportions."""
-
-    pixels_FYX3: Pixels  # the frames that the model reads
-    corner: tuple[int, int]  # left and top of the part in the whole image, in these pixels
-    width: int  # width of the whole image, in these pixels
-
-    def boxes(self, boxes: Sequence[Box], width: int) -> list[Box]:
-        """The boxes that lie in the part at least partly, in its pixels.
-
-        The given boxes are in pixels of an image of that `width`.
-        """
-        scale, (left, top) = self.width / width, self.corner
-        moved = [
-            Box(
-                box.word,
-                box.left * scale - left,
-                box.top * scale - top,
-                box.right * scale - left,
-                box.bottom * scale - top,
-            )
-            for box in boxes
-        ]
-        _, high, wide, _ = self.pixels_FYX3.shape
-        return [
-            box for box in moved if box.left < wide and box.right > 0 and box.top < high and box.bottom > 0
-        ]
-
-
 def visible_part(content: Sequence[bytes], where: str, captioner: Captioner) -> Part:
-    """The part of an image that the (first) model sees.
-
-    For "crop" it is the middle square, for "pad" the image with grey around it. Raises UserError, which names
-    `where`, if the content is no image.
-    """
-    view = captioner.transforms[0]
-    pixels_FYX3 = display_pixels(content, where, clip=captioner.clips)
-    pixels_FYX3 = pixels_FYX3[evenly_spaced(len(pixels_FYX3), view.frames)]
-    frames, high, wide, _ = pixels_FYX3.shape
-    if view.fit == "stretch":
-        return Part(pixels_FYX3, (0, 0), wide)
-    side = min(high, wide) if view.fit == "crop" else max(high, wide)
-    left, top = (wide - side) // 2, (high - side) // 2  # below 0 if grey is added
-    if view.fit == "crop":
-        return Part(pixels_FYX3[:, top : top + side, left : left + side], (left, top), wide)
-    padded = np.empty((frames, side, side, 3), np.uint8)
-    padded[:] = GREY
-    padded[:, -top : high - top, -left : wide - left] = pixels_FYX3
-    return Part(padded, (left, top), wide)
+    """The part of an image that the (first) model sees. Errors: see `data.images.visible`."""
+    return visible.visible_part(content, where, captioner.view)
 
 
 def save(
@@ -83,23 +37,12 @@ def save(
     path: Path,
     boxes: Sequence[Box] = (),
     title: str = "",
+    style: Style | None = None,
 ) -> Fonts:
     """Write the overlay of a still or, without a grid, the film strip of a clip."""
     if grid is None:
-        return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title)
-    return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title)
-
-
-def caption_tokens(caption: Caption) -> tuple[list[str], NDArray[np.floating], list[int]]:
-    """The words and punctuation of a caption, their weights (tokens, positions), and the token of each word.
-
-    The words are those between white space. An empty caption gives empty results.
-    """
-    weights_PS = caption.subword_attention
-    if weights_PS is not None and (view := words_of.of_caption(caption.words, caption.subwords, weights_PS)):
-        return view.tokens, view.weights, view.of_words
-    weights_TS = np.zeros((0, 0)) if caption.attention is None else caption.attention
-    return caption.words, weights_TS, list(range(len(caption.words)))
+        return filmstrip.save(pixels_FYX3, words, weights_TS, path, title=title, style=style)
+    return overlay.save(pixels_FYX3[0], words, weights_TS, grid, path, boxes=boxes, title=title, style=style)
 
 
 class OverlayFolder:
