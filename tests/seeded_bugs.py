@@ -45,7 +45,7 @@ class Bug(NamedTuple):
 BUGS = (
     # attention: scores
     Bug("attention/scores.py", "self.scale(keys.size(-1))", "self.scale(keys.size(-2))", ("attention/test_scores.py", "-k", "papers")),
-    Bug("attention/scores.py", "def project_query(self, query: Tensor) -> Tensor:\n        return _direction(query)", "def project_query(self, query: Tensor) -> Tensor:\n        return query", ("attention/test_scores.py", "-k", "cosine")),
+    Bug("attention/scores.py", "__init__(_direction, _direction,", "__init__(None, _direction,", ("attention/test_scores.py", "-k", "cosine")),
     Bug("attention/scores.py", "10 * self.p.exp()", "self.p.exp()", ("attention/test_scores.py", "-k", "cosine")),
     Bug("attention/scores.py", "return scores + self.history_proj(features)", "return scores - self.history_proj(features)", ("attention/test_scores.py", "-k", "papers")),
     Bug("attention/scores.py", "self.weight[:, : self.query_size].t()", "self.weight[:, -self.query_size :].t()", ("attention/test_scores.py", "-k", "papers")),
@@ -194,10 +194,10 @@ BUGS = (
     Bug("models/vision/resnet.py", "self.running_mean, self.running_var, self.weight, self.bias, eps=EPS", "self.running_mean, self.running_var, self.weight, self.bias, self.training, eps=EPS", ("models/test_resnet.py", "-k", "never_change")),
     Bug("models/vision/resnet.py", "mode=\"fan_out\"", "mode=\"fan_in\"", ("models/test_resnet.py", "-k", "documented")),
     Bug("models/vision/backbones.py", "return super().train(False)", "return super().train(mode)", ("models/test_backbones.py", "-k", "in_use")),
-    Bug("models/vision/backbones.py", "if not _permitted.get():", "if False:", ("models/test_backbones.py", "-k", "permission")),
-    Bug("models/vision/backbones.py", "    finally:\n        _permitted.reset(token)", "    finally:\n        pass", ("models/test_backbones.py", "-k", "permission")),
-    Bug("models/vision/backbones.py", "allowed or _permitted.get()", "allowed", ("models/test_backbones.py", "-k", "permission")),
-    Bug("models/vision/backbones.py", "torch.device(\"cpu\"):  # also", "torch.device(\"cpu\") if False else allow_code():  # also", ("models/test_backbones.py", "-k", "looked_at")),
+    Bug("own_code/permission.py", "if not _permitted.get():", "if False:", ("models/test_backbones.py", "-k", "permission")),
+    Bug("own_code/permission.py", "    finally:\n        _permitted.reset(token)", "    finally:\n        pass", ("models/test_backbones.py", "-k", "permission")),
+    Bug("own_code/permission.py", "allowed or _permitted.get()", "allowed", ("models/test_backbones.py", "-k", "permission")),
+    Bug("models/vision/backbones.py", "torch.device(\"cpu\"):  # also", "torch.device(\"cpu\") if False else torch.no_grad():  # also", ("models/test_backbones.py", "-k", "looked_at")),
     Bug("models/vision/backbones.py", "if name in weights and weights[name].shape != tensor.shape:", "if False:", ("models/test_backbones.py", "-k", "does_not_fit")),
     Bug("models/vision/backbones.py", "range(module.depth + 1, STAGES + 1)", "range(1, STAGES + 1)", ("models/test_backbones.py", "-k", "does_not_fit")),
     Bug("models/vision/backbones.py", "int(getattr(module, \"num_prefix_tokens\", 0))", "0", ("models/test_backbones.py", "-k", "timm_is_asked")),

@@ -251,7 +251,7 @@ def plot_alignment(
         assert run is not None
         assert source is not None
         default_title = f"Attention of {run}"
-        search = (beam, max_length, settings, seed, device, precision)
+        search = (beam, max_length, settings, seed, device, precision, allow_code)
         if attention_of == "cross":
             views = plot_texts.of_run(run, source, target, words, heads, *search)
         else:

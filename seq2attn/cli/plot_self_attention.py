@@ -34,6 +34,7 @@ def of_run(
     seed: int,
     device: str,
     precision: str,
+    allow_code: bool,
 ) -> list[Alignment]:
     """Self-attention of the "encoder" over the source, or of the "decoder" over the target.
 
@@ -42,7 +43,9 @@ def of_run(
     """
     from seq2attn.inference import Translator
 
-    translator = Translator.load(run, device=device, precision=precision, settings=settings)
+    translator = Translator.load(
+        run, device=device, precision=precision, settings=settings, allow_code=allow_code
+    )
     source = " ".join(source.splitlines())
     if side == "encoder":
         text, attention = source, translator.self_attention(source)

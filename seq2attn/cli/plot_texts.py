@@ -136,13 +136,16 @@ def of_run(
     seed: int,
     device: str,
     precision: str,
+    allow_code: bool,
 ) -> list[Alignment]:
     """Translate the source, or force the target, and align. Returns one alignment, or one for each head."""
     from seq2attn.inference import MAX_SOURCE, Translator
 
     if heads.any:
         heads.check_run(run)
-    translator = Translator.load(run, device=device, precision=precision, settings=settings)
+    translator = Translator.load(
+        run, device=device, precision=precision, settings=settings, allow_code=allow_code
+    )
     require_attention(run, translator, "draw")
     source = " ".join(source.splitlines())
     attention: bool | Literal["all"] = "all" if heads.any else True

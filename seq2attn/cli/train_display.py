@@ -48,7 +48,7 @@ def run(plan: Plan, device: str, allow_code: bool) -> None:
     """Train, show the events, and print the scores on the test splits and the next commands."""
     from seq2attn.cli.output.training_progress import Display
     from seq2attn.devices import find_device
-    from seq2attn.models.vision.backbones import allow_code as permitted
+    from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
     with permitted(allow_code), init_distributed(find_device(device)) as world:

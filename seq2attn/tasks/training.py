@@ -307,7 +307,7 @@ def training_session(
         raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
     plan.check()
     from seq2attn.devices import find_device
-    from seq2attn.models.vision.backbones import allow_code as permitted
+    from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
     with (

@@ -13,8 +13,9 @@ import seq2attn
 from seq2attn import config
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import build
-from seq2attn.models.vision.backbones import ExternalBackbone, allow_code, build_backbone, load_pretrained
+from seq2attn.models.vision.backbones import ExternalBackbone, build_backbone, load_pretrained
 from seq2attn.models.vision.resnet import ResNet
+from seq2attn.own_code import allow_code
 from seq2attn.runs.tensors import load_tensors, named_tensors
 
 SIDE = 32
