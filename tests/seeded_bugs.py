@@ -58,7 +58,7 @@ BUGS = (
     # attention: past weights
     Bug("attention/history.py", "return by_head(history.cumulative)[..., None]", "return by_head(history.previous)[..., None]", ("attention/test_history.py",)),
     Bug("attention/history.py", "super().forward(history, history_keys) / history_keys.mT", "super().forward(history, history_keys) * history_keys.mT", ("attention/test_history.py",)),
-    Bug("attention/history.py", "self.max_fertility * share", "share", ("attention/test_history.py",)),
+    Bug("attention/history.py", "self.max_fertility * self.fertility", "self.fertility", ("attention/test_history.py",)),
     Bug("attention/history.py", "previous = by_head(history.previous)", "previous = by_head(history.cumulative)", ("attention/test_history.py",)),
     Bug("attention/history.py", "self.filters, padding", "self.filters.flip(-1), padding", ("attention/test_history.py",)),
     # attention: normalisers
@@ -90,7 +90,7 @@ BUGS = (
     Bug("attention/attention.py", "weights_BHTS = weights_BHTS * factor", "pass", ("models/test_laws.py", "-k", "papers and recurrent")),
     Bug("attention/attention.py", "cumulative=cumulative + weights_RHS", "cumulative=weights_RHS", ("attention/test_attention.py", "-k", "history")),
     Bug("attention/attention.py", "history.step + 1", "history.step", ("models/test_laws.py", "-k", "decoder_steps and recurrent")),
-    Bug("attention/attention.py", "Nonlinear if is_nonlinear else Linear", "Linear", ("attention/test_attention.py", "-k", "value_map")),
+    Bug("attention/attention.py", "build_map(config.value_map,", "build_map(config.value_map and 'linear',", ("attention/test_attention.py", "-k", "value_map")),
     Bug("attention/attention.py", "unflatten(-1, (heads, -1)).transpose(1, 2)", "unflatten(-1, (-1, heads)).movedim(-1, 1)", ("attention/test_attention.py", "-k", "torch")),
     Bug("attention/attention.py", "mask, factor = None, memory.mask_BS[:, None, None], None", "mask, factor = None, memory.mask_BS.roll(1, 0)[:, None, None], None", ("attention/test_attention.py", "-k", "torch")),
     Bug("attention/normalisers.py", "expected = use_expectation_BT[:, None]", "expected = use_expectation_BT.roll(1, 0)[:, None]", ("attention/test_attention.py", "-k", "use_expectation")),

@@ -86,7 +86,9 @@ def _test(training: Training, device: str) -> None:
         for sample in result.samples:
             console.note(f"{training.data.example(*sample)}\n")
     if training.world.is_main:
-        console.note("next:\n  " + "\n  ".join(training.data.next_commands(training.run.path)))
+        allowing = " --allow-code" if training.run.config.model.own_code else ""
+        commands = [line + allowing for line in training.data.next_commands(training.run.path)]
+        console.note("\n  ".join(["next:", *commands]))
 
 
 def _stopped(step: int, best: int, settings: Config) -> str:

@@ -29,6 +29,16 @@ def allow_code(allowed: bool = True) -> Iterator[None]:
         _permitted.reset(token)
 
 
+def refuse_without_permission(setting: str, code: str) -> None:
+    """Raise UserError, which names the setting, unless the code that it holds may run."""
+    if not _permitted.get():
+        package = code.partition(":")[0].partition(".")[0]
+        raise UserError(
+            f'{setting}="{code}" runs code of the package {package}: allow it with `allow_code`',
+            setting=setting,
+        )
+
+
 def build(setting: str, code: str, kind: type, kind_name: str, **arguments: object) -> Any:
     """What the function or class `code`, "package.module:name", returns for the arguments, of type `kind`.
 
@@ -36,12 +46,9 @@ def build(setting: str, code: str, kind: type, kind_name: str, **arguments: obje
     UserError if the code may not run, if it cannot be imported or called, or if it returns another type,
     which should be `kind_name`.
     """
+    refuse_without_permission(setting, code)
     package, _, name = code.partition(":")
     where = f'{setting}="{code}"'
-    if not _permitted.get():
-        raise UserError(
-            f"{where} runs code of the package {package.partition('.')[0]}: allow it with `allow_code`"
-        )
     try:
         with _searching_here():
             result = getattr(importlib.import_module(package), name)(**arguments)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from seq2attn import config
 from seq2attn.config import Config
-from seq2attn.errors import UsageError
 from seq2attn.progress import Stages
 from seq2attn.tasks.task import Sources, Summary, Task
 
