@@ -109,7 +109,8 @@ def test_nothing_is_imported_without_permission() -> None:
 def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(net=Net)
     built: list[object] = []
-    of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(images=True)))
+    images = types.SimpleNamespace(modality=config.IMAGES)
+    of = types.SimpleNamespace(config=types.SimpleNamespace(model=images))
     monkeypatch.setattr("seq2attn.runs.directory.open_run", lambda *_: of)
     monkeypatch.setattr(
         "seq2attn.inference.captioner.load_runs",
