@@ -117,14 +117,13 @@ def test_five_changes_of_the_page_make_a_score_of_the_project(tmp_path: Path) ->
     put(formulas, '    "general": general,', '    "general-bias": general_bias,\n')
     (section,) = blocks(INSIDE, "toml")
     preset = (tmp_path / "seq2attn/presets/luong15.toml").read_text(encoding="utf-8")
-    own_preset = preset.replace('[model.attention]\nscore = "general"\n', section).replace(
-        "# In short: stacked LSTM, general score", "# In short: stacked LSTM, general score with a bias"
-    )
+    own_preset = preset.replace('[model.attention]\nscore = "general"\n', section)
+    own_preset = own_preset.replace("train luong15 ", "train luong15-general-bias ")
     assert tomllib.loads(own_preset)["model"]["attention"] == {"score": "general-bias"}
     (tmp_path / "seq2attn/presets/luong15-general-bias.toml").write_text(own_preset, encoding="utf-8")
-    command = blocks(INSIDE, "")[-1].split()
+    (command,) = blocks(INSIDE, "sh")
     done = subprocess.run(
-        [sys.executable, "-m", *command, "-q", "-p", "no:cacheprovider", "-k", "general or luong15"],
+        [sys.executable, "-m", *command.split(), "-q", "-p", "no:cacheprovider", "-k", "general or luong15"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
