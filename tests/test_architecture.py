@@ -29,11 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": {"errors", "locks"},
     "kernels": set(),
     "search": set(),
+    "own_code": {"errors"},
     "config": {"errors", "near", "synonyms"},
     "devices": {"config", "errors"},
     "samples": set(),
-    "attention": {"kernels", "config"},
-    "models": {"attention", "kernels", "config", "errors"},
+    "attention": {"kernels", "own_code", "config"},
+    "models": {"attention", "kernels", "own_code", "config", "errors"},
     "data": {"config", "errors", "files", "near", "progress", "strict_json", "version"},
     "runs": {
         *("models", "devices", "data.tokenizer"),
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
-        *("models", "search", "runs", "devices", "data", "plotting"),
+        *("models", "own_code", "search", "runs", "devices", "data", "plotting"),
         *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
@@ -53,12 +54,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "progress", "version"),
     },
     "tasks": {
-        *("inference", "training", "evaluation", "data", "models", "runs", "devices"),
+        *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
         *("config", "errors", "files", "notes", "progress", "strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
-        *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "models", "runs"),
+        *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "own_code", "runs"),
         *("devices", "config", "errors", "files", "near", "notes", "prefetch", "strict_json"),
         *("synonyms", "version"),
     },
@@ -88,7 +89,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
 # fall: a change that makes the core smaller lowers its number here.
-BUDGETS = {"text core": 2200, "kernels": 467, "vision": 552}
+BUDGETS = {"text core": 2200, "kernels": 467, "vision": 523}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seq2attn.attention.history import AttentionHistory, History, build_history_feature
 from seq2attn.attention.normalisers import build_normaliser
-from seq2attn.attention.scores import Nonlinear, build_score
+from seq2attn.attention.scores import build_map, build_score
 from seq2attn.attention.windows import build_window
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear, matmul, product_dtype
@@ -67,14 +67,12 @@ class Attention(nn.Module):
         self.heads, self.kv_heads = config.heads, config.kv_heads or config.heads
         head_size = size // self.heads
         self.query = Linear(query_size, size, bias=bias) if projects else None
-        self.key = self.value = self.out = None
+        self.key = self.out = None
+        self.value = build_map(config.value_map, value_size, inner)
         if projects and config.compares:
             self.key = nn.Linear(key_size, head_size * self.kv_heads, bias=bias)
-        if projects or config.value_map != "identity":
-            is_nonlinear = config.value_map == "nonlinear"
-            value_map = Nonlinear if is_nonlinear else Linear
-            self.value = value_map(value_size, inner // self.heads * self.kv_heads, bias=bias or is_nonlinear)
         if projects:
+            self.value = Linear(value_size, inner // self.heads * self.kv_heads, bias=bias)
             self.out = Linear(inner, out_size or value_size, bias=bias)
             query_size = key_size = head_size
         self.expectation_prob = config.expectation_prob
@@ -87,7 +85,7 @@ class Attention(nn.Module):
         # a step reads its own number
         self.needs_step = self.normalise.draws or (self.window is not None and self.window.needs_step)
         # one call of torch computes the context, if nobody asks for the weights
-        bare = self.window is None and self.history_feature is None
+        bare = self.window is None and self.history_feature is None and not config.own_code
         self.can_fuse = bare and self.score.is_product and self.normalise.fusible
 
     def project_memory(self, keys_BSK: Tensor, values_BSV: Tensor, mask_BS: Tensor) -> ProjectedMemory:

@@ -56,8 +56,7 @@ class _StraightThrough(torch.autograd.Function):
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     """`hard` exactly, with the gradient of `soft` (Bengio 2013, section 4)."""
-    weights: Tensor = _StraightThrough.apply(hard, soft)
-    return weights
+    return _StraightThrough.apply(hard, soft)  # type: ignore[no-any-return]
 
 
 def gumbel(like: Tensor) -> Tensor:

@@ -88,8 +88,7 @@ class Fertility(Coverage):
 
     def project_keys(self, keys: Tensor) -> Tensor:
         """Phi (..., S, 1)."""
-        share = self.fertility(keys).sigmoid()
-        return self.max_fertility * share.clamp_min(MIN_FERTILITY)
+        return self.max_fertility * self.fertility(keys).sigmoid().clamp_min(MIN_FERTILITY)
 
     def forward(self, history: AttentionHistory, history_keys: Tensor) -> Tensor:
         return super().forward(history, history_keys) / history_keys.mT[..., None]

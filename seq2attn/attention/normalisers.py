@@ -1,9 +1,9 @@
 """Normalisers turn scores into weights. The weight of a masked position is exactly 0. In a row whose
 positions are all masked, all weights and their gradients are 0.
 
-A normaliser knows neither where scores come from nor what reads the weights. It has no parameters. It adds
-noise from torch's generator in training alone, as dropout does. `kernels/sparsemax.py` holds the mathematics
-of sparse weights, `attention/hard.py` that of hard weights.
+A normaliser knows neither where scores come from nor what reads the weights. Those here have no parameters.
+They add noise from torch's generator in training alone, as dropout does. `kernels/sparsemax.py` holds the
+mathematics of sparse weights, `attention/hard.py` that of hard weights.
 
 Scores are (..., T, S); in an attention they are (B, H, T, S). Masks are broadcast to that shape: True is a
 real position.
@@ -20,6 +20,7 @@ from seq2attn.attention.hard import gumbel, gumbel_of, largest, log_prob_of, one
 from seq2attn.attention.history import AttentionHistory, History
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.sparsemax import entmax15, sparsemax
+from seq2attn.own_code.parts import own_normaliser
 
 
 class AttentionWeights(NamedTuple):
@@ -57,6 +58,7 @@ SOFT = {"softmax": softmax, "sparsemax": sparsemax, "entmax15": entmax15, "sigmo
 class Normaliser(nn.Module, ABC):
     draws = False  # True: it samples positions, by step, use_expectation and rng_stream of the history
     fusible = False  # True: it is a softmax, which torch's fused attention computes too
+    sums_to_one = True  # False: the weights of a row may add up to another number
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class Soft(Normaliser):
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], temperature: float = 1.0) -> None:
         super().__init__(temperature)
-        self.function, self.fusible = function, function is softmax
+        self.function, self.fusible, self.sums_to_one = function, function is softmax, function is not sigmoid
 
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
         return AttentionWeights(self.function(self.prepare_scores(scores), mask))
@@ -90,7 +92,7 @@ class HardTopK(Normaliser):
 
     def __init__(self, temperature: float = 1.0, k: int = 1) -> None:
         super().__init__(temperature)
-        self.k = k
+        self.k, self.sums_to_one = k, k == 1
 
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
         scores = self.prepare_scores(scores)
@@ -124,7 +126,7 @@ class HardSample(Normaliser):
     def __init__(self, k: int, at_inference: str, temperature: float = 1.0, first_head: int = 0) -> None:
         """`first_head` is the number of its first head among the heads of all layers."""
         super().__init__(temperature)
-        self.k, self.at_inference, self.first_head = k, at_inference, first_head
+        self.k, self.sums_to_one, self.at_inference, self.first_head = k, k == 1, at_inference, first_head
 
     def forward(self, scores: Tensor, mask: Tensor, history: History = None) -> AttentionWeights:
         scores = self.prepare_scores(scores)
@@ -166,5 +168,7 @@ def build_normaliser(config: AttentionConfig, first_head: int = 0) -> Normaliser
             return Gumbel(config.temperature)
         case "hard-sample":
             return HardSample(config.k, config.at_inference, config.temperature, first_head)
-        case soft:
+        case soft if soft in SOFT:
             return Soft(SOFT[soft], config.temperature)
+        case own:
+            return own_normaliser(own, Normaliser, config.temperature)  # type: ignore[type-abstract]

@@ -10,6 +10,8 @@ in `presets/`, and its formula in the tests' `reference/attention.py`. Its matri
 `kernels.deferred_gradients.Linear`, or multiply by `matmul` from there, which a loop over steps needs.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,10 +20,12 @@ from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig, Map
 from seq2attn.kernels.additive_score import additive_score
 from seq2attn.kernels.deferred_gradients import Linear, matmul
+from seq2attn.own_code.parts import own_score
 
 # The score of a position beyond `max_positions`, which an attention also masks: finite in half precision.
 LOWEST = -10000.0
 MIN_LENGTH = 1e-6  # a shorter vector has no direction
+Function = Callable[[Tensor], Tensor]
 
 
 class Score(AttentionPart):
@@ -31,7 +35,7 @@ class Score(AttentionPart):
     max_positions: int | None = None  # source positions that it can score; attention masks later ones
 
     def __init__(
-        self, query: Linear | None = None, key: Linear | None = None, history_size: int = 0, size: int = 1
+        self, query: Function | None = None, key: Function | None = None, history_size: int = 0, size: int = 1
     ) -> None:
         """`query` and `key` are maps of queries and keys; None is the identity. The matrix U takes
         `history_size` features of earlier weights, 0 for none, to `size` units: 1 unit is added to the score.
@@ -93,14 +97,8 @@ class Cosine(Score):
     """
 
     def __init__(self, history_size: int = 0) -> None:
-        super().__init__(history_size=history_size)
+        super().__init__(_direction, _direction, history_size)
         self.p = nn.Parameter(torch.zeros(()))
-
-    def project_query(self, query: Tensor) -> Tensor:
-        return _direction(query)
-
-    def project_keys(self, memory: Tensor) -> Tensor:
-        return _direction(memory)
 
     def compare(self, query: Tensor, keys: Tensor) -> Tensor:
         return matmul(query, keys.mT) * (10 * self.p.exp())
@@ -214,8 +212,7 @@ def build_score(
         case "cosine":
             return Cosine(history_size)
         case "additive":
-            query, key = Linear(query_size, size), Linear(key_size, size, bias=False)
-            return Additive(query, key, history_size, size)
+            return Additive(Linear(query_size, size), Linear(key_size, size, bias=False), history_size, size)
         case "concat":
             return Concat(query_size, key_size, history_size, size)
         case "concat-linear":
@@ -224,6 +221,8 @@ def build_score(
             return SigmoidScore(query_size, key_size, history_size, bias=True)
         case "location" | "concat-location" as name:
             return Location(query_size, config.max_positions, history_size, name == "concat-location")
+        case own:
+            return own_score(own, Score, query_size, key_size, size, history_size)
 
 
 def _direction(x: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ RULES: tuple[Conflict | Needs, ...] = (
     Needs("--gold-first", "--gold FILE", "it tells how that file counts words"),
     *(Needs(flag_of(name), "RUN", "it changes how a run searches") for name in _SEARCH),
     Needs("--set", "RUN", "it changes the settings of a run"),
-    Needs("--allow-code", "RUN", "it is for runs that describe images"),
+    Needs("--allow-code", "RUN", "it is for runs that name code of your own"),
     Needs("--samples", "--mbr", "it is the number of samples that --mbr chooses from"),
     *set_rules(_SEARCH),
 )

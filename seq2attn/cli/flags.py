@@ -59,8 +59,8 @@ AllowCode = Annotated[
     bool,
     typer.Option(
         "--allow-code",
-        help="Allow the run to import and call the Python function named in model.encoder.backbone. "
-        "Only for code you trust.",
+        help="Allow the run to import and call your Python code that its settings name as "
+        "package.module:name: a backbone, score or normaliser. Only for code you trust.",
     ),
 ]
 Precision = Annotated[

@@ -117,7 +117,11 @@ def _of_run(
     from seq2attn.inference import Translator
 
     translator = Translator.load(
-        run, device=search.device, precision=search.precision, settings=search.settings
+        run,
+        device=search.device,
+        precision=search.precision,
+        settings=search.settings,
+        allow_code=search.allow_code,
     )
     if target is not None:
         refuse_long_target(target, translator.target_tokenizer)

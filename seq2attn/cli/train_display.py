@@ -48,7 +48,7 @@ def run(plan: Plan, device: str, allow_code: bool) -> None:
     """Train, show the events, and print the scores on the test splits and the next commands."""
     from seq2attn.cli.output.training_progress import Display
     from seq2attn.devices import find_device
-    from seq2attn.models.vision.backbones import allow_code as permitted
+    from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
     with permitted(allow_code), init_distributed(find_device(device)) as world:
@@ -86,7 +86,9 @@ def _test(training: Training, device: str) -> None:
         for sample in result.samples:
             console.note(f"{training.data.example(*sample)}\n")
     if training.world.is_main:
-        console.note("next:\n  " + "\n  ".join(training.data.next_commands(training.run.path)))
+        allowing = " --allow-code" if training.run.config.model.own_code else ""
+        commands = [line + allowing for line in training.data.next_commands(training.run.path)]
+        console.note("\n  ".join(["next:", *commands]))
 
 
 def _stopped(step: int, best: int, settings: Config) -> str:

@@ -106,6 +106,7 @@ def translate(
     set_: flags.Settings = None,
     device: flags.Device = "auto",
     precision: flags.Precision = "auto",
+    allow_code: flags.AllowCode = False,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
@@ -138,7 +139,9 @@ def translate(
     from seq2attn.inference.attention_file import AttentionWriter
 
     keep_freed_memory()
-    translator = Translator.load(run, device=device, precision=precision, settings=settings, processes=True)
+    translator = Translator.load(
+        run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code
+    )
     if alignments or attention is not None:
         option = "--alignments" if alignments else "--attention"
         require_attention(run, translator, "write", f"; leave out {option}")

@@ -2,6 +2,7 @@
 
     schema       every setting: its type, default, one plain sentence, and when it acts
     scores       the names of the scores, with their formulas
+    own_code     settings that may name code of the user's own
     marks        how a setting says when it acts
     consistency  what settings must agree on, one function for each rule
     idle         settings that would do nothing
@@ -53,7 +54,7 @@ from seq2attn.config.schema import (
     TransformerDecoderConfig,
     TransformerEncoderConfig,
 )
-from seq2attn.config.scores import SCORES, ScoreName, ScoreTraits
+from seq2attn.config.scores import SCORES, ScoreName, ScoreTraits, traits_of
 from seq2attn.config.typed import assign, assign_all, refuse_incomplete
 
 __all__ = [
@@ -113,5 +114,6 @@ __all__ = [
     "refuse_idle",
     "refuse_incomplete",
     "refuse_training_only",
+    "traits_of",
     "validate",
 ]

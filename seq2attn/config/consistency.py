@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from seq2attn.config import sizes
 from seq2attn.config.marks import When, marks_of
 from seq2attn.config.modality import IMAGES
+from seq2attn.config.own_code import is_code
 from seq2attn.config.parameters import estimate_parameters
-from seq2attn.config.scores import SCORES
+from seq2attn.config.scores import traits_of
 from seq2attn.near import nearest
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def rotary_turns_pairs(section: "TransformerConfig") -> None:
 
 
 def backbone_is_known(encoder: "ImageEncoderConfig") -> None:
-    if encoder.residual or re.fullmatch(r"timm:[\w./-]+|[A-Za-z_][\w.]*:[A-Za-z_]\w*", encoder.backbone):
+    timm = re.fullmatch(r"timm:[\w./-]+", encoder.backbone)
+    if encoder.residual or timm or is_code(encoder.backbone):
         return
     near = nearest(encoder.backbone, BACKBONES)
     hint = f" (did you mean {near[0]}?)" if near else ""
@@ -344,7 +346,7 @@ def parallel_decoder_has_no_history(model: "ModelConfig") -> None:
 
 def products_need_equal_sizes(model: "ModelConfig") -> None:
     a = model.attention
-    equal = SCORES[a.score].equal_sizes or (a.score == "keyed" and a.key_map == a.query_map == "identity")
+    equal = traits_of(a.score).equal_sizes or (a.score == "keyed" and a.key_map == a.query_map == "identity")
     queries, keys = sizes.query_size(model), sizes.memory_size(model, "keys")
     if _attends(model) and equal and not sizes.projects(model) and queries != keys:
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seq2attn.config.fields import choices, fields
+from seq2attn.config.own_code import FORM, NAMES_CODE
 from seq2attn.config.typed import leaves
 from seq2attn.near import nearest
 from seq2attn.synonyms import known_as
@@ -53,7 +54,8 @@ def _correction(type_: str, context: Mapping[str, Any], message: str, key: str) 
     """What to write instead, for a type of pydantic's errors."""
     match type_:
         case "literal_error":
-            return f"choose {_unquoted(context['expected'])}"
+            code = f", or {FORM}" if key in NAMES_CODE else ""
+            return f"choose {_unquoted(context['expected'])}{code}"
         case "tuple_type":
             values = next(list(choices(field.annotation)) for name, _, field in fields() if name == key)
             return f"write a list, of any of {json.dumps(values)}" if values else "write a list of numbers"

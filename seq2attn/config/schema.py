@@ -12,7 +12,8 @@ from seq2attn.config import consistency, modality
 from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
 from seq2attn.config.modality import Modality
-from seq2attn.config.scores import FORMULAS, SCORES, WITH_HIDDEN_UNITS, ScoreName
+from seq2attn.config.own_code import AS_TEXT, FORM, NAMES_CODE, OR_CODE, is_code
+from seq2attn.config.scores import FORMULAS, WITH_HIDDEN_UNITS, ScoreName, traits_of
 
 # A run may come from a stranger. The upper bounds are above all sensible use, and below what would take
 # gigabytes of memory or endless time before it fails.
@@ -39,6 +40,7 @@ Part = Literal["states", "embeddings", "sum"]
 Norm = Literal["layer", "rms"]
 Positions = Literal["sinusoidal", "learned", "rotary", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+NormaliserName = Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"]
 Numbers = Annotated[tuple[float, float, float], Field(strict=False)]
 PositiveNumbers = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 
@@ -466,8 +468,9 @@ class AttentionConfig(Section):
         consistency.expectation_needs_one_sample,
         consistency.heads_map_the_values,
     )
-    score: ScoreName = setting(
-        "additive", f"Score: function that compares a query s with a key h, here without biases. {FORMULAS}."
+    score: Annotated[ScoreName, OR_CODE, AS_TEXT] = setting(
+        "additive",
+        f"Score: function that compares a query s with a key h, here without biases. {FORMULAS}; or {FORM}.",
     )
     size: Size | None = setting(
         None,
@@ -533,9 +536,9 @@ class AttentionConfig(Section):
     kernel: Kernel = setting(
         7, "Filter width: positions that one filter reads; an odd number.", When("history", "location-aware")
     )
-    normaliser: Literal[
-        "softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"
-    ] = setting("softmax", "Normaliser: function that turns scores into attention weights.")
+    normaliser: Annotated[NormaliserName, OR_CODE, AS_TEXT] = setting(
+        "softmax", f"Normaliser: function that turns scores into attention weights; may be {FORM}."
+    )
     temperature: Positive = setting(1.0, "Temperature: divides the scores before the normaliser.")
     k: Places = setting(
         1,
@@ -568,7 +571,13 @@ class AttentionConfig(Section):
     @property
     def compares(self) -> bool:
         """Whether the score or the history reads keys. Location scores read only the query."""
-        return SCORES[self.score].uses_keys or self.history == "fertility"
+        return traits_of(self.score).uses_keys or self.history == "fertility"
+
+    @property
+    def own_code(self) -> dict[str, str]:
+        """The settings that name code of the user's own, and the code."""
+        parts = dict(zip(NAMES_CODE, (self.score, self.normaliser), strict=True))
+        return {name: part for name, part in parts.items() if is_code(part)}
 
 
 class ModelConfig(Section):
@@ -633,6 +642,15 @@ class ModelConfig(Section):
         encoder = self.encoder
         by_mean = encoder.kind == "image" and encoder.clips and encoder.temporal == "mean"
         return self.decoder.context_source == "attention" and not by_mean
+
+    @property
+    def own_code(self) -> dict[str, str]:
+        """The settings that name code of the user's own which a model runs, and that code."""
+        backbone = self.encoder.code if self.encoder.kind == "image" else None
+        attends = self.decoder.context_source == "attention"
+        return ({} if backbone is None else {"model.encoder.backbone": backbone}) | (
+            self.attention.own_code if attends else {}
+        )
 
 
 class ReinforceConfig(Section):

@@ -1,6 +1,7 @@
 """The scores of attention: their names, and what the settings must know about each.
 
-A new score is a name and a row here. `seq2attn.attention.scores` computes it.
+A new score is a name and a row here. `seq2attn.attention.scores` computes it. A score of the user's own,
+`package.module:Class`, has no row.
 """
 
 from typing import Literal, NamedTuple
@@ -28,6 +29,8 @@ class ScoreTraits(NamedTuple):
     product: bool = False  # a dot product of a map of the query and a map of the key
 
 
+# What is assumed of a score of the user's own. The class itself says the rest, see `own_code`.
+OWN_SCORE = ScoreTraits("computed by a class of your own", hidden_units=True)
 SCORES: dict[ScoreName, ScoreTraits] = {
     "additive": ScoreTraits("v . tanh(W s + U h)", hidden_units=True),
     "dot": ScoreTraits("s . h", equal_sizes=True, product=True),
@@ -43,5 +46,12 @@ SCORES: dict[ScoreName, ScoreTraits] = {
         "[last token's embedding; s] times one row of W for each source position", uses_keys=False
     ),
 }
+
+
+def traits_of(score: ScoreName) -> ScoreTraits:
+    """What the settings know about a score, which may be code of the user's own."""
+    return SCORES.get(score, OWN_SCORE)
+
+
 FORMULAS = "; ".join(f"{name}: {traits.formula}" for name, traits in SCORES.items())
 WITH_HIDDEN_UNITS = tuple(name for name, traits in SCORES.items() if traits.hidden_units)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from seq2attn.config.scores import SCORES
+from seq2attn.config.scores import traits_of
 
 if TYPE_CHECKING:
     from seq2attn.config.schema import AttentionConfig, ModelConfig, Part
@@ -98,7 +98,7 @@ def uses_attention_size(model: "ModelConfig") -> bool:
     """Whether `model.attention.size` changes the attention."""
     a = model.attention
     keyed = a.score == "keyed" and "identity" not in (a.query_map, a.key_map)
-    return keyed or SCORES[a.score].hidden_units or a.window == "local-p" or projects(model)
+    return keyed or traits_of(a.score).hidden_units or a.window == "local-p" or projects(model)
 
 
 def projects(model: "ModelConfig") -> bool:

@@ -5,7 +5,7 @@ This module reads only settings, and needs no CTranslate2.
 
 from collections.abc import Iterator
 
-from seq2attn.config import SCORES, Config
+from seq2attn.config import SCORES, Config, traits_of
 from seq2attn.errors import UserError
 
 
@@ -24,7 +24,7 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
                 kind,
                 "CTranslate2 runs Transformers; train one (preset transformer), or translate here",
             )
-    if not SCORES[a.score].product:
+    if not traits_of(a.score).product:
         *others, last = (name for name, traits in SCORES.items() if traits.product)
         yield (
             "model.attention.score",

@@ -65,4 +65,4 @@ def load(
 
     if open_run(run_paths(run)[0]).config.model.modality == IMAGES:
         return Captioner.load(run, device, precision, settings, processes, allow_code)
-    return Translator.load(run, device, precision, settings, processes)
+    return Translator.load(run, device, precision, settings, processes, allow_code)

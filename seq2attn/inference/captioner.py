@@ -5,7 +5,6 @@ This module prints nothing. The result of an image depends neither on the other 
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
@@ -34,7 +33,7 @@ from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.encoders.image import ImageEncoder
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.models.vision import backbones
+from seq2attn.own_code import allow_code as code_allowed
 from seq2attn.runs.loading import load_runs
 from seq2attn.search.step import Hypothesis
 
@@ -94,10 +93,9 @@ class Captioner(Predictor[Pixels, Caption]):
         """The captioner of a run, or of several joined by commas.
 
         An ensemble has the search settings of the first run. `allow_code` lets a run import and call the
-        function that its `model.encoder.backbone` names. Errors: see `Translator.load`.
+        code of yours that its settings name. Errors: see `Translator.load`.
         """
-        code = backbones.allow_code() if allow_code else nullcontext()
-        with at_work("cpu" if device == "cpu" else "cuda"), code:
+        with at_work("cpu" if device == "cpu" else "cuda"), code_allowed(allow_code):
             loaded = load_runs(run, device, precision, settings, IMAGES)
         transforms = [
             ImageTransform.of(encoder)

@@ -25,6 +25,7 @@ from seq2attn.inference.scheduling.fork_safety import at_work
 from seq2attn.inference.self_attention import SelfAttention, self_attention
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.own_code import allow_code as code_allowed
 from seq2attn.runs.loading import load_runs, load_tokenizer
 from seq2attn.search.step import Hypothesis
 
@@ -89,10 +90,12 @@ class Translator(Predictor[list[int], Translation]):
         precision: str = "auto",
         settings: Iterable[str] = (),
         processes: bool = False,
+        allow_code: bool = False,
     ) -> Self:
         """The translator of a run, or of several joined by commas.
 
         An ensemble has the languages and search settings of the first run. `processes`: see `__init__`.
+        `allow_code` lets a run import and call the code of yours that its settings name.
         `settings`, as "model.attention.at_inference=sample", are changed in every run before its model is
         built.
 
@@ -100,7 +103,7 @@ class Translator(Predictor[list[int], Translation]):
         vocabulary. Raises UsageError for a setting that is wrong, that only training uses, that has no effect
         on any of the runs, or that changes the shape of a parameter.
         """
-        with at_work("cpu" if device == "cpu" else "cuda"):
+        with at_work("cpu" if device == "cpu" else "cuda"), code_allowed(allow_code):
             loaded = load_runs(run, device, precision, settings, TEXT)
         members = [
             Member(model, load_tokenizer(run.source_tokenizer, run.source_size, loaded.tokenizers))

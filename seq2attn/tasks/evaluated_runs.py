@@ -64,6 +64,13 @@ def _opened_outline(path: str) -> Outline:
     return Outline(path, run.config.model.modality, run.corpus, data.source, data.target)
 
 
+def name_code(runs: Sequence[str]) -> bool:
+    """Whether a run, or a member of an ensemble, names code of the user's own."""
+    from seq2attn.runs.directory import open_run
+
+    return any(open_run(path).config.model.own_code for run in runs for path in _paths(run))
+
+
 def write_lowercase(runs: Sequence[str], predictors: "Sequence[Translator | Captioner]") -> bool:
     """Whether one of the runs writes only lower case. Then all systems are scored without case."""
     lower = [
@@ -85,6 +92,9 @@ def load(
 ) -> "list[Translator | Captioner]":
     from seq2attn.devices import keep_freed_memory
 
+    if allow_code and modality == config.TEXT and not name_code(runs):
+        problem = f"allow_code is for runs that name code of your own, and {runs[0]} does not"
+        raise UsageError(f"{problem}: leave it out", setting="allow_code")
     keep_freed_memory()
     task = task_of(modality)
     predictors = [

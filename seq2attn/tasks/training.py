@@ -19,6 +19,7 @@ from seq2attn import config
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
+from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.tasks import training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
@@ -182,6 +183,8 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         settings = plan.settings or config.change(old.config if old else Config(), plan.changes, plan.where)
         if old is not None:  # checked before any data is prepared, so without the settings of data
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
+        for setting, code in settings.model.own_code.items():
+            refuse_without_permission(setting, code)
         corpus = plan.data or (old.corpus if old else first_corpus(settings))
         prepared = _open_data(corpus, settings, plan, world, stages)
         settings = _with_data_of(prepared, settings)
@@ -307,7 +310,7 @@ def training_session(
         raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
     plan.check()
     from seq2attn.devices import find_device
-    from seq2attn.models.vision.backbones import allow_code as permitted
+    from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
     with (

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from seq2attn import config
 from seq2attn.config import Config
-from seq2attn.errors import UsageError
 from seq2attn.progress import Stages
 from seq2attn.tasks.task import Sources, Summary, Task
 
@@ -84,10 +83,7 @@ class TranslationTask(Task):
     ) -> "Translator":
         from seq2attn.inference import Translator
 
-        if allow_code:
-            problem = f"allow_code is for a run that describes images, and {run} translates text"
-            raise UsageError(f"{problem}: leave it out", setting="allow_code")
-        return Translator.load(run, device, precision, settings, processes)
+        return Translator.load(run, device, precision, settings, processes, allow_code)
 
     def test_set(self, prepared: "Prepared", split: str, by_length: bool) -> "TextTestSet":
         from seq2attn.tasks import text_test_set

@@ -462,12 +462,13 @@ def test_a_new_score_draws_its_vector(init: str) -> None:
 @history
 @every
 def test_draw_parameters_draws_as_bahdanau15_says(name: str, history: bool) -> None:
-    """W and U of a score with v are N(0, 0.001^2); other scores are left as they are."""
+    """W and U of a score with a vector are N(0, 0.001^2); other scores are left as they are."""
     _, score, *_ = make(name, history)
+    has_vector = any(parameter.dim() == 1 for _, parameter in score.named_parameters(recurse=False))
     before = {name: parameter.detach().clone() for name, parameter in score.named_parameters()}
     with torch.no_grad():
         score.draw_parameters("bahdanau15")
     for parameter_name, parameter in score.named_parameters():
-        redrawn = hasattr(score, "v") and parameter.dim() == 2
+        redrawn = has_vector and parameter.dim() == 2
         assert torch.equal(parameter, before[parameter_name]) == (not redrawn)
         assert not redrawn or parameter.abs().max() < 0.006

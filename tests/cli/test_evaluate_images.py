@@ -441,7 +441,7 @@ def test_captions_option_scores_files_as_a_split(
         (("run", "translating"), "describes images and"),
         (("translating", "run"), "describes images and"),
         (("run,translating",), "describes images and"),
-        (("translating", "--allow-code"), "--allow-code is for a run that describes images"),
+        (("translating", "--allow-code"), "--allow-code is for runs that name code of your own"),
         (("--hypotheses", "good", "--data", "prepared", "--by-length"), "--by-length is for text"),
         (("--hypotheses", "good", "--data", "prepared", "--captions"), "--captions needs --reference FILE"),
         (("--hypotheses", "good", "--data", "prepared", "--allow-code"), "--allow-code needs RUN"),

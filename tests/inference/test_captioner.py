@@ -506,7 +506,7 @@ def test_load_refuses_runs_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_load_runs_code_with_permission_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seq2attn.models.vision.backbones import allow_code
+    from seq2attn.own_code import allow_code
 
     (tmp_path / "somebodys.py").write_text(
         "import torch\n\ndef net():\n    return torch.nn.Conv2d(3, 8, 4, 4)\n"

@@ -13,8 +13,9 @@ import seq2attn
 from seq2attn import config
 from seq2attn.errors import UserError
 from seq2attn.models.seq2seq import build
-from seq2attn.models.vision.backbones import ExternalBackbone, allow_code, build_backbone, load_pretrained
+from seq2attn.models.vision.backbones import ExternalBackbone, build_backbone, load_pretrained
 from seq2attn.models.vision.resnet import ResNet
+from seq2attn.own_code import allow_code
 from seq2attn.runs.tensors import load_tensors, named_tensors
 
 SIDE = 32
@@ -108,7 +109,8 @@ def test_nothing_is_imported_without_permission() -> None:
 def test_a_run_is_loaded_with_permission_alone(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(net=Net)
     built: list[object] = []
-    of = types.SimpleNamespace(config=types.SimpleNamespace(model=types.SimpleNamespace(images=True)))
+    images = types.SimpleNamespace(modality=config.IMAGES)
+    of = types.SimpleNamespace(config=types.SimpleNamespace(model=images))
     monkeypatch.setattr("seq2attn.runs.directory.open_run", lambda *_: of)
     monkeypatch.setattr(
         "seq2attn.inference.captioner.load_runs",

@@ -19,7 +19,7 @@ from seq2attn import config
 from seq2attn.models.encoders.image import GridPositions, ImageEncoder
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import build
-from seq2attn.models.vision.backbones import allow_code
+from seq2attn.own_code import allow_code
 
 every = pytest.mark.parametrize("changed", [*STILLS.values(), *CLIPS.values()], ids=[*STILLS, *CLIPS])
 

@@ -24,8 +24,8 @@ from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.inference import Captioner, feature_cache
 from seq2attn.models.seq2seq import Seq2Seq
-from seq2attn.models.vision.backbones import allow_code
 from seq2attn.models.vision.pretrained import pretrained
+from seq2attn.own_code import allow_code
 from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors
 from seq2attn.tasks import training as command

@@ -1,14 +1,11 @@
 """Backbones turn an image into a map of features: our own residual network, or another network by name.
 
-The code that a run names runs only with the user's permission. No other module knows where a backbone is
-from.
+No other module knows where a backbone is from.
 """
 
 import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
@@ -18,23 +15,12 @@ from seq2attn.config import STAGES, ImageEncoderConfig
 from seq2attn.errors import UserError
 from seq2attn.models.interfaces import Backbone
 from seq2attn.models.vision.resnet import ResNet
+from seq2attn.own_code import build
+from seq2attn.own_code.permission import one_line
 
 # the first part of the names of a published network's classifier
 CLASSIFIERS = {"fc", "head", "heads", "classifier"}
 COUNT = "num_batches_tracked"  # a counter beside a norm's statistics, which nothing reads
-_permitted: ContextVar[bool] = ContextVar("permitted", default=False)
-
-
-@contextmanager
-def allow_code(allowed: bool = True) -> Iterator[None]:
-    """Within this context, if `allowed`, functions that a run names may be imported and called. They can do
-    whatever the user can. If a context around this one allows it, it stays allowed.
-    """
-    token = _permitted.set(allowed or _permitted.get())
-    try:
-        yield
-    finally:
-        _permitted.reset(token)
 
 
 class ExternalBackbone(Backbone):
@@ -67,32 +53,11 @@ def build_backbone(settings: ImageEncoderConfig) -> tuple[Backbone, int, tuple[i
         return own, own.channels, (own.cells(settings.image_size), own.cells(settings.image_size))
     with torch.device("cpu"):  # also when the model is built on "meta": the map's shape has to be computed
         foreign = (
-            ExternalBackbone(_called(settings.code))
+            ExternalBackbone(build("model.encoder.backbone", settings.code, nn.Module, "torch.nn.Module"))
             if settings.code is not None
             else _timm(settings.backbone.removeprefix("timm:"))
         )
         return foreign, *_shape(foreign, settings)
-
-
-def _called(code: str) -> nn.Module:
-    name, _, function = code.partition(":")
-    where = f'model.encoder.backbone="{code}"'
-    if not _permitted.get():
-        raise UserError(
-            f"{where} runs code of the package {name.partition('.')[0]}: allow it with `allow_code`"
-        )
-    try:
-        module = getattr(importlib.import_module(name), function)()
-    except Exception as error:
-        raise UserError(
-            f"{where}: cannot be loaded: {_line(error)}; correct it, or add its folder to PYTHONPATH"
-        ) from error
-    if not isinstance(module, nn.Module):
-        raise UserError(
-            f"{where}: {function}() returns {type(module).__name__}, not a torch.nn.Module; "
-            "name a function that returns one"
-        )
-    return module
 
 
 def _timm(name: str) -> ExternalBackbone:
@@ -105,7 +70,7 @@ def _timm(name: str) -> ExternalBackbone:
         return ExternalBackbone(timm.create_model(name, pretrained=False, num_classes=0), _timm_features)
     except Exception as error:
         raise UserError(
-            f"{where}: timm cannot create it: {_line(error)}; choose one of timm.list_models()"
+            f"{where}: timm cannot create it: {one_line(error)}; choose one of timm.list_models()"
         ) from error
 
 
@@ -130,7 +95,7 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
     except Exception as error:
         raise UserError(
             f"{where}: cannot read images of {settings.image_size} x {settings.image_size} pixels: "
-            f"{_line(error)}; set model.encoder.image_size to the size that it reads"
+            f"{one_line(error)}; set model.encoder.image_size to the size that it reads"
         ) from error
     if (
         not isinstance(features, Tensor)
@@ -145,10 +110,6 @@ def _shape(foreign: ExternalBackbone, settings: ImageEncoderConfig) -> tuple[int
             "a backbone must return a map of features, (1, channels, height, width)"
         )
     return features.size(1), (features.size(2), features.size(3))
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def pretrained_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -1,0 +1,86 @@
+"""Permission for code that a setting names, and how its name becomes an object.
+
+A run may come from a stranger, and its code can do whatever the user can. So nothing is imported unless the
+user allows it.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from seq2attn.errors import UserError
+
+_permitted: ContextVar[bool] = ContextVar("permitted", default=False)
+
+
+@contextmanager
+def allow_code(allowed: bool = True) -> Iterator[None]:
+    """Within this context, if `allowed`, code that a run names may be imported and called. It can do whatever
+    the user can. If a context around this one allows it, it stays allowed.
+    """
+    token = _permitted.set(allowed or _permitted.get())
+    try:
+        yield
+    finally:
+        _permitted.reset(token)
+
+
+def refuse_without_permission(setting: str, code: str) -> None:
+    """Raise UserError, which names the setting, unless the code that it holds may run."""
+    if not _permitted.get():
+        package = code.partition(":")[0].partition(".")[0]
+        raise UserError(
+            f'{setting}="{code}" runs code of the package {package}: allow it with `allow_code`',
+            setting=setting,
+        )
+
+
+def build(setting: str, code: str, kind: type, kind_name: str, **arguments: object) -> Any:
+    """What the function or class `code`, "package.module:name", returns for the arguments, of type `kind`.
+
+    `setting` is the name of the setting that holds `code`. The current folder is searched last. Raises
+    UserError if the code may not run, if it cannot be imported or called, or if it returns another type,
+    which should be `kind_name`.
+    """
+    refuse_without_permission(setting, code)
+    package, _, name = code.partition(":")
+    where = f'{setting}="{code}"'
+    try:
+        with _searching_here():
+            result = getattr(importlib.import_module(package), name)(**arguments)
+    except Exception as error:
+        raise UserError(
+            f"{where}: cannot be loaded: {one_line(error)}; correct it, or add its folder to PYTHONPATH"
+        ) from error
+    if not isinstance(result, kind):
+        raise UserError(
+            f"{where}: {name}() returns {type(result).__name__}, not a {kind_name}; "
+            "name a function or a class that gives one"
+        )
+    return result
+
+
+@contextmanager
+def _searching_here() -> Iterator[None]:
+    """Within this context imports find files of the current folder, which is searched last.
+
+    `python -m` searches it first and an installed command does not search it at all. Last, no file in it
+    replaces an installed package.
+    """
+    folder = os.getcwd()
+    importlib.invalidate_caches()  # a file may be as new as this process
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        if folder in sys.path:  # the code may change the path
+            del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
+
+
+def one_line(error: Exception) -> str:
+    """The type of an error and the first line of its message."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
