@@ -7,6 +7,7 @@ A page holds such a part between `<!-- generated: NAME -->` and `<!-- end: NAME 
 written by hand. The quick tests run the check.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ def commands() -> Iterator[str]:
     group = typer.main.get_command(app.app)
     parent = typer.Context(group, info_name="seq2attn")
     for name, command in group.commands.items():  # type: ignore[attr-defined]
-        context = typer.Context(command, info_name=name, parent=parent)
+        context = typer.Context(command, info_name=name, parent=parent, help_option_names=["-h", "--help"])
         usage = " ".join(["seq2attn", name, *command.collect_usage_pieces(context)])
         yield from (f"## {name}", "", "```", usage, "```", "")
         for paragraph in command.help.split("\n\n"):
@@ -69,22 +70,23 @@ def settings() -> Iterator[str]:
         if one.is_section or "." not in one.name:
             continue
         section = one.name.rpartition(".")[0]
-        key = f"{section} {one.kind}" if one.kind and one.name != "data" else section
+        key = f"{section} {one.kind}" if one.kind else section
         if one.name.endswith(".kind"):
             continue
         default = one.field.default
-        value = "" if default is None else code(str(list(default) if isinstance(default, tuple) else default))
+        value = "not set" if default is None else code(json.dumps(default))
         notes = [mark.note for mark in one.marks if isinstance(mark, Condition) and mark.note]
         values = [str(choice) for choice in config.choices(one.field.annotation)]
         text = one.field.description or ""
         if not all(f"{choice}: " in text for choice in values):
             text += f" One of {', '.join(values)}."
-        notes += ["For training only."] * (TRAINING_ONLY in one.marks and not section.startswith("train"))
+        if TRAINING_ONLY in one.marks and section.startswith("model"):
+            notes.append("Acts in training only.")
         sections[key].append(f"| `{one.name}` | {value} | {cell(' '.join([text, *notes]))} |")
     for name, rows in sections.items():
         kind = name.partition(" ")[2]
         yield from (f"## {SECTIONS[name]}", "")
-        if kind:
+        if kind and rows:
             yield from (f"With `{name.split()[0]}.kind={kind}`.", "")
         yield from ("| Setting | Default | Meaning |", "| --- | --- | --- |", *rows, "")
 
@@ -136,7 +138,7 @@ def entry(comment: list[str], key: str) -> str:
 def cell(text: str) -> str:
     """Text as Markdown shows it, in one line of a table."""
     text = " ".join(text.split())
-    quoted = re.sub(r"(?<!`)((?:[\w./-]*\*[\w./*-]+)|__\w+__|<[^>]+>)(?!`)", r"`\1`", text)
+    quoted = re.sub(r"(?<!`)([\w./-]*\*[\w./*-]*\w|<[^>]+>)(?!`)", r"`\1`", text)
     return quoted.replace("|", r"\|")
 
 
