@@ -98,7 +98,10 @@ def models() -> Iterator[str]:
         yield from (f"### {group[:1].upper()}{group[1:]}", "")
         if subtitle:
             yield from (f"{subtitle[:1].upper()}{subtitle[1:]}.", "")
-        yield from ("| Preset | What it is | Parameters | Paper | Measured |", "| --- | --- | ---: | --- | --- |")
+        yield from (
+            "| Preset | What it is | Parameters | Paper | Measured |",
+            "| --- | --- | ---: | --- | --- |",
+        )
         for name in sorted(heads, key=lambda name: (not name.startswith("first"), name)):
             if heads[name].group == group:
                 about = config.load(name).about
