@@ -7,6 +7,7 @@ A page holds such a part between `<!-- generated: NAME -->` and `<!-- end: NAME 
 written by hand. The quick tests run the check.
 """
 
+import html
 import json
 import re
 import sys
@@ -146,7 +147,8 @@ def cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    return f"`{text}`".replace("|", r"\|")
+    """Code in a cell of a table. Code hosts and the site escape a bar in code in different ways."""
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {

@@ -435,15 +435,21 @@ BUGS = (
     Bug("config/sizes.py", "return model.embedding if embeddings", "return model.embedding if not embeddings", ("config/test_sizes.py",)),
     Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
     Bug("tasks/training_checks.py", "if is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
+    # documentation
+    Bug("config/schema.py", "Vocabulary size: number of tokens, special tokens included.", "Vocabulary size.", ("docs/test_generated.py", "-k", "up_to_date")),
+    Bug("cli/glossary.py", "keeps the N best partial outputs", "keeps N partial outputs", ("docs/test_commands.py", "-k", "glossary")),
+    Bug("cli/plot_alignment.py", '"--subwords"', '"--pieces"', ("docs/test_commands.py", "-k", "parse")),
+    Bug("attention/normalisers.py", 'SOFT = {"softmax": softmax,', 'SOFT = {"softmax": sigmoid,', ("docs/test_examples.py", "-k", "prints")),
+    Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
 )
 # fmt: on
 
 
 def copy_project(folder: Path) -> None:
-    for name in ("seq2attn", "tests"):
+    for name in ("seq2attn", "tests", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, folder / name)
+    for path in (ROOT / "pyproject.toml", ROOT / "zensical.toml", *ROOT.glob("*.md")):
+        shutil.copy(path, folder / path.name)
     if (ROOT / "data").exists():
         (folder / "data").symlink_to(ROOT / "data")
 
