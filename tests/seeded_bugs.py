@@ -438,7 +438,7 @@ BUGS = (
     # documentation
     Bug("config/schema.py", "Vocabulary size: number of tokens, special tokens included.", "Vocabulary size.", ("docs/test_generated.py", "-k", "up_to_date")),
     Bug("cli/glossary.py", "keeps the N best partial outputs", "keeps N partial outputs", ("docs/test_commands.py", "-k", "glossary")),
-    Bug("cli/plot_alignment.py", '"--subwords"', '"--pieces"', ("docs/test_commands.py", "-k", "parse")),
+    Bug("cli/translate.py", '"--scores"', '"--score"', ("docs/test_commands.py", "-k", "parse")),
     Bug("attention/normalisers.py", 'SOFT = {"softmax": softmax,', 'SOFT = {"softmax": sigmoid,', ("docs/test_examples.py", "-k", "prints")),
     Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
 )
