@@ -37,7 +37,7 @@ ROWS = 300  # of each file of `phrases`
 # Pages whose examples run one after another, in one folder.
 EXAMPLES = (
     *("docs/guide.md", "docs/python.md", "docs/settings.md", "docs/translation.md", "docs/captioning.md"),
-    *("docs/models.md", "docs/figures.md", "docs/measured.md", "README.md"),
+    *("docs/models.md", "docs/measured.md", "docs/figures.md", "README.md"),
 )
 # Pages whose Python prints what stands under it.
 PRINTED = ("docs/concepts.md", "docs/walkthrough.md")
