@@ -48,12 +48,12 @@ ELSEWHERE = {"README.zh.md": "the same as README.md", "CONTRIBUTING.md": "checks
 def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
     """One command in this process; what it wrote on stdout."""
     extra = SMALL.get(arguments[1] if len(arguments) > 1 else "", EXTRA.get(arguments[0], []))
+    if {"transformer", "video"} & set(arguments):
+        extra = [*extra, *TRANSFORMER]
+    if arguments == ["train"] or (arguments[0] == "train" and "phrases" in arguments):
+        extra = [*extra, "--set", "data.vocab_size=200"]
     if {"--list", "--show"} & set(arguments):
         extra = []
-    elif {"transformer", "video"} & set(arguments):
-        extra = [*extra, *TRANSFORMER]
-    elif arguments == ["train"] or (arguments[0] == "train" and "phrases" in arguments):
-        extra = [*extra, "--set", "data.vocab_size=200"]
     before = sys.stdin, sys.stdout, sys.stderr
     out, err = io.BytesIO(), io.BytesIO()
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")

@@ -83,7 +83,7 @@ def facts(page: str) -> dict[str, list[object]]:
 
 def facts_of_section(text: str) -> Iterator[object]:
     code = re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    yield [re.sub(r" *#.*", "", block) for block in code]
+    yield [re.sub(r" *#.*", "", block) for block in code]  # comments are in the page's language
     links = re.findall(r"\]\(([^)]+)\)", text)
     yield Counter(re.sub(r"README(\.zh)?\.md", "README", link) for link in links)
     figures = re.sub("six|六", "6", text)
