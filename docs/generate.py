@@ -19,10 +19,11 @@ import torch
 import typer
 
 from seq2attn import config
-from seq2attn.cli import app, presets
+from seq2attn.cli import app
 from seq2attn.config.fields import declared
 from seq2attn.config.marks import TRAINING_ONLY, Condition
 from seq2attn.models.seq2seq import build
+from seq2attn.tasks import presets
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("docs/commands.md", "docs/settings.md", "docs/models.md", "CONTRIBUTING.md")
