@@ -247,7 +247,7 @@ BUGS = (
     Bug("inference/scheduling/fork_pool.py", "iter(enumerate(jobs))", "iter(enumerate(jobs[::-1]))", ("inference/test_fork_pool.py", "-k", "order")),
     Bug("inference/scheduling/batches.py", "rest = (position - start) % GROUP", "rest = 0", ("inference/test_translator.py", "-k", "filled")),
     Bug("inference/scheduling/batches.py", " and lengths[row] * (rest + 1) <= batch_tokens", "", ("inference/test_translator.py", "-k", "filled")),
-    Bug("inference/scheduling/threads.py", "        _in_a_new_thread(lambda: torch.set_num_threads(before))\n", "", ("inference/test_threads.py",)),
+    Bug("inference/scheduling/threads.py", "        _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)\n", "", ("inference/test_threads.py",)),
     Bug("inference/scheduling/threads.py", "torch.set_num_threads(1)", "pass", ("inference/test_threads.py",)),
     Bug("models/decoders/conv.py", "(context * scale_B[:, None, None]).to(context.dtype)", "context * scale_B[:, None, None]", ("search/test_families.py", "-k", "half_precision")),
     Bug("search/beam.py", "finished.score[:, n_best - 1])", "finished.score[:, 0])", ("search/test_families.py", "-k", "early_stops")),
@@ -449,15 +449,21 @@ BUGS = (
     Bug("config/sizes.py", "return model.embedding if embeddings", "return model.embedding if not embeddings", ("config/test_sizes.py",)),
     Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
     Bug("tasks/training_checks.py", "if is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
+    # documentation
+    Bug("config/schema.py", "Vocabulary size: number of tokens, special tokens included.", "Vocabulary size.", ("docs/test_generated.py", "-k", "up_to_date")),
+    Bug("cli/glossary.py", "keeps the N best partial outputs", "keeps N partial outputs", ("docs/test_commands.py", "-k", "glossary")),
+    Bug("cli/translate.py", '"--scores"', '"--score"', ("docs/test_commands.py", "-k", "parse")),
+    Bug("attention/normalisers.py", 'SOFT = {"softmax": softmax,', 'SOFT = {"softmax": sigmoid,', ("docs/test_examples.py", "-k", "prints")),
+    Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
 )
 # fmt: on
 
 
 def copy_project(folder: Path) -> None:
-    for name in ("seq2attn", "tests"):
+    for name in ("seq2attn", "tests", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, folder / name)
+    for path in (ROOT / "pyproject.toml", ROOT / "zensical.toml", *ROOT.glob("*.md")):
+        shutil.copy(path, folder / path.name)
     if (ROOT / "data").exists():
         (folder / "data").symlink_to(ROOT / "data")
 
