@@ -304,6 +304,14 @@ BUGS = (
     Bug("evaluation/captioning.py", "enumerate(captions, block.first)", "enumerate(captions[::-1], block.first)", ("cli/test_evaluate_images.py", "-k", "box")),
     Bug("inference/captioner.py", "torch.tensor(index,", "torch.tensor(index[::-1],", ("cli/test_evaluate_images.py", "-k", "likelihood")),
     Bug("inference/scheduling/fork_pool.py", "                raise _Stuck", "                pass", ("inference/test_fork_pool.py", "-k", "replaces")),
+    Bug("tasks/training.py", "on_event(event) is True", "on_event(event) is False", ("tasks/test_tasks.py", "-k", "on_event_returns_true")),
+    Bug("tasks/training.py", "return self._stop or stop()", "return stop()", ("tasks/test_tasks.py", "-k", "training_session")),
+    Bug("tasks/report.py", "statistics.stdev(of)", "statistics.pstdev(of)", ("tasks/test_tasks.py", "-k", "seeds")),
+    Bug("tasks/evaluated_runs.py", 'if name != "train.seed"', "if True", ("tasks/test_tasks.py", "-k", "seeds")),
+    Bug("tasks/evaluation.py", "if texts and all(", "if False and all(", ("tasks/test_tasks.py", "-k", "takes_texts")),
+    Bug("tasks/evaluation.py", "        self.search.check()\n", "", ("tasks/test_tasks.py", "-k", "go_together")),
+    Bug("tasks/table.py", "_LATEX.get(character, character)", "character", ("tasks/test_tasks.py", "-k", "escapes")),
+    Bug("cli/console.py", "text = with_flags(record.getMessage(), flags)", "text = record.getMessage()", ("cli/test_evaluate.py", "-k", "changed")),
     Bug("tasks/caption_test_set.py", "compared = of_bleu | others", "compared = others", ("cli/test_evaluate_images.py", "-k", "compares")),
     Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),
     Bug("search/beam.py", "end_log_p_BW / (length + 1) ** length_penalty", "end_log_p_BW / max(length, 1) ** length_penalty", ("search/test_beam.py",)),
@@ -452,7 +460,7 @@ BUGS = (
     # documentation
     Bug("config/schema.py", "Vocabulary size: number of tokens, special tokens included.", "Vocabulary size.", ("docs/test_generated.py", "-k", "up_to_date")),
     Bug("cli/glossary.py", "keeps the N best partial outputs", "keeps N partial outputs", ("docs/test_commands.py", "-k", "glossary")),
-    Bug("cli/translate.py", '"--scores"', '"--score"', ("docs/test_commands.py", "-k", "parse")),
+    Bug("cli/translate_options.py", '"--scores"', '"--score"', ("docs/test_commands.py", "-k", "parse")),
     Bug("attention/normalisers.py", 'SOFT = {"softmax": softmax,', 'SOFT = {"softmax": sigmoid,', ("docs/test_examples.py", "-k", "prints")),
     Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
 )

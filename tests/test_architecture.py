@@ -138,6 +138,14 @@ def test_import_table_runs_from_the_ground_up() -> None:
 
 
 @pytest.mark.parametrize(
+    "command", ["prepare", "train", "translate", "caption", "evaluate", "plot_alignment", "export"]
+)
+def test_commands_only_parse_call_and_print(command: str) -> None:
+    """What a command does is in `tasks` and below, and its options are declared in a file of their own."""
+    assert len((PACKAGE / "cli" / f"{command}.py").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+@pytest.mark.parametrize(
     ("file", "text"),
     [
         ("search/x.py", "from seq2attn.models import memory"),

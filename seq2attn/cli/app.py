@@ -24,6 +24,7 @@ from seq2attn.cli import (
     caption,
     console,
     evaluate,
+    evaluate_options,
     export,
     plot_alignment,
     prepare,
@@ -70,7 +71,7 @@ app.command("prepare", short_help="Prepare a corpus of text or captioned images 
 app.command("train", short_help="Train a model and score it on the test splits.")(train.train)
 app.command("translate", short_help="Translate text, line by line.")(translate.translate)
 app.command("caption", short_help="Describe images or clips.")(caption.caption)
-app.command("evaluate", short_help="Score runs, or the output of any system.", cls=evaluate.Command)(
+app.command("evaluate", short_help="Score runs, or the output of any system.", cls=evaluate_options.Command)(
     evaluate.evaluate
 )
 app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignment.plot_alignment)

@@ -4,10 +4,8 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from seq2attn.cli import caption_options as options
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
@@ -26,66 +24,15 @@ RULES = (
 
 @with_search_flags(n_best="Captions for each image, best first.")
 def caption(
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="Trained run. Runs joined by commas are an ensemble.", metavar="RUN", show_default=False
-        ),
-    ],
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Images, or folders of images. For a run that reads clips: folders of frames, animated "
-            "images, or folders of those. - reads paths from standard input.",
-            metavar="PATH",
-            show_default="paths on standard input, one a line",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write.", metavar="FILE", show_default="standard output"),
-    ] = None,
+    run: options.Run,
+    images: options.Images = None,
+    output: options.Output = None,
     search: SearchOptions = DEFAULTS,
-    format: Annotated[
-        str,
-        typer.Option(
-            help='Output format. text: path, tab, caption. jsonl: {"image": ..., "caption": ...}.',
-            metavar="text|jsonl",
-        ),
-    ] = "text",
-    scores: Annotated[
-        bool,
-        typer.Option(
-            "--scores",
-            help="With --format text, write the score and a tab before each caption. The score is a log "
-            "probability divided by the length penalty, or with --mbr the mean chrF or BLEU.",
-        ),
-    ] = False,
-    attention: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for a drawing of the attention of each caption: a PNG named after the image.",
-            metavar="DIR",
-            show_default=False,
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            help="Decoder layer to draw with --attention, counted from 1. A recurrent decoder has one "
-            "attention layer.",
-            metavar="N",
-            show_default="the mean over all",
-        ),
-    ] = None,
-    head: Annotated[
-        str | None,
-        typer.Option(
-            help="Attention head to draw with --attention, counted from 1.",
-            metavar="N",
-            show_default="the mean over all",
-        ),
-    ] = None,
+    format: options.Format = "text",
+    scores: options.Scores = False,
+    attention: options.Attention = None,
+    layer: options.Layer = None,
+    head: options.Head = None,
     set_: flags.Settings = None,
     device: flags.Device = "auto",
     precision: flags.Precision = "auto",
@@ -104,7 +51,7 @@ def caption(
         raise UsageError(f"--format {format}: choose {' or '.join(FORMATS)}")
     check_search(search, run, settings, precision)
     result_files.check_place(output, "-o")
-    _check_folder(attention, images or [])
+    result_files.check_folder(attention, images or [])
     check(RULES, {"--attention": attention, "--layer": layer, "--head": head})
     if heads.several:
         name = "layer" if heads.layer == "all" else "head"
@@ -129,7 +76,7 @@ def caption(
     )
     if attention is not None:
         require_attention(run, captioner, "draw", "; leave out --attention")
-    options = replace(
+    search = replace(
         with_utility(search, captioner.languages[1]), attention="all" if heads.any else attention is not None
     )
     if not images and line_reader.is_terminal():
@@ -149,7 +96,7 @@ def caption(
         for block in prefetcher.blocks():
             pixels = [image.pixels for image in block if image.pixels is not None]
             with prefetcher.paused():
-                outputs = iter(captioner.caption(pixels, options, first=described))
+                outputs = iter(captioner.caption(pixels, search, first=described))
             described += len(pixels)
             parts = []
             for image in block:
@@ -179,21 +126,3 @@ def caption(
                 show("describing", done, None, f"{speed:,.0f} images/s")
     if failed:
         raise UserError(f"{failed:,} of {done:,} images could not be read; their captions are empty")
-
-
-def _check_folder(folder: Path | None, images: list[str]) -> None:
-    """Raise UserError if overlays cannot be written to the folder, or could overwrite images."""
-    if folder is None:
-        return
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--attention {folder}: a file; name a folder")
-    if not folder.absolute().parent.is_dir():
-        raise UserError(f"--attention {folder}: there is no folder {folder.parent}; make it first")
-    for image in images:
-        if image != "-" and folder.resolve() in (
-            Path(image).resolve(),
-            Path(image).absolute().parent.resolve(),
-        ):
-            raise UsageError(
-                f"--attention {folder}: there are images in it that could be overwritten; name another folder"
-            )

@@ -2,127 +2,38 @@
 
 import json
 import shlex
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from seq2attn import config
 from seq2attn.cli import console, flags, glossary, mistaken, train_display
+from seq2attn.cli import train_options as options
 from seq2attn.cli.conflicts import Conflict, check
-from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
-from seq2attn.tasks.training import FIRST_PRESET, make_plan
+from seq2attn.tasks.training import make_plan
 
 RULES = (Conflict("--resume", "--force", "one continues the run and the other replaces it"),)
 
 
 def train(
     context: typer.Context,
-    preset: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PRESET or FILE.toml",
-            help="Settings to train with: a preset of `--list`, or a TOML file, which may begin with "
-            'preset = "NAME".',
-            show_default=FIRST_PRESET,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Prepared folder, or a corpus (bundled name, file, folder, hf:NAME), which is prepared "
-            "first.",
-            metavar="PREPARED or CORPUS",
-            show_default="phrases",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run directory to create.", metavar="RUN", show_default="runs/CORPUS or runs/CORPUS-PRESET"
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="Source side of a raw corpus: file ending, column or key, such as en.",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(help="Target side of a raw corpus, such as de.", metavar="NAME", show_default=False),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            help="Change a setting, as in train.lr=0.001. Repeatable. `--show` explains all settings.",
-            metavar="KEY=VALUE",
-        ),
-    ] = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(
-            help="Number format. auto is bf16 if the device supports it natively, otherwise fp32.",
-            show_default="auto",
-        ),
-    ] = None,
+    preset: options.Preset = None,
+    data: options.Data = None,
+    out: options.Out = None,
+    source: options.Source = None,
+    target: options.Target = None,
+    set_: options.Set = None,
+    precision: options.Format = None,
     device: flags.Device = "auto",
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Seed of the random numbers. The same seed gives the same training.",
-            min=0,
-            max=2**31 - 1,
-            metavar="N",
-            show_default="1",
-        ),
-    ] = None,
-    max_steps: Annotated[
-        int | None,
-        typer.Option(
-            help="Maximum number of training steps (updates of the weights).",
-            min=1,
-            metavar="STEPS",
-            show_default="the preset's",
-        ),
-    ] = None,
-    max_minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Maximum training time in minutes. It includes validation and excludes the final test.",
-            metavar="MINUTES",
-        ),
-    ] = None,
+    seed: options.Seed = None,
+    max_steps: options.MaxSteps = None,
+    max_minutes: options.MaxMinutes = None,
     allow_code: flags.AllowCode = False,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Continue the training in --out. The result equals that of an uninterrupted training.",
-        ),
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run in --out.")] = False,
-    list_: Annotated[
-        bool,
-        typer.Option(
-            "--list",
-            help="List the presets and exit. `--list hard` lists the presets whose name or description "
-            "contains that word.",
-        ),
-    ] = False,
-    show: Annotated[
-        bool,
-        typer.Option(
-            "--show",
-            help="Print the preset's paper, its measured scores and every setting with its meaning, and "
-            "exit.",
-        ),
-    ] = False,
-    glossary_: Annotated[bool, typer.Option("--glossary", help="Explain terms and exit.")] = False,
+    resume: options.Resume = False,
+    force: options.Force = False,
+    list_: options.List = False,
+    show: options.Show = False,
+    glossary_: options.Glossary = False,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
@@ -143,17 +54,15 @@ def train(
         return
     if max_minutes is not None and not max_minutes > 0:
         raise UsageError(f"--max-minutes {max_minutes:g}: give more than 0 minutes")
-    options: dict[str, str | float | None] = {"data.source": source, "data.target": target}
-    options |= {
+    given: dict[str, str | float | None] = {"data.source": source, "data.target": target}
+    given |= {
         "train.seed": seed,
         "train.max_steps": max_steps,
         "train.max_minutes": max_minutes,
         "train.precision": precision,
     }
     changes = [*(set_ or ())] + [
-        f"{key}={json.dumps(value, ensure_ascii=False)}"
-        for key, value in options.items()
-        if value is not None
+        f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None
     ]
     check(RULES, {"--resume": resume, "--force": force})
     config.refuse_incomplete(changes, "--set")

@@ -81,6 +81,20 @@ class LineReader:
         lines, self._lines = self._lines[:count], self._lines[count:]
         return [_decoded(*line, self._paths, self._longest) for line in lines]
 
+    def take_all(self, count: int, name: str, where: str) -> list[str]:
+        """The next `count` lines, of the file `name`, for the input up to `where`.
+
+        Raises UserError if there are fewer.
+        """
+        texts: list[str] = []
+        while len(texts) < count and (more := self.take(count - len(texts))):
+            texts += [line.text for line in more]
+        if len(texts) < count:
+            raise UserError(
+                f"{name}: ends before the input does ({where}): it needs a line for each, empty for no prefix"
+            )
+        return texts
+
 
 _Raw = tuple[bytes, int, str]  # a line before it is decoded
 

@@ -123,3 +123,21 @@ def shows_progress(inputs: list[str] | None, output: Path | None) -> bool:
     return (bool(inputs) or not line_reader.is_terminal()) and (
         output is not None or not (sys.stdout and sys.stdout.isatty())
     )
+
+
+def check_folder(folder: Path | None, images: list[str]) -> None:
+    """Raise UserError if overlays cannot be written to the folder, or could overwrite images."""
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--attention {folder}: a file; name a folder")
+    if not folder.absolute().parent.is_dir():
+        raise UserError(f"--attention {folder}: there is no folder {folder.parent}; make it first")
+    for image in images:
+        if image != "-" and folder.resolve() in (
+            Path(image).resolve(),
+            Path(image).absolute().parent.resolve(),
+        ):
+            raise UsageError(
+                f"--attention {folder}: there are images in it that could be overwritten; name another folder"
+            )

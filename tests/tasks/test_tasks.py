@@ -1,0 +1,288 @@
+"""The library under the command line: prepare, train, evaluate and presets from Python."""
+
+import dataclasses
+import json
+import logging
+import random
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import seq2attn
+from seq2attn import config
+from seq2attn.cli import app
+from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.options import SearchOptions
+from seq2attn.tasks.table import Table
+from seq2attn.training.events import Event, Finished, Saved, Update, Validation
+
+WORDS = {
+    "one": "un",
+    "two": "deux",
+    "cats": "chats",
+    "dogs": "chiens",
+    "sleep": "dorment",
+    "sing": "chantent",
+}
+SMALL = (
+    *("model.embedding=8", "model.encoder.size=8", "model.decoder.size=16", "model.tied=none"),
+    *("train.batch_tokens=300", "train.max_steps=4", "train.validate_every=2", "train.validate_sentences=4"),
+    *("train.precision=fp32", "search.beam=2"),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny corpus, a prepared folder, and two runs that differ in the seed."""
+    home = tmp_path_factory.mktemp("tasks")
+    (home / "corpus").mkdir()
+    draw = random.Random(1)
+    for split, count in (("train", 200), ("valid", 6), ("test", 5)):
+        pairs = [draw.choices(list(WORDS.items()), k=draw.randint(3, 6)) for _ in range(count)]
+        for side, language in enumerate(("en", "fr")):
+            lines = (" ".join(pair[side] for pair in line) + "\n" for line in pairs)
+            (home / "corpus" / f"{split}.{language}").write_text("".join(lines))
+    options = {"source": "en", "target": "fr", "tokenizer": "word", "vocab_size": 20, "joint": False}
+    prepared = seq2attn.prepare(home / "corpus", home / "prepared", workers=1, **options)  # type: ignore[arg-type]
+    for seed in (1, 2):
+        settings = [*SMALL, f"train.seed={seed}"]
+        seq2attn.train("first-try", prepared.path, home / f"run{seed}", settings, device="cpu")
+    return home
+
+
+def test_prepare_returns_the_folder_and_reports_its_stages(home: Path, tmp_path: Path) -> None:
+    stages: list[tuple[str, int, int | None]] = []
+    prepared = seq2attn.prepare(
+        home / "corpus",
+        tmp_path / "out",
+        source="en",
+        target="fr",
+        vocab_size=60,
+        tokenizer="char",
+        workers=1,
+        progress=lambda *stage: stages.append(stage),
+    )
+    assert isinstance(prepared, seq2attn.Prepared)
+    assert (prepared.path, prepared.languages) == (tmp_path / "out", ("en", "fr"))
+    assert prepared.splits == ["train", "valid", "test"]
+    assert {"reading", "training the tokenizer", "encoding train"} <= {name for name, *_ in stages}
+
+
+@pytest.mark.parametrize(("options", "words"), [({"vocab": 3}, "vocab"), ({"max_length": 0}, "max_length")])
+def test_prepare_refuses_wrong_options(
+    home: Path, tmp_path: Path, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        seq2attn.prepare(home / "corpus", tmp_path / "out", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_returns_its_run_and_calls_on_event(home: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    run = seq2attn.train(
+        "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu", on_event=events.append
+    )
+    assert run.path == tmp_path / "run"
+    kinds = [Update, Update, Validation, Saved, Update, Update, Validation, Saved, Finished]
+    assert [type(event) for event in events] == kinds
+    assert [event.step for event in events if isinstance(event, Update)] == [1, 2, 3, 4]
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    command = json.loads((run.path / "provenance.jsonl").read_text())["command"]
+    assert command.startswith("seq2attn.train('first-try', data=")
+
+
+def test_train_stops_when_on_event_returns_true_and_resumes_to_the_same_weights(
+    home: Path, tmp_path: Path
+) -> None:
+    def stop(event: Event) -> bool:
+        return isinstance(event, Update) and event.step == 3
+
+    arguments = "first-try", home / "prepared", tmp_path / "run", [*SMALL, "train.seed=1"]
+    seq2attn.train(*arguments, device="cpu", on_event=stop)
+    state = json.loads((tmp_path / "run" / "training" / "state.json").read_text())
+    assert state["step"] == 3
+    run = seq2attn.train(*arguments, device="cpu", resume=True)
+    assert run.weights.read_bytes() == (home / "run1" / "model.safetensors").read_bytes()
+
+
+def test_training_session_yields_events_and_scores_the_test_split(home: Path, tmp_path: Path) -> None:
+    with seq2attn.training_session(
+        "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu"
+    ) as training:
+        losses = []
+        for event in training.events():
+            if isinstance(event, Update):
+                losses.append(event.loss)
+                if event.step == 3:
+                    training.stop()
+        assert len(losses) == 3
+        assert training.end is not None
+        assert training.end.reason == "interrupted"
+        (result,) = training.test("cpu")
+    assert result.split == "test"
+    assert result.scores[0].startswith("BLEU")
+    assert len(result.samples[0]) == 3
+
+
+def test_training_session_ends_cleanly_if_it_is_left_early(home: Path, tmp_path: Path) -> None:
+    with seq2attn.training_session(
+        "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu"
+    ) as training:
+        next(iter(training.events()))
+    assert not (tmp_path / "run" / "training.lock").exists()  # nobody is kept out
+    seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu", resume=True)
+
+
+def test_train_refuses_what_does_not_fit_before_it_touches_anything(home: Path, tmp_path: Path) -> None:
+    data, out = home / "prepared", tmp_path / "run"
+    with pytest.raises(UsageError, match="neither a preset nor a file"):
+        seq2attn.train("first-tri", data, out)
+    with pytest.raises(UsageError, match=r"settings: train\.lr"):
+        seq2attn.train("first-try", data, out, ["train.lr=0"])
+    with pytest.raises(UserError, match="holds text, and this model reads images"):
+        seq2attn.train("xu15-soft", data, out)
+    with pytest.raises(UserError, match="no run to continue"):
+        seq2attn.train(out=out, resume=True)
+    with pytest.raises(UserError, match="`resume`, or replace it with `force`"):
+        seq2attn.train("first-try", data, home / "run1")
+    with pytest.raises(UserError, match="no such file or folder"):
+        seq2attn.train("first-try", tmp_path / "nothing", out)
+    assert not out.exists()
+
+
+def test_evaluate_equals_the_command_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (report,) = seq2attn.evaluate(home / "run1", data=home / "prepared", device="cpu")
+    capsys.readouterr()
+    arguments = [str(home / "run1"), "--data", str(home / "prepared"), "--json", "--device", "cpu"]
+    assert app.run(["evaluate", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(report.to_dict()))
+    assert report["BLEU"] == pytest.approx(report.scores[0].value)
+    assert (report.split, report.unit, len(report.outputs)) == ("test", "sentences", 5)
+    with pytest.raises(KeyError, match="there are BLEU, chrF2, TER"):
+        report["ROUGE"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.split = "valid"  # type: ignore[misc]
+
+
+def test_evaluate_takes_texts_and_search_options(home: Path, tmp_path: Path) -> None:
+    sources = (home / "corpus" / "test.en").read_text().splitlines()
+    references = (home / "corpus" / "test.fr").read_text().splitlines()
+    options = SearchOptions(beam=1)
+    (by_lines,) = seq2attn.evaluate(
+        home / "run1", source=sources, reference=references, options=options, device="cpu"
+    )
+    (by_files,) = seq2attn.evaluate(
+        home / "run1",
+        source=home / "corpus" / "test.en",
+        reference=home / "corpus" / "test.fr",
+        options=options,
+        device="cpu",
+    )
+    assert by_lines.outputs == by_files.outputs
+    assert [score.value for score in by_lines.scores] == [score.value for score in by_files.scores]
+    assert by_lines.search["beam"] == 1
+    assert by_lines.changed == {"search.beam": 1}
+    (two, other) = seq2attn.evaluate(
+        home / "run1", source=sources, reference=[references, references], hypotheses=references, device="cpu"
+    )
+    assert two.system == str(home / "run1")
+    assert (other.system, other["BLEU"]) == ("hypotheses 1", pytest.approx(100))
+    assert other.compared["BLEU"].p_value is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "nothing to evaluate"),
+        ({"runs": "run1", "source": ["a"]}, "reference is missing"),
+        ({"runs": "run1", "reference": ["a"]}, "source is missing"),
+        ({"runs": "run1", "split": "../x"}, "a split has a plain name"),
+        ({"runs": "run1", "source": ["a"], "reference": ["b"], "split": "test"}, "leave one out"),
+        ({"runs": "run1", "source": ["a", "b"], "reference": ["b"]}, "every line needs its own"),
+        ({"hypotheses": ["a"]}, "reference is missing"),
+        ({"runs": "run1", "split": ["test", "valid"], "gold": ["0-0"]}, "gold belongs to one split"),
+        ({"runs": "run1", "options": SearchOptions(beam=0)}, "beam 0: it must be at least 1"),
+    ],
+)
+def test_evaluate_refuses_arguments_that_do_not_go_together(
+    home: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, object], words: str
+) -> None:
+    monkeypatch.chdir(home)
+    with pytest.raises(UserError, match=re.escape(words)) as caught:
+        seq2attn.evaluate(device="cpu", **arguments)  # type: ignore[arg-type]
+    assert "--" not in str(caught.value)
+
+
+def test_reports_of_several_seeds_have_a_mean_and_a_deviation(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = seq2attn.evaluate([home / "run1", home / "run2"], data=home / "prepared", device="cpu")
+    (mean,) = reports.means()
+    values = [report["chrF2"] for report in reports]
+    assert mean.seeds == (1, 2)
+    assert mean.scores["chrF2"].mean == pytest.approx(statistics.mean(values))
+    assert mean.scores["chrF2"].deviation == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    record = json.loads(json.dumps(mean.to_dict()))
+    assert record["chrf"]["mean"] == pytest.approx(statistics.mean(values))
+    capsys.readouterr()
+    runs = [str(home / "run1"), str(home / "run2")]
+    assert app.run(["evaluate", *runs, "--data", str(home / "prepared"), "--device", "cpu"]) == 0
+    assert str(mean) in capsys.readouterr().out.splitlines()
+    # one run twice is one seed, and another search is another configuration
+    again = seq2attn.evaluate([home / "run1", home / "run1"], data=home / "prepared", device="cpu")
+    assert not again.means()
+    greedy = seq2attn.evaluate(
+        home / "run2", data=home / "prepared", options=SearchOptions(beam=1), device="cpu"
+    )
+    assert not type(reports)([reports[0], greedy[0]]).means()
+
+
+def test_reports_write_tables(home: Path) -> None:
+    reports = seq2attn.evaluate(home / "run1", data=home / "prepared", split=["valid", "test"], device="cpu")
+    lines = reports.to_markdown().splitlines()
+    assert lines[0] == "| system | split | BLEU | chrF2 | TER | nats/token | perplexity |"
+    assert lines[1] == "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+    assert [line.split(" | ")[1] for line in lines[2:]] == ["valid", "test"]
+    assert f"| {reports[0]['BLEU']:.2f} |" in lines[2]
+    latex = reports[0].to_latex()
+    assert latex.startswith("\\begin{tabular}{lrrrrr}\n\\toprule\nsystem & BLEU")
+    assert latex.count(r"\\") == 2
+    assert "<td" in reports._repr_html_()
+
+
+def test_table_escapes_its_cells() -> None:
+    table = Table(("a|b", "50%"), (("x_1 & <b>", "±1.5"), ("\\", "-")))
+    assert table.to_markdown().splitlines()[0] == "| a&#124;b | 50% |"
+    assert table.to_markdown().splitlines()[1] == "| --- | ---: |"
+    assert r"x\_1 \& <b> & $\pm$1.5 \\" in table.to_latex()
+    assert r"\textbackslash{} & - \\" in table.to_latex()
+    assert "x_1 &amp; &lt;b&gt;" in table.to_html()
+
+
+def test_presets_are_those_of_the_command_line() -> None:
+    presets = seq2attn.presets()
+    assert {preset.name for preset in presets} == set(config.presets())
+    first = next(preset for preset in presets if preset.name == "first-try")
+    assert (presets[0], first.group) == (first, "start here")
+    assert first.config() == config.load("first-try")
+    assert "arxiv" in first.comment
+    assert first.description
+
+
+@pytest.fixture
+def notes(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO, "seq2attn"):
+        yield caplog
+
+
+def test_notes_and_warnings_go_to_the_logger(
+    home: Path, tmp_path: Path, notes: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu", resume=True)
+    (warning,) = [record.getMessage() for record in notes.records if record.levelno == logging.WARNING]
+    assert warning == f"{tmp_path / 'run'}: no run to continue; training starts from the beginning"
+    assert any("200 training pairs" in record.getMessage() for record in notes.records)
+    assert capsys.readouterr().out == ""
