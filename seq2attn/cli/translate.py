@@ -9,8 +9,8 @@ from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import translate_options as options
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import formats, result_files
-from seq2attn.cli.output.line_warnings import LONGEST_JSON, LineWarnings
+from seq2attn.cli.output import formats, line_warnings, result_files
+from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
@@ -60,7 +60,7 @@ def translate(
     if prefix is not None:
         way_out = "--prefix takes a file, one line for each line of input: write the text to one"
         mistaken.refuse_no_file(str(prefix), way_out)
-    longest = LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
+    longest = line_warnings.LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
     lines = line_reader.LineReader(files or [], longest=longest)
     prefixes = None if prefix is None else line_reader.LineReader([str(prefix)])
 

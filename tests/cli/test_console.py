@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from seq2attn.cli import console
+from seq2attn.notes import LOGGER, note, warn
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +38,19 @@ def test_console_writes_results_to_stdout_and_the_rest_to_stderr(capsys: pytest.
         "a result \x1b\n",
         "a note\nin [bold]two[/bold] lines \\x1b[2J\nwarning: line 7: invalid\n",
     )
+
+
+def test_notes_of_the_library_are_printed_with_flags(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "flags", ["--data"])
+    with console.notes():
+        note("`data` is old")
+        warn("`data` and `other`")
+        monkeypatch.setattr(console, "quiet", True)
+        note("left out")
+    assert capsys.readouterr() == ("", "--data is old\nwarning: --data and `other`\n")
+    assert not LOGGER.handlers
 
 
 @pytest.mark.usefixtures("quiet")

@@ -588,7 +588,8 @@ def test_evaluate_warns_of_data_that_changed_since_training(
     (run / "config.json").write_text(
         json.dumps(tree | {"corpus": str(tmp_path / "changed")}), encoding="utf-8"
     )
-    assert "has changed since" in call(run)[2]
+    assert "has changed since" in (err := call(run)[2])
+    assert "; --data names another folder" in err  # a note of the library names the argument
     assert "has changed since" not in call(run, "--data", tmp_path / "changed")[2]
 
 

@@ -18,9 +18,8 @@ from pathlib import Path
 import pytest
 from peak_memory import PEAK
 
-from seq2attn.cli import translate
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import formats
+from seq2attn.cli.output import formats, line_warnings
 from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -346,7 +345,7 @@ def test_translate_warns_of_bad_json_lines_and_counts_them(run: str, call: Call)
 def test_translate_gives_too_long_json_its_own_line(
     run: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(translate, "LONGEST_JSON", 100)
+    monkeypatch.setattr(line_warnings, "LONGEST_JSON", 100)
     text = b"\n".join(
         [b'{"text": "rain"}', b'{"text": "rain", "x": "' + b"x" * 100 + b'"}', b'{"text": "rain"}']
     )

@@ -204,7 +204,7 @@ def test_evaluate_takes_texts_and_search_options(home: Path, tmp_path: Path) -> 
         ({"runs": "run1", "source": ["a", "b"], "reference": ["b"]}, "every line needs its own"),
         ({"hypotheses": ["a"]}, "reference is missing"),
         ({"runs": "run1", "split": ["test", "valid"], "gold": ["0-0"]}, "gold belongs to one split"),
-        ({"runs": "run1", "options": SearchOptions(beam=0)}, "beam 0: it must be at least 1"),
+        ({"runs": "missing", "options": SearchOptions(beam=0)}, "beam 0: it must be at least 1"),
     ],
 )
 def test_evaluate_refuses_arguments_that_do_not_go_together(
