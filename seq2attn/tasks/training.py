@@ -112,9 +112,15 @@ class Training:
         release: Callable[[], None],
     ) -> None:
         self.run, self.model, self.data, self.world, self.format = run, model, data, world, format
-        self.end: Finished | None = None
+        self.end: Finished | None = None  # the last event, once it has come
         self._stages, self._begin, self._release = stages, begin, release
         self._stop = False
+        self._events: Generator[Event, None, None] | None = None
+
+    def close(self) -> None:
+        """End the events, without saving what came after the last saved state."""
+        if self._events is not None:
+            self._events.close()
 
     def stop(self) -> None:
         """Save the state after the present update, and end the events."""
@@ -149,9 +155,10 @@ class Training:
             stop=stops,
         )
         self._begin(self)  # only now, because a saved state that does not fit is refused above
-        return self._until_end(events)
+        self._events = self._until_end(events)
+        return self._events
 
-    def _until_end(self, events: "Generator[Event, None, None]") -> "Iterator[Event]":
+    def _until_end(self, events: "Generator[Event, None, None]") -> "Generator[Event, None, None]":
         from seq2attn.training.events import Finished
 
         with closing(events):
@@ -200,7 +207,9 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         def begin(training: Training) -> None:
             _begin(training, plan, old, corpus, prepared)
 
-        yield Training(run, model, data, world, format, stages, begin, claim.close)
+        training = Training(run, model, data, world, format, stages, begin, claim.close)
+        with closing(training):
+            yield training
 
 
 def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepared: "Prepared") -> None:
