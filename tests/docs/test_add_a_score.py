@@ -121,7 +121,7 @@ def test_five_changes_of_the_page_make_a_score_of_the_project(tmp_path: Path) ->
     own_preset = own_preset.replace("train luong15 ", "train luong15-general-bias ")
     assert tomllib.loads(own_preset)["model"]["attention"] == {"score": "general-bias"}
     (tmp_path / "seq2attn/presets/luong15-general-bias.toml").write_text(own_preset, encoding="utf-8")
-    (command,) = blocks(INSIDE, "sh")
+    _, command, _ = blocks(INSIDE, "sh")
     done = subprocess.run(
         [sys.executable, "-m", *command.split(), "-q", "-p", "no:cacheprovider", "-k", "general or luong15"],
         cwd=tmp_path,
