@@ -271,6 +271,19 @@ def sweep() -> list[config.ModelConfig]:
             itertools.product(CELLS, (1, 3)), itertools.cycle(BRIDGES[:3]), strict=False
         )
     ]
+    # every map, whatever was drawn: a new score changes all draws
+    keyed = {"heads": 1, "history": "none", "keys": "states", "values": "states", "query_input": "state"}
+    keyed |= {"score": "keyed", "normaliser": "softmax", "temperature": 1.0, "window": "none"}
+    cases += [
+        one(
+            "gru",
+            keyed | {"query_map": query, "key_map": key, "value_map": "identity"},
+            query_state="current",
+            context_to=("readout",),
+            input_feeding=False,
+        )
+        for query, key in zip(MAPS, reversed(MAPS), strict=True)
+    ]
     return cases
 
 

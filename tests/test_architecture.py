@@ -88,7 +88,8 @@ UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("os", "system")}
 
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
-# fall: a change that makes the core smaller lowers its number here.
+# fall, but for the lines of a new score, normaliser or family of models: a change that makes the core smaller
+# lowers its number here.
 BUDGETS = {"text core": 2200, "kernels": 467, "vision": 523}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")

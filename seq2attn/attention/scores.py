@@ -58,7 +58,7 @@ class Score(AttentionPart):
 
     def compare(self, query: Tensor, keys: Tensor) -> Tensor:
         """Scores (..., T, S) of projected queries and keys: what a new score overrides."""
-        raise NotImplementedError
+        raise NotImplementedError(f"write compare(self, query, keys) in {type(self).__name__}")
 
     def forward(self, query: Tensor, keys: Tensor, features: Tensor | None = None) -> Tensor:
         """compare(q, k) + U f, with features f (..., T, S, P) of earlier weights if the score was built with

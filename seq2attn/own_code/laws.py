@@ -24,14 +24,16 @@ class Law(NamedTuple, Generic[Case]):
     breach: Callable[[Case], str]  # what breaks the law in a case, or ""
 
 
-def check(laws: Sequence[Law[Case]], case: Case, where: str) -> None:
-    """Raise UserError, which names `where`, for the first law that is broken. A law that raises is broken."""
+def check(laws: Sequence[Law[Case]], case: Case, where: str, package: str = "") -> None:
+    """Raise UserError, which names `where`, for the first law that is broken. A law that raises is broken:
+    the message names the line of the module `package` that raised.
+    """
     for law in laws:
         message = f'{where} breaks the law "{law.name}": {law.sentence}; here: '
         try:
             breach = law.breach(case)
         except Exception as error:
-            raise UserError(message + one_line(error)) from error
+            raise UserError(message + one_line(error, package)) from error
         if breach:
             raise UserError(message + breach)
 
@@ -50,6 +52,38 @@ def small_case() -> Iterator[None]:
         yield
 
 
+def not_registered(part: nn.Module) -> str:
+    """Which attribute of a part or of its modules is a tensor or a module that torch does not know, or ""."""
+    for module in part.modules():
+        for name, value in vars(module).items():
+            if name not in nn.Module().__dict__ and _has_tensors(value):
+                return f"self.{name} of {type(module).__name__} is none of these"
+    return ""
+
+
+def _has_tensors(value: object) -> bool:
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_tensors(one) for one in value)
+    return isinstance(value, Tensor | nn.Module)
+
+
+def at_start(part: nn.Module, result: Callable[[], Tensor]) -> str:
+    """What is not finite where vectors and single numbers are 0 if the part does not draw them, or "". The
+    parameters are drawn again afterwards.
+
+    `model.init = "bahdanau15"` leaves vectors at 0, and every scheme leaves single numbers at 0.
+    """
+    with torch.no_grad():
+        for parameter in part.parameters():
+            if parameter.dim() < 2:
+                parameter.zero_()
+        _draw_its_own(part, "bahdanau15")
+        problem = not_finite(one_of_them=result())
+    return problem or draw(part)
+
+
 def draw(part: nn.Module) -> str:
     """Draw random parameters, as far as the part does not draw its own for `model.init = "glorot"`. Returns
     which of them is not finite, or "".
@@ -58,10 +92,14 @@ def draw(part: nn.Module) -> str:
         for parameter in part.parameters():
             inputs = parameter.size(-1) if parameter.dim() else 1
             parameter.copy_(torch.randn(parameter.shape) / max(1, inputs) ** 0.5)
-        for module in part.modules():
-            if own := getattr(module, "draw_parameters", None):
-                own("glorot")
+        _draw_its_own(part, "glorot")
     return not_finite(**{f"parameter {name}": parameter for name, parameter in part.named_parameters()})
+
+
+def _draw_its_own(part: nn.Module, init: str) -> None:
+    for module in part.modules():
+        if own := getattr(module, "draw_parameters", None):
+            own(init)
 
 
 def difference(got: Tensor, expected: Tensor) -> str:
@@ -121,5 +159,5 @@ def without_gradient(part: nn.Module, result: Callable[[], Tensor]) -> str:
         reached |= {name for name, one in gradients(part, result).items() if bool(one.any())}
     for name, parameter in part.named_parameters():
         if parameter.requires_grad and f"parameter {name}" not in reached:
-            return f"parameter {name} has no gradient"
+            return f"parameter {name} has no gradient; use it, or leave it out"
     return ""

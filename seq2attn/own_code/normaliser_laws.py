@@ -12,11 +12,13 @@ from torch import Tensor
 
 from seq2attn.own_code.laws import (
     Law,
+    at_start,
     change_in_place,
     difference,
     draw,
     gradients,
     not_finite,
+    not_registered,
     without_gradient,
 )
 
@@ -46,8 +48,16 @@ def normaliser_case(make: Callable[[float], Any]) -> NormaliserCase:
     return NormaliserCase(make, make(1.0).eval(), 2 * torch.randn(B, H, T, S), mask[:, None, None])
 
 
+def _registered(case: NormaliserCase) -> str:
+    return not_registered(case.normaliser)
+
+
 def _first_weights(case: NormaliserCase) -> str:
     return draw(case.normaliser)
+
+
+def _start(case: NormaliserCase) -> str:
+    return at_start(case.normaliser, case.weights)
 
 
 @torch.no_grad()
@@ -163,6 +173,11 @@ def _half(case: NormaliserCase) -> str:
 
 
 NORMALISER_LAWS = (
+    Law(
+        "registered",
+        "torch trains and saves nn.Parameter, buffers and modules, and lists of them only as nn.ModuleList",
+        _registered,
+    ),
     Law("first weights", "draw_parameters draws finite parameters", _first_weights),
     Law(
         "no draws",
@@ -171,6 +186,12 @@ NORMALISER_LAWS = (
     ),
     Law("result", "forward returns AttentionWeights(weights)", _result),
     Law("shape", "weights have the shape of the scores, and float32", _shape),
+    Law(
+        "start",
+        "weights are finite at the start of training, where single numbers and vectors may be 0, whatever "
+        "__init__ puts into them: draw others in draw_parameters",
+        _start,
+    ),
     Law("inputs", "no call changes what it is given", _inputs),
     Law("padding", "masked positions have weight 0", _padding),
     Law("range", "weights are numbers from 0 to 1", _range),

@@ -32,7 +32,7 @@ def own_score(
 
     def obeys() -> None:
         case = score_case(make(), query_size, key_size, history_size)
-        check(SCORE_LAWS, case, f'{SCORE}="{code}"')
+        check(SCORE_LAWS, case, f'{SCORE}="{code}"', code.partition(":")[0])
 
     _once((code, type(score), *sizes.values()), obeys)
     return cast(Part, score)
@@ -48,7 +48,9 @@ def own_normaliser(code: str, kind: type[Part], temperature: float) -> Part:
     normaliser = make(temperature)
     _once(
         (code, type(normaliser), temperature),
-        lambda: check(NORMALISER_LAWS, normaliser_case(make), f'{NORMALISER}="{code}"'),
+        lambda: check(
+            NORMALISER_LAWS, normaliser_case(make), f'{NORMALISER}="{code}"', code.partition(":")[0]
+        ),
     )
     return normaliser
 

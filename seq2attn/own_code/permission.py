@@ -7,7 +7,8 @@ user allows it.
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -53,15 +54,24 @@ def build(setting: str, code: str, kind: type, kind_name: str, **arguments: obje
         with _searching_here():
             result = getattr(importlib.import_module(package), name)(**arguments)
     except Exception as error:
-        raise UserError(
-            f"{where}: cannot be loaded: {one_line(error)}; correct it, or add its folder to PYTHONPATH"
-        ) from error
+        way_out = _way_out(error, package, name, arguments)
+        raise UserError(f"{where}: cannot be loaded: {one_line(error, package)}; {way_out}") from error
     if not isinstance(result, kind):
         raise UserError(
             f"{where}: {name}() returns {type(result).__name__}, not a {kind_name}; "
             "name a function or a class that gives one"
         )
     return result
+
+
+def _way_out(error: Exception, package: str, name: str, arguments: Mapping[str, object]) -> str:
+    if package.endswith(".py"):
+        return f'name the module without .py: "{package.removesuffix(".py")}:{name}"'
+    if isinstance(error, ImportError | AttributeError):
+        return "correct it, or add its folder to PYTHONPATH"
+    if isinstance(error, TypeError) and arguments:
+        return f"correct it; it is called with {', '.join(arguments)}, by name"
+    return "correct it"
 
 
 @contextmanager
@@ -81,6 +91,12 @@ def _searching_here() -> Iterator[None]:
             del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
 
 
-def one_line(error: Exception) -> str:
-    """The type of an error and the first line of its message."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+def one_line(error: Exception, package: str = "") -> str:
+    """The type of an error, the first line of its message, and the last line of `package`'s code that led to
+    it, if any.
+    """
+    text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if package and frame.f_globals.get("__name__") == package:
+            return f"{text} ({os.path.basename(frame.f_code.co_filename)}, line {line})"
+    return text

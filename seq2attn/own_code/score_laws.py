@@ -11,11 +11,13 @@ from torch import Tensor
 
 from seq2attn.own_code.laws import (
     Law,
+    at_start,
     change_in_place,
     difference,
     draw,
     gradients,
     not_finite,
+    not_registered,
     without_gradient,
 )
 
@@ -50,8 +52,16 @@ def score_case(score: Any, query_size: int, key_size: int, history_size: int) ->
     return ScoreCase(score.eval(), torch.randn(B, H, T, query_size), torch.randn(B, S, key_size), features)
 
 
+def _registered(case: ScoreCase) -> str:
+    return not_registered(case.score)
+
+
 def _first_weights(case: ScoreCase) -> str:
     return draw(case.score)
+
+
+def _start(case: ScoreCase) -> str:
+    return at_start(case.score, case.scores)
 
 
 @torch.no_grad()
@@ -147,14 +157,29 @@ def _half(case: ScoreCase) -> str:
 
 
 SCORE_LAWS = (
+    Law(
+        "registered",
+        "torch trains and saves nn.Parameter, buffers and modules, and lists of them only as nn.ModuleList",
+        _registered,
+    ),
     Law("first weights", "draw_parameters draws finite parameters", _first_weights),
     Law("shape", "queries (B, H, T, Q) and keys (B, H, S, K) give scores (B, H, T, S)", _shape),
     Law("finite", "scores of ordinary queries and keys are finite", _finite),
+    Law(
+        "start",
+        "scores are finite at the start of training, where single numbers and vectors may be 0, whatever "
+        "__init__ puts into them: draw others in draw_parameters",
+        _start,
+    ),
     Law("inputs", "no call changes what it is given", _inputs),
     Law("heads", "the dimensions before the last two are independent: sentences and heads", _heads),
     Law("one step", "a query alone has the scores that it has among others", _one_step),
     Law("batch", "a sentence alone has the scores that it has in a batch", _batch),
-    Law("padding", "what stands behind a source does not change the scores of its positions", _padding),
+    Law(
+        "padding",
+        "what stands behind a source does not change its scores, as a softmax or a mean over positions does",
+        _padding,
+    ),
     Law("history", "the features of earlier weights that model.attention.history adds count", _history),
     Law("gradient", "gradients are finite", _gradient),
     Law("parameters", "every parameter has a gradient", _parameters),

@@ -110,18 +110,18 @@ def test_five_changes_of_the_page_make_a_score_of_the_project(tmp_path: Path) ->
     scores, table = tmp_path / "seq2attn/attention/scores.py", tmp_path / "seq2attn/config/scores.py"
     put(scores, "class Nonlinear(Linear):", f"{own_class}\n\n")
     put(scores, '        case "cosine":', case)
-    put(table, '    "cosine",\n', '    "general-bias",\n')
-    put(table, '    "cosine": ', row)
+    put(table, "]\n\n\nclass ScoreTraits", '    "general-bias",\n')
+    put(table, "}\n\n\ndef traits_of", row)
     formulas = tmp_path / "tests/reference/attention.py"
     put(formulas, "def of_history(", f"{reference}\n\n")
     put(formulas, '    "general": general,', '    "general-bias": general_bias,\n')
     (section,) = blocks(INSIDE, "toml")
     preset = (tmp_path / "seq2attn/presets/luong15.toml").read_text(encoding="utf-8")
     own_preset = preset.replace('[model.attention]\nscore = "general"\n', section)
-    own_preset = own_preset.replace("train luong15 ", "train luong15-general-bias ")
+    own_preset = own_preset.replace("train luong15 ", "train luong15-bias ")
     assert tomllib.loads(own_preset)["model"]["attention"] == {"score": "general-bias"}
-    (tmp_path / "seq2attn/presets/luong15-general-bias.toml").write_text(own_preset, encoding="utf-8")
-    (command,) = blocks(INSIDE, "sh")
+    (tmp_path / "seq2attn/presets/luong15-bias.toml").write_text(own_preset, encoding="utf-8")
+    _, command, _ = blocks(INSIDE, "sh")
     done = subprocess.run(
         [sys.executable, "-m", *command.split(), "-q", "-p", "no:cacheprovider", "-k", "general or luong15"],
         cwd=tmp_path,

@@ -31,6 +31,12 @@ class General(Score):
         return query @ keys.mT
 
 
+class Registered(General):
+    def __init__(self, *sizes: int, **named: int) -> None:
+        super().__init__(*sizes, **named)
+        self.maps = [nn.Linear(3, 3)]  # torch neither trains nor saves what is in a list
+
+
 class FirstWeights(General):
     def draw_parameters(self, init: str) -> None:
         nn.init.constant_(self.key.weight, float("inf"))  # type: ignore[union-attr, arg-type]
@@ -49,6 +55,20 @@ class Raises(General):
 class Finite(General):
     def compare(self, query: Tensor, keys: Tensor) -> Tensor:
         return super().compare(query, keys).log()
+
+
+class Start(General):
+    def __init__(self, *sizes: int, **named: int) -> None:
+        super().__init__(*sizes, **named)
+        self.t = nn.Parameter(torch.ones(()))
+
+    def compare(self, query: Tensor, keys: Tensor) -> Tensor:
+        return super().compare(query, keys) / self.t
+
+
+class StartDrawn(Start):
+    def draw_parameters(self, init: str) -> None:
+        nn.init.ones_(self.t)
 
 
 class Inputs(General):
@@ -102,9 +122,11 @@ class Half(General):
 
 
 SCORE_BREACHES = {
+    "registered": Registered,
     "first weights": FirstWeights,
     "shape": Shape,
     "finite": Finite,
+    "start": Start,
     "inputs": Inputs,
     "heads": Heads,
     "one step": OneStep,
@@ -151,6 +173,21 @@ class UnreadParameter(Lawful):
         self.unread = nn.Parameter(torch.zeros(3))
 
 
+class UnknownTensor(Lawful):
+    def __init__(self, temperature: float) -> None:
+        super().__init__(temperature)
+        self.unknown = torch.ones(3)
+
+
+class LearnedTemperature(Lawful):
+    def __init__(self, temperature: float) -> None:
+        super().__init__(temperature)
+        self.t = nn.Parameter(torch.ones(()))
+
+    def weights(self, e: Tensor, mask: Tensor) -> Tensor:
+        return softmax(e / self.t, mask)
+
+
 class BadFirstWeights(UnreadParameter):
     def draw_parameters(self, init: str) -> None:
         raise ValueError(init)
@@ -164,9 +201,11 @@ def in_place(e: Tensor, mask: Tensor) -> Tensor:
 
 
 NORMALISER_BREACHES = {
+    "registered": UnknownTensor,
     "first weights": BadFirstWeights,
     "no draws": normaliser(softmax, draws=True),
     "result": ResultIsATensor,
+    "start": LearnedTemperature,
     "shape": normaliser(lambda e, mask: softmax(e, mask)[..., :-1]),
     "inputs": normaliser(in_place),
     "padding": normaliser(lambda e, mask: e.softmax(-1)),
@@ -226,11 +265,14 @@ def test_normaliser_that_breaks_a_law_is_refused_by_name(law: str, offer: Callab
 def test_law_that_raises_says_what(offer: Callable[[type], str]) -> None:
     with pytest.raises(UserError, match=r'law "shape".*; here: RuntimeError: '):
         score_of(offer(Raises))
+    with pytest.raises(UserError, match=r"; here: NotImplementedError: write compare\(self, query, keys\)"):
+        score_of(offer(type("Own", (General,), {"compare": Score.compare})))
 
 
 def test_lawful_classes_are_taken(offer: Callable[[type], str]) -> None:
     for history in ("none", "coverage"):
         assert type(score_of(offer(General), history)) is General
+        assert type(score_of(offer(StartDrawn), history)) is StartDrawn
     settings = AttentionConfig.model_validate({"normaliser": offer(Lawful), "temperature": 2.0})
     assert build_normaliser(settings).temperature == 2
     loose = offer(normaliser(lambda e, mask: e.sigmoid() * mask, sums_to_one=False))

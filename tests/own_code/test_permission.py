@@ -135,6 +135,11 @@ def test_run_elsewhere_says_that_its_code_is_missing(
         ("no_such_module_here:Own", "cannot be loaded: ModuleNotFoundError"),
         ("code_of_a_stranger:None_", "cannot be loaded: AttributeError"),
         ("torch.nn:Flatten", "cannot be loaded: TypeError"),
+        (
+            "torch.nn:Flatten",
+            "correct it; it is called with query_size, key_size, size, history_size, by name",
+        ),
+        ("code_of_a_stranger.py:Own", 'name the module without .py: "code_of_a_stranger:Own"'),
         ("builtins:dict", "dict() returns dict, not a seq2attn.attention.scores.Score; name a function or a"),
     ],
 )
@@ -146,6 +151,34 @@ def test_what_is_no_score_is_refused_in_one_line(code: str, problem: str) -> Non
     assert str(refusal.value).startswith(f'model.attention.score="{code}"')
     assert problem in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        ("1 / 0", "cannot be loaded: ZeroDivisionError: division by zero (mistaken.py, line 7); correct it"),
+        ("None", "; here: AttributeError: 'Own' object has no attribute 'w' (mistaken.py, line 10)"),
+    ],
+)
+def test_message_names_the_line_of_the_users_file(call: str, problem: str, folder: Path) -> None:
+    (folder / "mistaken.py").write_text(
+        f"""from seq2attn.attention.scores import Score
+
+
+class Own(Score):
+    def __init__(self, query_size, key_size, size, history_size):
+        super().__init__(history_size=history_size)
+        {call}
+
+    def compare(self, query, keys):
+        return self.w(keys)
+"""
+    )
+    sys.modules.pop("mistaken", None)
+    settings = config.load("luong15", ["model.attention.score=mistaken:Own"])
+    with allow_code(), pytest.raises(UserError) as refusal:
+        build(settings.model, 9, 9)
+    assert str(refusal.value).endswith(problem)
 
 
 def test_current_folder_is_searched_last_and_only_meanwhile(folder: Path) -> None:
