@@ -415,7 +415,7 @@ BUGS = (
     Bug("data/spool.py", "mask[first : first + batch.num_rows]", "mask[: batch.num_rows]", ("data/images/test_prepared_images.py", "-k", "several_batches")),
     Bug("data/images/prepare.py", "image += has_captions[-1]", "image += 1", ("data/images/test_prepared_images.py", "-k", "several_batches")),
     Bug("data/images/files.py", "int(part) if part.isdecimal() else part", "part", ("data/images/test_prepared_images.py", "-k", "numeric_order")),
-    Bug("data/prepared.py", "        self._require_text()\n        split = TextSplit", "        split = TextSplit", ("data/images/test_prepared_images.py", "-k", "images_as_text")),
+    Bug("data/prepared.py", "        self._require(modality)\n", "", ("data/images/test_prepared_images.py", "-k", "images_as_text")),
     Bug("data/images/transforms.py", "+ epoch * self.captions", "+ epoch", ("data/images/test_transforms.py", "-k", "differ_by_epoch")),
     Bug("data/images/transforms.py", "hash((draw, image))", "hash(draw)", ("data/images/test_transforms.py", "-k", "other_images")),
     Bug("data/images/transforms.py", "augmentation = None if draw is None else self.augmentation", "augmentation = self.augmentation", ("data/images/test_transforms.py", "-k", "needs_a_draw")),

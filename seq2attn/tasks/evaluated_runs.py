@@ -92,9 +92,6 @@ def load(
 ) -> "list[Translator | Captioner]":
     from seq2attn.devices import keep_freed_memory
 
-    if allow_code and modality == config.TEXT and not name_code(runs):
-        problem = f"allow_code is for runs that name code of your own, and {runs[0]} does not"
-        raise UsageError(f"{problem}: leave it out", setting="allow_code")
     keep_freed_memory()
     task = task_of(modality)
     predictors = [

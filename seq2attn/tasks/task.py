@@ -6,6 +6,7 @@ asking what the sources are.
 
 import abc
 import importlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from seq2attn.tasks.test_set import TestSet
     from seq2attn.tasks.training_data import TrainingData
     from seq2attn.training.distributed import World
-
-# The task of each modality: module and class, which are imported on first use.
-_TASKS = {"text": "translation.TranslationTask", "images": "captioning.CaptioningTask"}
 
 
 class Sources(Protocol):
@@ -87,7 +85,7 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def load(
         self,
-        run: str,
+        run: str | os.PathLike[str],
         device: str = "auto",
         precision: str = "auto",
         settings: Iterable[str] = (),
@@ -114,7 +112,7 @@ class Task(abc.ABC):
     ) -> "TestSet":
         """Sets of references, line by line, and the sources if there are any."""
 
-    def refuse_options(self, options: Mapping[str, object], run: str) -> None:  # noqa: B027
+    def refuse_options(self, options: Mapping[str, object], runs: Sequence[str]) -> None:  # noqa: B027
         """Raise UsageError for an argument of `evaluate` that this modality has no use for.
 
         `options` holds the arguments by name. A value that is false or None was not set.
@@ -122,8 +120,8 @@ class Task(abc.ABC):
 
 
 def task_of(modality: Modality) -> Task:
-    """The task of a modality."""
-    module, name = _TASKS[modality.name].split(".")
+    """The task of a modality. It is imported on first use."""
+    module, name = modality.task.split(".")
     task: Task = getattr(importlib.import_module(f"seq2attn.tasks.{module}"), name)()
     return task
 

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from seq2attn import config
+from seq2attn.config import IMAGES
 from seq2attn.data import prepare as preparing
 from seq2attn.data.images import prepare as images_prepare
 from seq2attn.data.images.corpus import Box
@@ -36,8 +37,8 @@ def test_prepared_holds_all_images_and_captions(tmp_path: Path) -> None:
     report = toy.prepare(tmp_path / "out", ten())
     opened = Prepared(tmp_path / "out")
     assert opened.report == report
-    assert (opened.images, opened.clips, opened.splits, opened.languages) == (
-        True,
+    assert (opened.modality, opened.clips, opened.splits, opened.languages) == (
+        IMAGES,
         False,
         ["train", "valid", "test"],
         (None, "en"),
