@@ -2,12 +2,9 @@
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from seq2attn.tasks.task import task_of
-
-if TYPE_CHECKING:
-    from seq2attn.inference import Captioner, Translator
 
 
 def load(
@@ -17,8 +14,8 @@ def load(
     settings: Iterable[str] = (),
     allow_code: bool = False,
     processes: bool = False,
-) -> "Translator | Captioner":
-    """A `Translator` or a `Captioner`, by the task of the (first) run.
+) -> Any:
+    """A `Translator` or a `Captioner`, by the sources of the (first) run.
 
     Arguments and errors: see their `load`.
     """

@@ -17,7 +17,7 @@ from seq2attn.progress import Stages
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
-    from seq2attn.inference import Captioner, Translator
+    from seq2attn.inference.predictor import Predictor
     from seq2attn.models.seq2seq import Seq2Seq
     from seq2attn.tasks.test_set import TestSet
     from seq2attn.tasks.training_data import TrainingData
@@ -91,7 +91,7 @@ class Task(abc.ABC):
         settings: Iterable[str] = (),
         processes: bool = False,
         allow_code: bool = False,
-    ) -> "Translator | Captioner":
+    ) -> "Predictor[Any, Any]":
         """The predictor of a run. Arguments and errors: see `Translator.load`."""
 
     # Test sets
