@@ -257,7 +257,7 @@ def check_kind(runs: Collection[str], of_image: bool) -> None:
         path = run if Path(run).is_dir() else run.split(",")[0].strip()
         own = open_run(path).config.model.modality
         if own.name != ("images" if of_image else "text"):
-            way_out = _SOURCES.get(own.name, "and plot-alignment draws text and images alone")
+            way_out = _SOURCES.get(own.name, "this command draws for text and images alone")
             raise UsageError(f"{path} {own.does}: {way_out}")
 
 

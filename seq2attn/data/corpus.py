@@ -65,7 +65,11 @@ class AnyCorpus(Protocol):
         """Decisions that the user is told of."""
 
     def prepare(self, request: "Preparation") -> dict[str, Any]:
-        """Write the tokenizers and the splits; return what is particular to the modality in the report."""
+        """Write the tokenizers and the splits into `request.folder`.
+
+        Returns what is particular to the modality in the report: the sizes of the vocabularies, the facts of
+        each split (at least `kept` and `dropped`) and, but for text, a flag with the name of the modality.
+        """
 
 
 @dataclass(frozen=True)
