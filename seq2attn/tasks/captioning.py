@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from seq2attn import config
@@ -45,6 +46,11 @@ class CaptioningTask(Task):
                 f"{data}: holds stills, and this model reads clips: "
                 "choose a preset for stills, such as xu15-soft, or other data"
             )
+
+    def source_files(self, path: Path, follow_links: bool) -> Iterable[Path]:
+        from seq2attn.data.images.files import image_files
+
+        return image_files(path if path.is_dir() else path.parent, follow_links)
 
     def summary(self, report: Mapping[str, Any]) -> Summary:
         kind = "clips" if report["clips"] else "images"

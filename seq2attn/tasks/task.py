@@ -62,6 +62,10 @@ class Task(abc.ABC):
     def refuse_corpus(self, data: str, settings: Config, sources: "Sources") -> None:  # noqa: B027
         """Raise UserError if data of this modality does not fit the model, as clips do not fit for stills."""
 
+    def source_files(self, path: Path, follow_links: bool) -> Iterable[Path]:
+        """The files of sources beside those that the corpus at this path lists as its `inputs`."""
+        return ()
+
     @abc.abstractmethod
     def summary(self, report: Mapping[str, Any]) -> Summary:
         """The report of a prepared folder."""
