@@ -419,6 +419,7 @@ BUGS = (
     Bug("config/modality.py", "settings.get(one.encoder[0]) == one.encoder[1]", "settings.get(one.encoder[0])", ("config/test_modality.py", "-k", "of_encoder")),
     Bug("config/modality.py", "if report.get(one.name)", "if one.name in report", ("config/test_modality.py", "-k", "of_report")),
     Bug("config/idle.py", "mark.why.format(value)", "mark.why", ("config/test_modality.py", "-k", "both_modalities")),
+    Bug("tasks/captioning.py", "return image_files(path if path.is_dir() else path.parent, follow_links)", "return ()", ("cli/test_train.py", "-k", "changed_images")),
     Bug("tasks/translation.py", "and not name_code(runs)", "and name_code(runs)", ("cli/test_evaluate_images.py", "-k", "options_of_text")),
     Bug("cli/plot_options.py", 'own.name != ("images" if of_image else "text")', "False", ("cli/test_plot_images.py", "-k", "contradictory or missing_inputs")),
     Bug("data/images/transforms.py", "+ epoch * self.captions", "+ epoch", ("data/images/test_transforms.py", "-k", "differ_by_epoch")),
