@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from seq2attn.inference import SearchOptions as SearchOptions
     from seq2attn.inference import Translation as Translation
     from seq2attn.inference import Translator as Translator
-    from seq2attn.inference import load as load
     from seq2attn.inference.drawing import plot as plot
     from seq2attn.runs.directory import Run as Run
     from seq2attn.tasks.evaluation import evaluate as evaluate
+    from seq2attn.tasks.loading import load as load
     from seq2attn.tasks.preparation import prepare as prepare
     from seq2attn.tasks.presets import Preset as Preset
     from seq2attn.tasks.presets import presets as presets
@@ -58,7 +58,7 @@ _MODULES = {
     "UsageError": "errors",
     "UserError": "errors",
     "evaluate": "tasks.evaluation",
-    "load": "inference",
+    "load": "tasks.loading",
     "plot": "inference.drawing",
     "prepare": "tasks.preparation",
     "presets": "tasks.presets",

@@ -443,6 +443,75 @@ def test_search_encoders_and_decoders_do_not_ask_for_types() -> None:
     ]
 
 
+# What sources are is asked of the task, the corpus, or a column of the modality's row. Elsewhere nobody asks
+# whether they are images, but for these files, each with its number of questions. They may only become fewer.
+MAY_ASK = ("tasks/", "data/images/", "config/modality.py", "config/schema.py")
+STILL_ASK = {
+    "data/sources.py": 2,  # decides what a corpus is of
+    "models/vision/pretrained.py": 1,  # only a backbone has published weights
+    "cli/plot_images.py": 1,  # draws images of prepared data, and refuses texts with its own way out
+    "cli/plot_options.py": 1,  # the options of the command name the modality
+}
+OF_ONE_MODALITY = {"IMAGES", "TEXT", "ImageCorpus", "Corpus", "Captioner", "Translator"}
+
+
+def is_of_one_modality(expression: ast.AST) -> bool:
+    """Whether an expression names images or text as what sources are."""
+    for node in ast.walk(expression):
+        match node:
+            case ast.Name(id=name) if name in OF_ONE_MODALITY:
+                return True
+            case ast.Attribute(attr=name) if name in OF_ONE_MODALITY | {"images"}:
+                return True
+            case ast.Constant(value="image" | "images"):
+                return True
+    return False
+
+
+def questions(tree: ast.AST) -> Iterator[int]:
+    """The lines that ask whether sources are images or text."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq() | ast.Is() | ast.IsNot()]):
+                asks = is_of_one_modality(left) or is_of_one_modality(node.comparators[0])
+            case ast.Call(func=ast.Name(id="isinstance"), args=[_, kind]):
+                asks = is_of_one_modality(kind)
+            case ast.Call(func=ast.Attribute(attr="get"), args=[key, *_]):
+                asks = is_of_one_modality(key)
+            case ast.If(test=test) | ast.IfExp(test=test):
+                asks = isinstance(test, ast.Attribute) and is_of_one_modality(test)
+            case _:
+                continue
+        if asks:
+            yield node.lineno
+
+
+def test_questions_whether_sources_are_images_become_fewer() -> None:
+    count = {
+        place(path): len(lines)
+        for path, tree in TREES.items()
+        if not place(path).startswith(MAY_ASK) and (lines := list(questions(tree)))
+    }
+    assert count == STILL_ASK, "ask the task or the modality instead; if there are fewer, lower the number"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run.config.model.modality == IMAGES",
+        "modality != config.TEXT",
+        'encoder.kind == "image"',
+        "isinstance(corpus, ImageCorpus)",
+        "isinstance(reader, (Captioner, Other))",
+        'report.get("images", False)',
+        "x if config.model.images else y",
+        "config.model.images != of_image",
+    ],
+)
+def test_questions_whether_sources_are_images_are_recognised(text: str) -> None:
+    assert list(questions(ast.parse(text)))
+
+
 def test_files_have_docstrings() -> None:
     assert not [str(path) for path, tree in TREES.items() if tree.body and not ast.get_docstring(tree)]
 

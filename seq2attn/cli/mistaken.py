@@ -255,12 +255,10 @@ def run_near(name: str | Path) -> str:
 
 def reading_command(run: Path) -> str:
     try:
-        kind = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]["model"]["encoder"][
-            "kind"
-        ]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        kind = ""
-    return "caption" if kind == "image" else "translate"
+        encoder = json.loads((run / "config.json").read_text(encoding="utf-8"))["config"]["model"]["encoder"]
+        return config.of_encoder(encoder).command
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return config.TEXT.command
 
 
 # Data

@@ -13,6 +13,8 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import IMAGES, PAGES
 
 SAVED = (".jsonl", ".npz")  # endings of files of attention
+# By modality: how a run gets its source.
+_SOURCES = {"text": "give it --source TEXT", "images": "give it --image FILE"}
 
 _SEARCH = [f"--set search.{name}" for name in config.SearchConfig.model_fields if name != "length_penalty"]
 _FORCED = "--beam, --max-length, " + ", ".join(_SEARCH)
@@ -253,11 +255,10 @@ def check_kind(runs: Collection[str], of_image: bool) -> None:
 
     for run in runs:
         path = run if Path(run).is_dir() else run.split(",")[0].strip()
-        if open_run(path).config.model.images != of_image:
-            kind, option = (
-                ("translates text", "--source TEXT") if of_image else ("describes images", "--image FILE")
-            )
-            raise UsageError(f"{path} {kind}: give it {option}")
+        own = open_run(path).config.model.modality
+        if own.name != ("images" if of_image else "text"):
+            way_out = _SOURCES.get(own.name, "this command draws for text and images alone")
+            raise UsageError(f"{path} {own.does}: {way_out}")
 
 
 def line_numbers(lines: str | None, most: int) -> list[int] | None:

@@ -7,7 +7,7 @@
     consistency  what settings must agree on, one function for each rule
     idle         settings that would do nothing
     sizes        sizes that follow from several settings
-    modality     what sources are, text or images, in the words of messages
+    modality     what sources are, text or images: one row for each
     parameters   the number of parameters of a model
     files        presets and TOML files, and changes to them
     typed        settings as a user types them
@@ -22,7 +22,7 @@ from seq2attn.config.fields import choices, description, fields, flat, names_mar
 from seq2attn.config.files import change, file_of, load, presets, validate
 from seq2attn.config.idle import refuse_idle, refuse_training_only
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY
-from seq2attn.config.modality import IMAGES, TEXT, Modality, of_encoder
+from seq2attn.config.modality import IMAGES, MODALITIES, TEXT, Modality, of_encoder, of_report
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.schema import (
     MOST_BATCH_TOKENS,
@@ -62,6 +62,7 @@ __all__ = [
     "HARD",
     "IMAGES",
     "MAY_CHANGE_ON_RESUME",
+    "MODALITIES",
     "MOST_BATCH_TOKENS",
     "MOST_BEAM",
     "MOST_PARAMETERS",
@@ -110,6 +111,7 @@ __all__ = [
     "load",
     "names_marked",
     "of_encoder",
+    "of_report",
     "presets",
     "refuse_idle",
     "refuse_incomplete",

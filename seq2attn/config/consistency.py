@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from seq2attn.config import sizes
 from seq2attn.config.marks import When, marks_of
-from seq2attn.config.modality import IMAGES
 from seq2attn.config.own_code import is_code
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.scores import traits_of
@@ -358,24 +357,25 @@ def products_need_equal_sizes(model: "ModelConfig") -> None:
 
 
 def images_have_no_embeddings(model: "ModelConfig") -> None:
-    encoder, attention = model.encoder, model.attention
-    if encoder.kind != "image":
-        return
-    if model.tied == "all":
-        raise ValueError(
-            'model.tied="all" shares the embedding of the source, and images have none: choose output'
-        )
-    for name, part in (("keys", attention.keys), ("values", attention.values)):
-        if part != "states":
-            raise ValueError(
-                f'model.attention.{name}="{part}" reads embedded tokens, and images have none: '
-                "leave it at states"
-            )
-    if attention.window != "none" and not encoder.clips:
+    attention, sources = model.attention, model.modality
+    if model.grid and attention.window != "none":
         raise ValueError(
             f'model.attention.window="{attention.window}" is over a line of positions, and those of an image '
             "are a grid: leave it out"
         )
+    if sources.has_vocabulary:
+        return
+    if model.tied == "all":
+        raise ValueError(
+            f'model.tied="all" shares the embedding of the source, and {sources.name} have none: '
+            "choose output"
+        )
+    for name, part in (("keys", attention.keys), ("values", attention.values)):
+        if part != "states":
+            raise ValueError(
+                f'model.attention.{name}="{part}" reads embedded tokens, and {sources.name} have '
+                "none: leave it at states"
+            )
 
 
 def transformer_adds_to_the_embedding(model: "ModelConfig") -> None:
@@ -462,8 +462,8 @@ def self_critical_attention_is_soft(config: "Config") -> None:
 
 
 def cider_needs_captions(config: "Config") -> None:
-    if config.train.metric == "cider" and config.model.modality != IMAGES:
-        raise ValueError('train.metric="cider" scores captions: choose bleu or loss')
+    if config.train.metric not in config.model.modality.metrics:
+        raise ValueError(f'train.metric="{config.train.metric}" scores captions: choose bleu or loss')
 
 
 def doubly_stochastic_needs_attention(config: "Config") -> None:

@@ -69,7 +69,7 @@ def _breach(config: Config, section: str, mark: IgnoredUnless) -> str | None:
         return None
     first = f"={json.dumps(mark.values[0])}" if mark.values else " to a value"
     return _because(
-        mark.why or f"{owner} is {'not set' if value is None else json.dumps(value)}",
+        mark.why.format(value) or f"{owner} is {'not set' if value is None else json.dumps(value)}",
         f"set {owner}{first}" if mark.way is None else mark.way,
     )
 

@@ -27,7 +27,7 @@ class Condition:
     """The setting acts only if the setting `name` has one of `values` or, without values, if it is set.
 
     `name` is in the same section, or a full name with dots. Names and values give the note in the help, the
-    reason of a refusal and the way out. `note`, `why` and `way` replace them.
+    reason of a refusal and the way out. `note`, `why` and `way` replace them; {} in `why` is the value.
     """
 
     def __init__(

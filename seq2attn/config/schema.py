@@ -45,10 +45,10 @@ Numbers = Annotated[tuple[float, float, float], Field(strict=False)]
 PositiveNumbers = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 
 IMAGES = IgnoredUnless(
-    "model.images", True, note="For images.", why="it is for images, and the source is text", way=""
+    "model.modality.name", "images", note="For images.", why="it is for images, and the source is {}", way=""
 )
 TEXT = IgnoredUnless(
-    "model.images", False, note="For text.", why="it is for text, and the source is images", way=""
+    "model.modality.name", "text", note="For text.", why="it is for text, and the source is {}", way=""
 )
 ATTENTION = IgnoredUnless(
     "model.decoder.context_source", "attention", note="", way="choose a model with attention"
@@ -629,12 +629,22 @@ class ModelConfig(Section):
     @property
     def modality(self) -> Modality:
         """What the sources are."""
-        return modality.of_encoder(self.encoder.kind)
+        return modality.of_encoder(vars(self.encoder))
 
     @property
     def images(self) -> bool:
         """Whether sources are images, not text."""
         return self.modality == modality.IMAGES
+
+    @property
+    def grid(self) -> bool:
+        """Whether source positions are the grid of an image, and no line."""
+        return self.encoder.kind == "image" and not self.encoder.clips
+
+    @property
+    def foreign(self) -> bool:
+        """Whether a part of the model, such as a backbone of timm, is not of this package."""
+        return self.encoder.kind == "image" and not self.encoder.residual
 
     @property
     def attends(self) -> bool:

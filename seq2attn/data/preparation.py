@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seq2attn.config import DataConfig
+from seq2attn.data.corpus import AnyCorpus
 from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
 from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
@@ -41,15 +42,6 @@ class Preparation:
     def limits(self, split: str) -> DataConfig | None:
         """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""
         return self.options if split == "train" else None
-
-
-class AnyCorpus(Protocol):
-    """A corpus of text or of images."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def notes(self) -> list[str]: ...
 
 
 def divide(

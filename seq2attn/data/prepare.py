@@ -1,4 +1,4 @@
-"""A prepared folder from a corpus of text or of captioned images: complete, or not there at all."""
+"""A prepared folder from a corpus of any modality: complete, or not there at all."""
 
 import errno
 import hashlib
@@ -8,32 +8,19 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import datasets
 
 from seq2attn import files
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import printable
-from seq2attn.data.images.prepare import prepare_images
 from seq2attn.data.preparation import Preparation
-from seq2attn.data.prepared import FORMAT, REPORT
+from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.text.prepare import prepare_text
 from seq2attn.errors import UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
-
-
-class Writer(NamedTuple):
-    """How a corpus of one modality is prepared."""
-
-    # Writes the tokenizers and the splits; returns what is particular to the modality in the report.
-    write: Callable[[Any, Preparation], dict[str, Any]]
-    format: int  # version of the format of its splits
-
-
-WRITERS = {"text": Writer(prepare_text, 1), "images": Writer(prepare_images, FORMAT)}  # by modality
 
 
 def prepare(
@@ -66,11 +53,10 @@ def prepare(
             options = options.model_copy(update={"tokenizer": opened.default_tokenizer})
         request = Preparation(folder, folder / "work", options, valid, test, workers, seed, shrink, stage)
         request.work.mkdir()
-        writer = WRITERS[opened.modality.name]
-        facts = writer.write(opened, request)
+        facts = opened.prepare(request)
         report = {
             "seq2attn": __version__,
-            "format": writer.format,
+            "format": opened.format,
             "corpus": opened.name,
             "languages": list(opened.languages),
             "options": options.model_dump(mode="json"),

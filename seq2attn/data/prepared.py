@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2attn import strict_json
-from seq2attn.config import IMAGES, TEXT, Modality
+from seq2attn.config import IMAGES, MODALITIES, TEXT, Modality, of_report
 from seq2attn.data.corpus import is_split
 from seq2attn.data.formats.text import printable
 from seq2attn.data.images.dataset import CaptionedSplit
@@ -19,7 +19,7 @@ from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.version import __version__
 
-FORMAT = 3  # of images; text is written in format 1, which every version reads
+FORMAT = 3  # the newest; text is written in format 1, which every version reads
 REPORT = "prepared.json"
 
 
@@ -34,12 +34,8 @@ def _check_report(report: object) -> dict[str, Any]:
     languages = report["languages"]
     if len(languages) != 2 or not all(isinstance(name, str | None) for name in languages):
         raise ValueError("languages are not two names")
-    flags = {
-        "images": report.get("images", False),
-        "clips": report.get("clips", False),
-        "joint": report["options"].get("joint"),
-    }
-    for name, flag in flags.items():
+    flags = {name: report.get(name, False) for name in ("clips", *(one.name for one in MODALITIES))}
+    for name, flag in (flags | {"joint": report["options"].get("joint")}).items():
         if not isinstance(flag, bool):
             raise TypeError(f"{name} is neither true nor false")
     for name, facts in report["splits"].items():
@@ -75,7 +71,7 @@ class Prepared:
         source, target = self.report["languages"]
         self.languages: tuple[str | None, str | None] = (source, target)
         self.splits: list[str] = list(self.report["splits"])
-        self.modality: Modality = IMAGES if self.report.get("images", False) else TEXT
+        self.modality: Modality = of_report(self.report)
         self.clips: bool = self.report.get("clips", False)
         self.joint: bool = self.report["options"]["joint"] and self.modality.has_vocabulary
 
@@ -90,8 +86,8 @@ class Prepared:
 
     @cached_property
     def source_tokenizer(self) -> Tokenizer:
-        """The tokenizer of the source. Raises UserError if sources are images, which have none."""
-        self._require_text()
+        """The tokenizer of the source. Raises UserError if sources are no text."""
+        self._require(TEXT)
         return Tokenizer.load(self.path / ("tokenizer.model" if self.joint else "source.model"))
 
     @cached_property
@@ -100,7 +96,7 @@ class Prepared:
 
     @property
     def source_size(self) -> int:
-        """The number of tokens of the source's vocabulary; 0 if sources are images."""
+        """The number of tokens of the source's vocabulary; 0 if sources have none."""
         return self.source_tokenizer.size if self.modality.has_vocabulary else 0
 
     @property
@@ -112,8 +108,7 @@ class Prepared:
 
     def split(self, name: str) -> TextSplit:
         """A split of text. Raises UserError if the folder holds images, or has no such split."""
-        self._require_text()
-        split = TextSplit(self._folder(name))
+        split = TextSplit(self.folder(name, TEXT))
         count = self.report["splits"][name].get("kept")
         if isinstance(count, int) and count != len(split):
             problem = f"{name} has {len(split):,} pairs, and {REPORT} says {count:,}"
@@ -122,17 +117,19 @@ class Prepared:
 
     def captioned_split(self, name: str) -> CaptionedSplit:
         """A split of captioned images. Raises UserError if the folder holds text, or has no such split."""
-        if self.modality != IMAGES:
-            way_out = "prepare a corpus of images, or use a model that reads text"
-            raise UserError(f"{self.path}: holds text, not captioned images: {way_out}")
-        return CaptionedSplit(self._folder(name), self.target_tokenizer.size)
+        return CaptionedSplit(self.folder(name, IMAGES), self.target_tokenizer.size)
 
-    def _require_text(self) -> None:
-        if self.modality != TEXT:
-            way_out = "prepare a corpus of text, or use a model that reads images"
-            raise UserError(f"{self.path}: holds captioned images, not text: {way_out}")
-
-    def _folder(self, name: str) -> Path:
+    def folder(self, name: str, modality: Modality) -> Path:
+        """The folder of a split. Raises UserError if this folder is of another modality, or has no such
+        split.
+        """
+        self._require(modality)
         if name not in self.splits:
             raise UserError(f"{self.path}: no split {name}; there are {', '.join(self.splits)}")
         return self.path / name
+
+    def _require(self, modality: Modality) -> None:
+        own = self.modality
+        if own != modality:
+            way_out = f"prepare a corpus of {modality.name}, or use a model that reads {own.name}"
+            raise UserError(f"{self.path}: holds {own.data}, not {modality.data}: {way_out}")

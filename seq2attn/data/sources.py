@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seq2attn.data import bundled, corpus_files, hf_datasets, table_folder
 from seq2attn.data.bundled import bundled_folder
-from seq2attn.data.corpus import Corpus, ReadingOptions
+from seq2attn.data.corpus import AnyCorpus, Corpus, ReadingOptions
 from seq2attn.data.formats import records
 from seq2attn.data.formats.bad_rows import SHARE
 from seq2attn.data.formats.text import printable
@@ -27,7 +27,6 @@ HUB = "hf:"
 _VIDEOS = {".mp4", ".avi", ".mov", ".webm", ".mkv"}
 _SHEETS = {".xlsx", ".xls", ".ods"}
 
-AnyCorpus = Corpus | ImageCorpus
 Reader = Callable[[Path, ReadingOptions], AnyCorpus | None]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2attn.data.formats.text import is_blank
 from seq2attn.evaluation import forced_decoding
@@ -12,19 +12,18 @@ from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from seq2attn.inference import Translation, Translator
+    from seq2attn.inference import Translation
 
 BLOCK = 512  # sentences between two reports of progress
 
 
 def translate(
-    translator: "Translator",
-    sources: Sequence[str],
-    options: SearchOptions = DEFAULTS,
-    *,
-    progress: Progress = silent,
+    translator: Any, sources: Sequence[Any], options: SearchOptions = DEFAULTS, *, progress: Progress = silent
 ) -> list[str]:
-    """The best translation of each source as text on one line, by search or, with `utility`, of samples."""
+    """The best translation of each source as text on one line, by search or, with `utility`, of samples.
+
+    Sources are what `translate` of the translator takes.
+    """
     options = replace(options, attention=False)
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
@@ -43,8 +42,8 @@ class Forced(NamedTuple):
 
 
 def force(
-    translator: "Translator",
-    sources: Sequence[str],
+    translator: Any,
+    sources: Sequence[Any],
     references: Sequence[Sequence[str]],
     options: SearchOptions = DEFAULTS,
     *,

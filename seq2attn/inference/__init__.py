@@ -4,11 +4,7 @@ Names are imported on first use, so that reading a file of saved attention does 
 """
 
 import importlib
-import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-
-from seq2attn.config import IMAGES
 
 if TYPE_CHECKING:
     from seq2attn.inference.captioner import Captioner
@@ -25,7 +21,6 @@ __all__ = [
     "SearchOptions",
     "Translation",
     "Translator",
-    "load",
     "run_paths",
 ]
 _MODULES = {
@@ -44,25 +39,3 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_MODULES[name]), name)
-
-
-def load(
-    run: str | os.PathLike[str],
-    device: str = "auto",
-    precision: str = "auto",
-    settings: Iterable[str] = (),
-    allow_code: bool = False,
-    processes: bool = False,
-) -> "Translator | Captioner":
-    """A `Translator` or a `Captioner`, by the task of the (first) run.
-
-    Arguments and errors: see their `load`.
-    """
-    from seq2attn.inference.captioner import Captioner
-    from seq2attn.inference.translator import Translator
-    from seq2attn.runs.directory import open_run
-    from seq2attn.runs.loading import run_paths
-
-    if open_run(run_paths(run)[0]).config.model.modality == IMAGES:
-        return Captioner.load(run, device, precision, settings, processes, allow_code)
-    return Translator.load(run, device, precision, settings, processes, allow_code)

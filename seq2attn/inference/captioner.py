@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2attn.config import IMAGES, Config
+from seq2attn.config import IMAGES, Config, ImageEncoderConfig
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import ImageTransform, stack_images
 from seq2attn.data.images.visible import View
@@ -69,8 +69,8 @@ class Captioner(Predictor[Pixels, Caption]):
 
         All run on the device of the model. `precision` and `processes`: see `Translator`.
         """
-        assert config.model.encoder.kind == "image"
-        self.transforms = (ImageTransform.of(config.model.encoder), *(transform for _, transform in others))
+        own = ImageTransform.of(cast(ImageEncoderConfig, config.model.encoder))
+        self.transforms = (own, *(transform for _, transform in others))
         super().__init__(
             [model, *(other for other, _ in others)],
             target_tokenizer,
@@ -98,9 +98,7 @@ class Captioner(Predictor[Pixels, Caption]):
         with at_work("cpu" if device == "cpu" else "cuda"), code_allowed(allow_code):
             loaded = load_runs(run, device, precision, settings, IMAGES)
         transforms = [
-            ImageTransform.of(encoder)
-            for run in loaded.runs
-            if (encoder := run.config.model.encoder).kind == "image"
+            ImageTransform.of(cast(ImageEncoderConfig, run.config.model.encoder)) for run in loaded.runs
         ]
         first = loaded.runs[0]
         for transform, other in zip(transforms[1:], loaded.runs[1:], strict=True):

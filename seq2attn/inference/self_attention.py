@@ -49,7 +49,7 @@ def self_attention(
             (memory,) = predictor.encode([[source]], [0])
             decoder = model.decoder.self_attention(tokens_BT, memory)
     if encoder is None and target is None:
-        name = "self_attention" if settings.encoder.kind == "image" else "kind"
+        name = "self_attention" if hasattr(settings.encoder, "self_attention") else "kind"
         value = getattr(settings.encoder, name)
         raise UsageError(
             f"model.encoder.{name} is {value}: this encoder has no self-attention", f"model.encoder.{name}"

@@ -178,12 +178,11 @@ def _refuse_oversized(run: Run) -> None:
     the weights are loaded: to build every model without memory first (torch's "meta" device) would take a
     third of a second at each start.
     """
-    encoder, largest = run.config.model.encoder, max(run.source_size, run.target_size)
+    largest = max(run.source_size, run.target_size)
     if estimate_parameters(run.config.model, largest) > MOST_PARAMETERS:
         problem = f"damaged (a vocabulary of {largest:.2g} tokens)"
         raise UserError(f"{run.path / 'config.json'}: {problem}; restore it, or train again")
-    # An external backbone may not be able to be built without memory.
-    if encoder.kind == "image" and not encoder.residual:
+    if run.config.model.foreign:  # what is not ours may not be able to be built without memory
         return
     stored = read_shapes(run.weights)
     if estimate_parameters(run.config.model, largest) < 3 * sum(map(math.prod, stored.values())) + SMALL:

@@ -1,6 +1,8 @@
 """Captioning: the sources are images or clips. `captioning_data` has what its training needs."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from seq2attn import config
@@ -45,6 +47,11 @@ class CaptioningTask(Task):
                 "choose a preset for stills, such as xu15-soft, or other data"
             )
 
+    def source_files(self, path: Path, follow_links: bool) -> Iterable[Path]:
+        from seq2attn.data.images.files import image_files
+
+        return image_files(path if path.is_dir() else path.parent, follow_links)
+
     def summary(self, report: Mapping[str, Any]) -> Summary:
         kind = "clips" if report["clips"] else "images"
         language, settings = report["languages"][1] or "captions", report["options"]
@@ -79,7 +86,7 @@ class CaptioningTask(Task):
 
     def load(
         self,
-        run: str,
+        run: str | os.PathLike[str],
         device: str = "auto",
         precision: str = "auto",
         settings: Iterable[str] = (),
@@ -111,7 +118,7 @@ class CaptioningTask(Task):
 
         return caption_test_set.of_files(name, where, references, language)
 
-    def refuse_options(self, options: Mapping[str, object], run: str) -> None:
+    def refuse_options(self, options: Mapping[str, object], runs: Sequence[str]) -> None:
         way_out = "prepare other images with their captions (`seq2attn prepare`), and name the folder with "
         ways_out = {
             "source": f"{way_out}`data`",
@@ -122,4 +129,5 @@ class CaptioningTask(Task):
         }
         for option, way in ways_out.items():
             if options.get(option):
-                raise UsageError(f"{option} is for text, and {run} describes images: {way}", setting=option)
+                problem = f"{option} is for text, and {runs[0]} describes images"
+                raise UsageError(f"{problem}: {way}", setting=option)

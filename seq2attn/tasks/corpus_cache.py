@@ -11,6 +11,7 @@ from seq2attn.config import Config
 from seq2attn.errors import UserError
 from seq2attn.notes import note
 from seq2attn.progress import SILENT, Stages
+from seq2attn.tasks.task import task_of
 
 
 def corpus_name(path: str) -> str:
@@ -62,8 +63,6 @@ def _cache(corpus: str, settings: Config) -> Path:
     """
     import hashlib
 
-    from seq2attn.data.images.corpus import ImageCorpus
-    from seq2attn.data.images.files import image_files
     from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
 
@@ -71,8 +70,8 @@ def _cache(corpus: str, settings: Config) -> Path:
         corpus, settings.data.source, settings.data.target, settings.data.max_bad, settings.data.follow_links
     )
     read = list(opened.inputs)
-    if isinstance(opened, ImageCorpus) and read and (path := Path(corpus)).exists():
-        read += image_files(path if path.is_dir() else path.parent, settings.data.follow_links)
+    if read and (path := Path(corpus)).exists():
+        read += task_of(opened.modality).source_files(path, settings.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     options = settings.data.model_dump(mode="json")
     if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seq2attn import config
 from seq2attn.config import Config, Modality
@@ -17,7 +17,7 @@ from seq2attn.tasks.task import task_of
 from seq2attn.tasks.test_set import System, TestSet
 
 if TYPE_CHECKING:
-    from seq2attn.inference import Captioner, Translator
+    from seq2attn.inference.predictor import Predictor
     from seq2attn.runs.directory import Run
 
 
@@ -71,7 +71,7 @@ def name_code(runs: Sequence[str]) -> bool:
     return any(open_run(path).config.model.own_code for run in runs for path in _paths(run))
 
 
-def write_lowercase(runs: Sequence[str], predictors: "Sequence[Translator | Captioner]") -> bool:
+def write_lowercase(runs: Sequence[str], predictors: "Sequence[Predictor[Any, Any]]") -> bool:
     """Whether one of the runs writes only lower case. Then all systems are scored without case."""
     lower = [
         run for run, predictor in zip(runs, predictors, strict=True) if predictor.target_tokenizer.lowercase
@@ -89,12 +89,9 @@ def load(
     settings: Sequence[str],
     must_attend: bool,
     allow_code: bool,
-) -> "list[Translator | Captioner]":
+) -> "list[Predictor[Any, Any]]":
     from seq2attn.devices import keep_freed_memory
 
-    if allow_code and modality == config.TEXT and not name_code(runs):
-        problem = f"allow_code is for runs that name code of your own, and {runs[0]} does not"
-        raise UsageError(f"{problem}: leave it out", setting="allow_code")
     keep_freed_memory()
     task = task_of(modality)
     predictors = [
@@ -111,7 +108,7 @@ def load(
 
 
 def system(
-    run: str, predictor: "Translator | Captioner", test: TestSet, search: SearchOptions, stages: Stages
+    run: str, predictor: "Predictor[Any, Any]", test: TestSet, search: SearchOptions, stages: Stages
 ) -> System:
     """The run with its outputs for the test set. It closes the processes of the predictor."""
     folder = Path(run) if Path(run).is_dir() else None

@@ -80,7 +80,7 @@ def evaluations(request: Evaluation, stages: Stages) -> Iterator[Reports]:
     predictors = []
     if modality is not None:
         options = {name: getattr(request, name) for name in ("source", "by_length", "gold", "allow_code")}
-        task_of(modality).refuse_options(options | {"reference": request.references}, runs[0])
+        task_of(modality).refuse_options(options | {"reference": request.references}, runs)
         predictors = evaluated_runs.load(
             runs,
             modality,

@@ -104,8 +104,8 @@ def _data_of(run: str, stages: Stages) -> Path:
         try:
             path = prepared_folder(opened.corpus, opened.config, stages)
         except UserError as error:
-            text = opened.config.model.modality == TEXT
-            files = ", or files with `source` and `reference`" if text else ""
+            lines = opened.config.model.modality.has_vocabulary
+            files = ", or files with `source` and `reference`" if lines else ""
             raise UserError(
                 f"{run}: was trained on {opened.corpus}, which is not available here ({error}): "
                 f"name a prepared folder with `data`{files}"

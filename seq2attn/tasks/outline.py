@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2attn import strict_json
-from seq2attn.config import IMAGES, TEXT, Modality, of_encoder
+from seq2attn.config import Modality, of_encoder, of_report
 from seq2attn.errors import UsageError, UserError
 from seq2attn.tasks.task import refuse_other_modality
 
@@ -51,7 +51,7 @@ def check_splits(folder: Path, splits: Sequence[str], run: Outline | None) -> No
     tree = _json(report)
     names = _at(tree, "splits")
     if run is not None:
-        modality = IMAGES if _at(tree, "images") else TEXT
+        modality = of_report(tree if isinstance(tree, dict) else {})
         refuse_other_modality(folder, modality, run.path, run.modality)
     if isinstance(names, dict):
         _check(str(folder), splits, list(map(str, names)))
@@ -95,7 +95,8 @@ def _of_member(path: str) -> Outline | None:
         return None
     source, target = (_at(tree, "config", "data", side) for side in ("source", "target"))
     names = [side if isinstance(side, str) else None for side in (source, target)]
-    return Outline(path, of_encoder(_at(tree, "config", "model", "encoder", "kind")), corpus, *names)
+    encoder = _at(tree, "config", "model", "encoder")
+    return Outline(path, of_encoder(encoder if isinstance(encoder, dict) else {}), corpus, *names)
 
 
 def _json(file: Path) -> Any:

@@ -6,6 +6,7 @@ asking what the sources are.
 
 import abc
 import importlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -16,14 +17,11 @@ from seq2attn.progress import Stages
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
-    from seq2attn.inference import Captioner, Translator
+    from seq2attn.inference.predictor import Predictor
     from seq2attn.models.seq2seq import Seq2Seq
     from seq2attn.tasks.test_set import TestSet
     from seq2attn.tasks.training_data import TrainingData
     from seq2attn.training.distributed import World
-
-# The task of each modality: module and class, which are imported on first use.
-_TASKS = {"text": "translation.TranslationTask", "images": "captioning.CaptioningTask"}
 
 
 class Sources(Protocol):
@@ -64,6 +62,10 @@ class Task(abc.ABC):
     def refuse_corpus(self, data: str, settings: Config, sources: "Sources") -> None:  # noqa: B027
         """Raise UserError if data of this modality does not fit the model, as clips do not fit for stills."""
 
+    def source_files(self, path: Path, follow_links: bool) -> Iterable[Path]:
+        """The files of sources beside those that the corpus at this path lists as its `inputs`."""
+        return ()
+
     @abc.abstractmethod
     def summary(self, report: Mapping[str, Any]) -> Summary:
         """The report of a prepared folder."""
@@ -87,13 +89,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def load(
         self,
-        run: str,
+        run: str | os.PathLike[str],
         device: str = "auto",
         precision: str = "auto",
         settings: Iterable[str] = (),
         processes: bool = False,
         allow_code: bool = False,
-    ) -> "Translator | Captioner":
+    ) -> "Predictor[Any, Any]":
         """The predictor of a run. Arguments and errors: see `Translator.load`."""
 
     # Test sets
@@ -114,7 +116,7 @@ class Task(abc.ABC):
     ) -> "TestSet":
         """Sets of references, line by line, and the sources if there are any."""
 
-    def refuse_options(self, options: Mapping[str, object], run: str) -> None:  # noqa: B027
+    def refuse_options(self, options: Mapping[str, object], runs: Sequence[str]) -> None:  # noqa: B027
         """Raise UsageError for an argument of `evaluate` that this modality has no use for.
 
         `options` holds the arguments by name. A value that is false or None was not set.
@@ -122,8 +124,8 @@ class Task(abc.ABC):
 
 
 def task_of(modality: Modality) -> Task:
-    """The task of a modality."""
-    module, name = _TASKS[modality.name].split(".")
+    """The task of a modality. It is imported on first use."""
+    module, name = modality.task.split(".")
     task: Task = getattr(importlib.import_module(f"seq2attn.tasks.{module}"), name)()
     return task
 

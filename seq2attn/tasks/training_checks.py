@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.config import IMAGES, TEXT, Config, Modality
+from seq2attn.config import Config, Modality, of_report
 from seq2attn.errors import UsageError, UserError
 from seq2attn.runs.directory import LOCK, is_run
 from seq2attn.tasks.corpus_cache import why_unwritable
@@ -32,8 +32,8 @@ def refuse_data(data: str, settings: Config) -> None:
     if report_file.is_file():
         try:
             report = json.loads(report_file.read_text(encoding="utf-8"))
-            modality = IMAGES if report.get("images", False) else TEXT
-            sources, splits = Report(modality, bool(report.get("clips", False))), list(report["splits"])
+            sources = Report(of_report(report), bool(report.get("clips", False)))
+            splits = list(report["splits"])
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return  # the code that opens the folder reports what is wrong
         refuse_other(data, settings, sources)

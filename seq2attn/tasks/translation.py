@@ -1,10 +1,12 @@
 """Translation: the sources are texts. `translation_data` has what its training needs."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seq2attn import config
 from seq2attn.config import Config
+from seq2attn.errors import UsageError
 from seq2attn.progress import Stages
 from seq2attn.tasks.task import Sources, Summary, Task
 
@@ -74,7 +76,7 @@ class TranslationTask(Task):
 
     def load(
         self,
-        run: str,
+        run: str | os.PathLike[str],
         device: str = "auto",
         precision: str = "auto",
         settings: Iterable[str] = (),
@@ -106,3 +108,10 @@ class TranslationTask(Task):
         lines = [list(of_file) for of_file in references]
         texts = None if sources is None else list(sources)
         return TextTestSet(name, where, lines, texts, by_length=by_length, language=language)
+
+    def refuse_options(self, options: Mapping[str, object], runs: Sequence[str]) -> None:
+        from seq2attn.tasks.evaluated_runs import name_code
+
+        if options.get("allow_code") and not name_code(runs):
+            problem = f"allow_code is for runs that name code of your own, and {runs[0]} does not"
+            raise UsageError(f"{problem}: leave it out", setting="allow_code")

@@ -6,10 +6,13 @@ This module knows no format of captions or of images.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from seq2attn.config import IMAGES, Modality
 from seq2attn.errors import UserError
+
+if TYPE_CHECKING:
+    from seq2attn.data.preparation import Preparation
 
 FARTHEST = 1e6  # largest absolute value of a coordinate or word number of a box
 
@@ -46,6 +49,7 @@ class ImageCorpus:
 
     modality: ClassVar[Modality] = IMAGES
     default_tokenizer: ClassVar[str] = "word"
+    format: ClassVar[int] = 3
 
     name: str
     language: str | None  # language of the captions
@@ -58,6 +62,11 @@ class ImageCorpus:
     def languages(self) -> tuple[None, str | None]:
         """Of the sources, which have none, and of the captions."""
         return None, self.language
+
+    def prepare(self, request: "Preparation") -> dict[str, Any]:
+        from seq2attn.data.images.prepare import prepare_images
+
+        return prepare_images(self, request)
 
 
 class LinkOut(UserError):
