@@ -1,4 +1,6 @@
-"""Writes the parts of the documentation that follow from the code: commands, settings, presets, imports.
+"""Writes the parts of the documentation that follow from the code.
+
+They are the commands, the settings, the presets, the Python API, and who may import whom.
 
     python docs/generate.py            writes them into their pages
     python docs/generate.py --check    names the pages that are out of date, and exits with status 1
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import torch
 import typer
+from api_reference import reference
 
 from seq2attn import config
 from seq2attn.cli import app
@@ -26,7 +29,7 @@ from seq2attn.models.seq2seq import build
 from seq2attn.tasks import presets
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/commands.md", "docs/settings.md", "docs/models.md", "CONTRIBUTING.md")
+PAGES = ("docs/commands.md", "docs/settings.md", "docs/models.md", "docs/python.md", "CONTRIBUTING.md")
 VOCABULARY = 8000  # tokens of the models whose parameters are counted
 SECTIONS = {  # of the settings: a name's beginning -> its heading
     "data": "Data: how a raw corpus is prepared",
@@ -139,6 +142,11 @@ def imports() -> Iterator[str]:
         yield f"| `{part}` | {', '.join(f'`{other}`' for other in sorted(others)) or 'nothing of ours'} |"
 
 
+def python() -> Iterator[str]:
+    """Each name of the Python API: its signature and its docstring."""
+    return reference(cell, code)
+
+
 def entry(comment: list[str], key: str) -> str:
     """The text behind `# KEY: ` in a preset's header, with its continued lines."""
     text = "\n".join(comment).replace("\n#     ", " ")
@@ -161,6 +169,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "commands": commands,
     "settings": settings,
     "models": models,
+    "python": python,
     "imports": imports,
 }
 

@@ -466,6 +466,11 @@ BUGS = (
     Bug("config/schema.py", "When(\"history\", \"fertility\")", "When(\"history\", \"coverage\")", ("config/test_schema.py", "-k", "conditions")),
     Bug("config/sizes.py", "return model.embedding if embeddings", "return model.embedding if not embeddings", ("config/test_sizes.py",)),
     Bug("config/files.py", 'if "kind" in value and value["kind"] != below', 'if False and value["kind"] != below', ("cli/test_preset_list.py", "-k", "another_kind")),
+    Bug("tasks/training.py", "for event in events:  # the state is saved", "for event in ():", ("tasks/test_notebook.py", "-k", "within_an_update")),
+    Bug("tasks/interrupts.py", "or signal.getsignal(signal.SIGINT) is not signal.default_int_handler", "", ("tasks/test_notebook.py", "-k", "left_in_place")),
+    Bug("tasks/interrupts.py", "signal.signal(signal.SIGINT, signal.default_int_handler)", "pass", ("tasks/test_notebook.py", "-k", "within_an_update")),
+    Bug("tasks/training.py", "self._events = self._until_end(events)\n        return self._events", "return self._until_end(events)", ("tasks/test_notebook.py", "-k", "callers_code")),
+    Bug("config/typed.py", "return json.dumps(value, ensure_ascii=False)", "return str(value)", ("tasks/test_notebook.py", "-k", "may_be_a_dict")),
     Bug("tasks/training_checks.py", "if is_run(out) and not force and", "if False and", ("cli/test_mistaken.py", "-k", "torch")),
     # documentation
     Bug("config/schema.py", "Vocabulary size: number of tokens, special tokens included.", "Vocabulary size.", ("docs/test_generated.py", "-k", "up_to_date")),

@@ -55,7 +55,7 @@ from seq2attn.config.schema import (
     TransformerEncoderConfig,
 )
 from seq2attn.config.scores import SCORES, ScoreName, ScoreTraits, traits_of
-from seq2attn.config.typed import assign, assign_all, refuse_incomplete
+from seq2attn.config.typed import Changes, as_typed, assign, assign_all, refuse_incomplete
 
 __all__ = [
     "BACKBONES",
@@ -75,6 +75,7 @@ __all__ = [
     "TRAINING_ONLY",
     "AttentionConfig",
     "Cell",
+    "Changes",
     "Config",
     "ConvDecoderConfig",
     "ConvEncoderConfig",
@@ -99,6 +100,7 @@ __all__ = [
     "TransformerConfig",
     "TransformerDecoderConfig",
     "TransformerEncoderConfig",
+    "as_typed",
     "assign",
     "assign_all",
     "change",

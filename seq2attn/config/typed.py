@@ -1,8 +1,9 @@
 """Settings as a user types them, `section.key=value`: split, read as TOML, put into a tree of settings."""
 
+import json
 import tomllib
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seq2attn.config.fields import fields
@@ -15,6 +16,31 @@ def split(setting: str, where: str = "settings", example: str = "train.lr=0.001"
     if not equals or not key:
         raise UsageError(f"{where} {setting}: write KEY=VALUE, as in {example}")
     return key, value
+
+
+# Changes of settings, as a caller of the library gives them.
+Changes = Mapping[str, object] | Iterable[str]
+
+
+def as_typed(changes: Changes) -> list[str]:
+    """Changes of settings as a user types them: `{"train.seed": 2}` -> `["train.seed=2"]`.
+
+    Raises UsageError for a single string, and for a value that no setting has.
+    """
+    if isinstance(changes, str):
+        raise UsageError(f"settings {changes}: put a single one in brackets", setting="settings")
+    if not isinstance(changes, Mapping):
+        return list(changes)
+    return [f"{name}={_written(name, value)}" for name, value in changes.items()]
+
+
+def _written(name: str, value: object) -> str:
+    """A value as TOML. JSON writes strings, numbers, truth values and lists alike."""
+    if not isinstance(value, (str, bool, int, float, list, tuple)):
+        kind = "None" if value is None else f"a {type(value).__name__}"
+        problem = "give a string, a number, True, False or a list, or leave the setting out"
+        raise UsageError(f"settings {name}: {kind} is no value of a setting: {problem}", setting="settings")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def refuse_incomplete(settings: Iterable[str], where: str = "settings") -> None:

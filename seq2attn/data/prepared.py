@@ -48,9 +48,10 @@ def _check_report(report: object) -> dict[str, Any]:
 
 
 class Prepared:
-    """A folder that `prepare` has written.
+    """A folder that `prepare` has written. Functions that take its path take the folder itself, too.
 
-    Raises UserError if it is missing, unfinished, damaged or of another version.
+    `report` holds what was read, kept and dropped, `splits` the names of the splits. Raises
+    UserError if it is missing, unfinished, damaged or of another version.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -74,6 +75,12 @@ class Prepared:
         self.modality: Modality = of_report(self.report)
         self.clips: bool = self.report.get("clips", False)
         self.joint: bool = self.report["options"]["joint"] and self.modality.has_vocabulary
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Prepared({str(self.path)!r}, splits={self.splits})"
 
     def _check_version(self) -> None:
         version, program = self.report["format"], f"seq2attn {self.report['seq2attn']}"

@@ -4,7 +4,7 @@ This module prints nothing. The result of an image depends neither on the other 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from seq2attn.config import IMAGES, Config, ImageEncoderConfig
+from seq2attn.config import IMAGES, Changes, Config, ImageEncoderConfig
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import ImageTransform, stack_images
 from seq2attn.data.images.visible import View
@@ -86,7 +86,7 @@ class Captioner(Predictor[Pixels, Caption]):
         run: str | os.PathLike[str],
         device: str = "auto",
         precision: str = "auto",
-        settings: Iterable[str] = (),
+        settings: Changes = (),
         processes: bool = False,
         allow_code: bool = False,
     ) -> Self:

@@ -23,12 +23,17 @@ Weights = NDArray[float32]
 
 @dataclass(frozen=True)
 class Translation:
-    """A translation of one text."""
+    """A translation of one text.
+
+    Shapes: T target words, S source words, U target subwords, R source subwords, L decoder layers with
+    attention, H heads of each. Rows of attention are target words or subwords, and each adds up to 1 at most.
+    Attention is None if the model has none, or if the caller did not ask for it.
+    """
 
     source: str
     text: str
     score: float  # log_probability / length ** length_penalty; with a utility, the mean utility
-    log_probability: float  # of all tokens and the end token
+    log_probability: float  # natural log, of all tokens and the end token
     tokens: list[int] = field(default_factory=list)  # of the target, without BOS and EOS
     source_subwords: list[str] = field(default_factory=list)
     target_subwords: list[str] = field(default_factory=list)
@@ -97,7 +102,11 @@ class Translation:
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption of one image or clip."""
+    """A caption of one image or clip.
+
+    Shapes: T words, U subwords, S positions of the image or frames of the clip, L decoder layers with
+    attention, H heads of each. Attention is None if the model has none, or if the caller did not ask for it.
+    """
 
     text: str
     score: float  # log_probability / length ** length_penalty; with a utility, the mean utility

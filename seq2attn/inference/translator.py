@@ -4,14 +4,14 @@ This module prints nothing. The result of a text depends neither on the other te
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Self, Unpack
 
 import numpy as np
 from torch import Tensor
 
-from seq2attn.config import TEXT, Config
+from seq2attn.config import TEXT, Changes, Config
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
@@ -88,7 +88,7 @@ class Translator(Predictor[list[int], Translation]):
         run: str | os.PathLike[str],
         device: str = "auto",
         precision: str = "auto",
-        settings: Iterable[str] = (),
+        settings: Changes = (),
         processes: bool = False,
         allow_code: bool = False,
     ) -> Self:
@@ -96,8 +96,8 @@ class Translator(Predictor[list[int], Translation]):
 
         An ensemble has the languages and search settings of the first run. `processes`: see `__init__`.
         `allow_code` lets a run import and call the code of yours that its settings name.
-        `settings`, as "model.attention.at_inference=sample", are changed in every run before its model is
-        built.
+        `settings` are changed in every run before its model is built: `{"model.attention.temperature": 2}`,
+        or as on the command line `["model.attention.temperature=2"]`.
 
         Raises UserError if a run is missing, incomplete, damaged, from a newer version, or has another target
         vocabulary. Raises UsageError for a setting that is wrong, that only training uses, that has no effect

@@ -16,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,24 +37,28 @@ DISK_ADVICE = "what was saved before is whole: free the disk or choose another `
 
 @dataclass(frozen=True)
 class Run:
-    """An open run directory."""
+    """An open run directory. Functions that take the path of a run take the run itself, too."""
 
     path: Path
-    config: Config
+    config: Config = field(repr=False)  # all settings
     source_size: int  # of the vocabulary, in tokens
     target_size: int
-    languages: tuple[str | None, str | None]
+    languages: tuple[str | None, str | None]  # of source and target, if they are known
     corpus: str  # the training corpus, as the user named it
-    source_lengths: Mapping[str, float] | None = (
-        None  # of the training texts: see `data.text.source_statistics`
-    )
+    # of the training texts: see `data.text.source_statistics`
+    source_lengths: Mapping[str, float] | None = field(default=None, repr=False)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @property
     def weights(self) -> Path:
+        """The file of the best weights."""
         return self.path / "model.safetensors"
 
     @property
     def metrics(self) -> Path:
+        """The file of losses and scores: a JSON object a line, one for each logged update and validation."""
         return self.path / "metrics.jsonl"
 
     @property

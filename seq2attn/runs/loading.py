@@ -5,7 +5,7 @@ This module knows no search.
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -14,8 +14,10 @@ import torch
 
 from seq2attn.config import (
     MOST_PARAMETERS,
+    Changes,
     Modality,
     Precision,
+    as_typed,
     change,
     estimate_parameters,
     refuse_idle,
@@ -64,7 +66,7 @@ def run_paths(run: str | os.PathLike[str]) -> list[str]:
 
 
 def load_runs(
-    run: str | os.PathLike[str], device: str, precision: str, settings: Iterable[str], modality: Modality
+    run: str | os.PathLike[str], device: str, precision: str, settings: Changes, modality: Modality
 ) -> LoadedRuns:
     """The runs that `run` names, with `settings` changed. Their sources must be of that modality.
 
@@ -77,7 +79,7 @@ def load_runs(
             f"precision {precision}: choose {', '.join(get_args(Precision))}", setting="precision"
         )
     torch_device = find_device(device)
-    settings = list(settings)
+    settings = as_typed(settings)
     stored = [open_run(path) for path in run_paths(run)]
     for one in stored:
         if (own := one.config.model.modality) != modality:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seq2attn.config import Changes, as_typed
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.notes import note
@@ -148,7 +149,7 @@ def evaluate(
     gold: Lines | None = None,
     gold_first: int = 0,
     options: SearchOptions | None = None,
-    settings: Sequence[str] = (),
+    settings: Changes = (),
     device: str = "auto",
     precision: str = "auto",
     allow_code: bool = False,
@@ -156,13 +157,15 @@ def evaluate(
 ) -> Reports:
     """Score runs and other systems' outputs, as `seq2attn evaluate` does.
 
-    `runs`: one run, or several, which are compared with the first; runs joined by commas are an ensemble.
+    `runs`: one run, or a list of several, which are compared with the first. A run is a `Run` or its path;
+    paths joined by commas are an ensemble.
     `split`: one split, or several, of the prepared folder `data`; by default the test split of the data that
     the first run was trained on. Instead of a split, `source` and `reference` are texts, and `hypotheses` are
     outputs of other systems. A text is the path of a file, or a list with a string for each line; several
     references or hypotheses are a list of `pathlib.Path`s, or a list of lists of strings. `captions` scores
     texts as captions of images. `gold`: word alignments to compare the attention with; their first word has
     the number `gold_first`. `options` of the search and `settings` replace those of the runs.
+    `progress(stage, done, total)` is called during the work; `total` is None if it is not known.
 
     Returns a report for each test set and system. Raises UsageError for arguments that do not go together,
     UserError for runs, data or texts that are missing or do not fit.
@@ -180,7 +183,7 @@ def evaluate(
         gold,
         gold_first,
         options or DEFAULTS,
-        tuple(settings),
+        tuple(as_typed(settings)),
         device,
         precision,
         allow_code,

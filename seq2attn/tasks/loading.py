@@ -1,9 +1,9 @@
 """The predictor of a run, by the modality of its sources."""
 
 import os
-from collections.abc import Iterable
 from typing import Any
 
+from seq2attn.config import Changes
 from seq2attn.tasks.task import task_of
 
 
@@ -11,13 +11,14 @@ def load(
     run: str | os.PathLike[str],
     device: str = "auto",
     precision: str = "auto",
-    settings: Iterable[str] = (),
+    settings: Changes = (),
     allow_code: bool = False,
     processes: bool = False,
 ) -> Any:
-    """A `Translator` or a `Captioner`, by the sources of the (first) run.
+    """The `Translator` or the `Captioner` of a run, by what the run was trained on.
 
-    Arguments and errors: see their `load`.
+    `run` is a run directory, a `Run`, or several run directories joined by commas: an ensemble. The other
+    arguments, and the errors: see `Translator.load`.
     """
     from seq2attn.runs.directory import open_run
     from seq2attn.runs.loading import run_paths

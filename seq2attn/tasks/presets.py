@@ -8,7 +8,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,11 +30,11 @@ class Preset:
     """A preset: its name, its group, one line about it, and the comment in its file with its paper."""
 
     name: str
-    group: str
-    description: str
-    comment: str
+    group: str  # of the list that `seq2attn train --list` prints
+    description: str  # one line
+    comment: str = field(repr=False)  # at the top of its file: the paper, and measured scores
     minutes: str  # measured time on two cores, as "3 on phrases"; empty if not measured
-    file: Path
+    file: Path = field(repr=False)
 
     def config(self) -> Config:
         """Its settings."""

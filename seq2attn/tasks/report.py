@@ -75,11 +75,14 @@ class Report:
         )
 
     def __getitem__(self, score: str) -> float:
-        """The value of a score by its name, as `report["BLEU"]`. Raises KeyError if it was not computed."""
-        values = {one.name: one.value for one in self.scores}
-        if score not in values:
-            raise KeyError(f"{score}: there are {', '.join(values)}")
-        return values[score]
+        """The value of a score by its name, or by its key in `to_dict`: `report["BLEU"]`, `report["bleu"]`.
+
+        Raises KeyError if it was not computed.
+        """
+        for one in self.scores:
+            if score in (one.name, KEYS[one.name]):
+                return one.value
+        raise KeyError(f"{score}: there are {', '.join(one.name for one in self.scores)}")
 
     def to_dict(self) -> dict[str, object]:
         """All results but the outputs, as plain values. `seq2attn evaluate --json` prints them."""
@@ -174,6 +177,9 @@ class Reports(list[Report]):
     def to_latex(self) -> str:
         """The scores as a table for LaTeX with the package booktabs."""
         return self.table().to_latex()
+
+    def __str__(self) -> str:
+        return self.to_markdown()
 
     def _repr_html_(self) -> str:
         return self.table().to_html()

@@ -9,20 +9,22 @@
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seq2attn import config
-from seq2attn.config import Config
+from seq2attn.config import Changes, Config, as_typed
 from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.tasks import training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
+from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
+from seq2attn.tasks.presets import Preset
 from seq2attn.tasks.task import task_of
 
 if TYPE_CHECKING:
@@ -98,7 +100,11 @@ def make_plan(
 
 
 class Training:
-    """An open training. `run` is its run directory, and `data` what it learns from."""
+    """An open training, which `training_session` gives.
+
+    `run` is its `Run`, `model` the module of torch that learns, `data` what it learns from, and `end` the
+    last event, `Finished`, or None before it.
+    """
 
     def __init__(
         self,
@@ -117,14 +123,24 @@ class Training:
         self._stop = False
         self._events: Generator[Event, None, None] | None = None
 
-    def close(self) -> None:
-        """End the events, without saving what came after the last saved state."""
-        if self._events is not None:
-            self._events.close()
-
     def stop(self) -> None:
         """Save the state after the present update, and end the events."""
         self._stop = True
+
+    def save(self) -> bool:
+        """Save the state now, between two events, and end the events.
+
+        Returns whether this ended the training early: False if it had ended, or if it has not begun.
+        """
+        self.stop()
+        for _ in self._events or ():
+            pass
+        return self.end is not None and self.end.reason == "interrupted"
+
+    def close(self) -> None:
+        """End the events without saving. The end of `training_session` does it, too."""
+        if self._events is not None:
+            self._events.close()
 
     def events(
         self, stop: Callable[[], bool] = lambda: False, validating: Progress = silent
@@ -155,20 +171,34 @@ class Training:
             stop=stops,
         )
         self._begin(self)  # only now, because a saved state that does not fit is refused above
+        # An exception in the caller's loop would close them, if nobody else had them.
         self._events = self._until_end(events)
         return self._events
 
     def _until_end(self, events: "Generator[Event, None, None]") -> "Generator[Event, None, None]":
+        with closing(events):
+            while True:
+                try:
+                    with delayed_interrupt(self.stop):
+                        event = next(events, None)
+                except KeyboardInterrupt:
+                    for event in events:  # the state is saved
+                        self._note_end(event)
+                    raise
+                if event is None:
+                    return
+                self._note_end(event)
+                yield event
+
+    def _note_end(self, event: "Event") -> None:
         from seq2attn.training.events import Finished
 
-        with closing(events):
-            for event in events:
-                if isinstance(event, Finished):
-                    self.end = event
-                yield event
+        if isinstance(event, Finished):
+            self.end = event
 
     def test(self, device: str = "auto") -> "Iterator[TestResult]":
         """The scores of the best weights on each test split. Any process may train the run meanwhile."""
+        self.close()
         self._release()
         if self.world.is_main:
             yield from self.data.test(self.run.path, device, self._stages)
@@ -240,10 +270,10 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
 
 
 def train(
-    preset_or_file: str | None = None,
+    preset_or_file: str | os.PathLike[str] | Preset | None = None,
     data: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
-    settings: Iterable[str] = (),
+    settings: Changes = (),
     *,
     resume: bool = False,
     force: bool = False,
@@ -254,17 +284,21 @@ def train(
 ) -> "Run":
     """Train a model, and return its run. See `seq2attn train`.
 
-    `preset_or_file` names a preset of `presets()` or a TOML file, by default "first-try". `data` is a
+    `preset_or_file` is a preset of `presets()`, its name, or a TOML file; by default "first-try". `data` is a
     prepared folder or a corpus, which is prepared first; by default the bundled corpus for the model. `out`
-    is the run directory. `settings` change the preset, as in `["train.max_steps=200", "train.seed=2"]`.
-    `resume` continues the run in `out`, and `force` replaces it. `device` is auto, cpu, cuda or cuda:N.
-    `allow_code` allows settings to name functions and classes of your own.
+    is the run directory; by default runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named.
+    `settings` change the preset: `{"train.max_steps": 200, "train.seed": 2}`, or as on the command line
+    `["train.max_steps=200", "train.seed=2"]`. `resume` continues the run in `out`, and `force` replaces it.
+    `device` is auto, cpu, cuda or cuda:N. `allow_code` allows settings to name functions and classes of your
+    own.
 
     `on_event` is called with each event of `seq2attn.training.events`: Update, Validation, Saved and
     Finished. If it returns True, the state is saved and training ends. `progress(stage, done, total)` is
-    called while data are prepared.
+    called while data are prepared; `total` is None if it is not known.
 
-    Raises UsageError for settings that make no sense, and UserError for data or a place that does not fit.
+    Raises UsageError for settings that make no sense, and UserError for data or a place that does not fit:
+    a run in `out`, for example, without `resume` or `force`. An interrupt (Ctrl-C, or the stop button of a
+    notebook) raises KeyboardInterrupt after the present update, when the state is saved; `resume` continues.
     """
     with training_session(
         preset_or_file,
@@ -285,10 +319,10 @@ def train(
 
 @contextmanager
 def training_session(
-    preset_or_file: str | None = None,
+    preset_or_file: str | os.PathLike[str] | Preset | None = None,
     data: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
-    settings: Iterable[str] = (),
+    settings: Changes = (),
     *,
     resume: bool = False,
     force: bool = False,
@@ -298,18 +332,24 @@ def training_session(
 ) -> Iterator[Training]:
     """An open training, whose `events()` train while they are read. Arguments: see `train`.
 
-    with seq2attn.training_session("first-try", out="runs/first") as training:
-        for event in training.events():
-            ...  # draw, or `training.stop()`
+        with seq2attn.training_session("first-try", out="runs/first") as training:
+            for event in training.events():
+                ...  # draw, or `training.stop()`
+
+    `training.run` is the run. An interrupt saves the state as in `train`.
     """
-    changes = list(settings)
+    if isinstance(preset_or_file, Preset):
+        preset_or_file = preset_or_file.name
+    elif preset_or_file is not None:
+        preset_or_file = os.fspath(preset_or_file)
+    changes = as_typed(settings)
     arguments = {"data": data, "out": out, "settings": changes, "resume": resume, "force": force}
     words = [repr(preset_or_file or FIRST_PRESET)]
     words += [f"{name}={value!r}" for name, value in arguments.items() if value]
     plan = make_plan(
         preset_or_file,
         changes,
-        None if data is None else str(data),
+        None if data is None else os.fspath(data),
         None if out is None else Path(out),
         resume=resume,
         force=force,
@@ -326,6 +366,7 @@ def training_session(
         permitted(allow_code),
         init_distributed(find_device(device)) as world,
         open_training(plan, stages(progress), world) as opened,
+        saved_on_interrupt(opened),
     ):
         yield opened
 

@@ -26,10 +26,10 @@ class Update:
 
     step: int
     steps: int  # of the whole run; an estimate where the clock will end it
-    epoch: int
+    epoch: int  # passes over the training data, from 0
     loss: float  # nats per target token, label smoothing included
     speed: float  # target tokens per second, without padding and without validation
-    lr: float
+    lr: float  # learning rate
     norm: float  # norm of the gradient, before clipping
     elapsed: float  # seconds of training, earlier sessions included
     remaining: float  # seconds, an estimate
@@ -50,10 +50,10 @@ class Validation:
 
     step: int
     loss: float  # nats per target token, without label smoothing
-    scores: Mapping[str, float]
-    sample: tuple[str, str, str] | None
+    scores: Mapping[str, float]  # by name, such as "bleu"
+    sample: tuple[str, str, str] | None  # source, reference, translation
     best: bool  # whether these weights are the best so far, and saved
-    elapsed: float
+    elapsed: float  # seconds of training
 
     def line(self) -> Mapping[str, object]:
         """The line of metrics.jsonl."""
@@ -63,7 +63,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Saved:
-    """The last state is on the disk."""
+    """The last state is on the disk, in `path`."""
 
     step: int
     path: Path
@@ -76,7 +76,7 @@ class Finished:
     reason: str  # "max_steps", "max_minutes", "patience" or "interrupted"
     step: int
     best_step: int  # 0: there was no validation
-    elapsed: float
+    elapsed: float  # seconds of training
 
 
 Event = Update | Validation | Saved | Finished

@@ -19,9 +19,12 @@ from pathlib import Path
 import pytest
 from markdown_examples import PAGES, ROOT, blocks, pipelines, printed_blocks, stages
 
+import seq2attn
+from seq2attn import config
 from seq2attn.cli import app as application
 from seq2attn.data import bundled, sources
 from seq2attn.samples import clips, image_files, scenes
+from seq2attn.tasks import training
 
 TINY = """--max-steps 2 --set train.validate_sentences=2 --set search.max_length=4 --set search.min_length=2
     --set search.beam=1 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8"""
@@ -36,7 +39,7 @@ ROWS = 300  # of each file of `phrases`
 
 # Pages whose examples run one after another, in one folder.
 EXAMPLES = (
-    *("docs/guide.md", "docs/python.md", "docs/settings.md", "docs/translation.md", "docs/captioning.md"),
+    *("docs/guide.md", "docs/settings.md", "docs/translation.md", "docs/captioning.md", "docs/python.md"),
     *("docs/models.md", "docs/measured.md", "docs/figures.md"),
 )
 # The same, in another folder; what needs the run of a page is left to that page.
@@ -73,6 +76,12 @@ def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
         sys.stdin, sys.stdout, sys.stderr = before
     assert code == 0, errors.decode()
     return written
+
+
+def with_tiny_settings(settings: config.Changes) -> list[str]:
+    """What `call` adds to `seq2attn train`, for the trainings of Python."""
+    tiny = [word for word in shlex.split(TINY) if "=" in word]
+    return [*config.as_typed(settings), *tiny, "train.max_steps=2"]
 
 
 def program(words: list[str], data: bytes) -> bytes:
@@ -158,11 +167,23 @@ def test_python_prints_what_stands_under_it(name: str) -> None:
         assert output == (text or "")
 
 
+def test_examples_of_the_python_page_that_need_no_run_print_what_it_says() -> None:
+    examples = [(code, text) for code, text in printed_blocks(PAGES["docs/python.md"]) if text is not None]
+    assert len(examples) == 3
+    names: dict[str, object] = {"seq2attn": seq2attn}
+    for code, text in examples:
+        output = io.StringIO()
+        with redirect_stdout(output):
+            exec(compile(code, "page", "exec"), names)  # noqa: S102 (our own pages)
+        assert output.getvalue() == text
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     "pages", [pytest.param(QUICK, id="quick"), pytest.param(EXAMPLES, id="all", marks=pytest.mark.slow)]
 )
-def test_examples_run(pages: Sequence[str]) -> None:
+def test_examples_run(pages: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "as_typed", with_tiny_settings)
     quick = pages is QUICK
     printed = {}
     for name in pages:

@@ -1,6 +1,8 @@
 """The parts of pages that follow from the code are up to date: `python docs/generate.py` writes them."""
 
 import importlib.util
+import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -8,13 +10,17 @@ from markdown_examples import ROOT
 
 
 @pytest.fixture(scope="module")
-def generate() -> ModuleType:
+def generate() -> Iterator[ModuleType]:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "docs"))  # as when the script runs
+    try:
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
 
 
 def test_generated_pages_are_up_to_date(generate: ModuleType) -> None:

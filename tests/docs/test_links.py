@@ -68,8 +68,9 @@ def test_navigation_names_every_page() -> None:
                     yield from pages(part)
 
     project = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    notebooks = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.ipynb")]
     assert sorted(f"docs/{page}" for page in pages(project["nav"])) == sorted(
-        name for name in PAGES if name.startswith("docs/")
+        [name for name in PAGES if name.startswith("docs/")] + notebooks
     )
 
 
