@@ -64,7 +64,7 @@ def executed(notebook: dict[str, Any], folder: Path) -> Any:
     return result
 
 
-def shown(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def outputs_of(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The kind and the text of each output of a cell."""
     for output in cell.get("outputs", []):
         if output["output_type"] == "stream":
@@ -76,7 +76,7 @@ def shown(cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
 @pytest.mark.filterwarnings("default")  # of the kernel's client, not ours
 def test_first_look_runs(tmp_path: Path) -> None:
     cells = executed(read(FIRST_LOOK), tmp_path)["cells"]
-    outputs = ["\n".join(f"{kind}: {text}" for kind, text in shown(cell)) for cell in cells]
+    outputs = ["\n".join(f"{kind}: {text}" for kind, text in outputs_of(cell)) for cell in cells]
     everything = "\n".join(outputs)
     assert "stderr: " not in everything
     by_start = {"".join(cell["source"])[:24]: output for cell, output in zip(cells, outputs, strict=True)}
