@@ -45,7 +45,7 @@ class Run:
     target_size: int
     languages: tuple[str | None, str | None]  # of source and target, if they are known
     corpus: str  # the training corpus, as the user named it
-    # of the training texts: see `data.text.source_statistics`
+    # statistics of the lengths of the training texts, as the module source_statistics makes them
     source_lengths: Mapping[str, float] | None = field(default=None, repr=False)
 
     def __fspath__(self) -> str:
