@@ -95,8 +95,9 @@ def evaluate(
     if alignments is not None and gold is not None:
         report.show_alignments(alignments, gold, gold_first, as_json)
         return
-    for number, reports in enumerate(evaluations(request, console.progress)):
-        report.show(reports, as_json, first=number == 0, named=len(splits) > 1)
+    names, of_tests = evaluations(request, console.progress)
+    for number, reports in enumerate(of_tests):
+        report.show(reports, as_json, first=number == 0, named=len(names) > 1)
 
 
 def _check_files(files: Sequence[Path]) -> None:

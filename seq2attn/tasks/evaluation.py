@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2attn.config import Changes, as_typed
 from seq2attn.errors import UsageError
@@ -22,6 +22,8 @@ from seq2attn.tasks.task import task_of
 
 if TYPE_CHECKING:
     from seq2attn.evaluation.alignment import AlignmentScore
+    from seq2attn.inference.predictor import Predictor
+    from seq2attn.tasks.test_set import System, TestSet
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,18 @@ class Evaluation:
         outline.check_names(self.splits)
 
 
-def evaluations(request: Evaluation, stages: Stages) -> Iterator[Reports]:
+class Evaluations(NamedTuple):
+    """The names of the test sets, and the reports of each of them, which are computed while they are read."""
+
+    names: list[str]
+    reports: Iterator[Reports]
+
+
+def evaluations(request: Evaluation, stages: Stages) -> Evaluations:
     """The reports of each test set in turn, those of the runs before those of other systems.
 
-    Everything is read and checked before the first run translates. The runs' scores and outputs are written
-    into RUN/scores.
+    Everything is read and checked at once, before the first run translates. The runs' scores and outputs are
+    written into RUN/scores.
     """
     runs, gold = request.runs, request.gold
     splits = None if request.references else request.splits
@@ -112,6 +121,18 @@ def evaluations(request: Evaluation, stages: Stages) -> Iterator[Reports]:
         ]
         for test in tests
     ]
+    reports = _reports(request, stages, predictors, tests, others)
+    return Evaluations([test.name for test in tests], reports)
+
+
+def _reports(
+    request: Evaluation,
+    stages: Stages,
+    predictors: "list[Predictor[Any, Any]]",
+    tests: "list[TestSet]",
+    others: "list[list[System]]",
+) -> Iterator[Reports]:
+    runs = request.runs
     lowercase = evaluated_runs.write_lowercase(runs, predictors)
     for number, test in enumerate(tests):
         test.lowercase = lowercase
@@ -189,7 +210,7 @@ def evaluate(
         allow_code,
     )
     request.check()
-    reports = evaluations(request, stages(progress))
+    reports = evaluations(request, stages(progress)).reports
     return Reports(report for of_test in reports for report in of_test)
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import random
 import re
+import shutil
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +168,24 @@ def test_evaluate_equals_the_command_line(home: Path, capsys: pytest.CaptureFixt
         report["ROUGE"]
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.split = "valid"  # type: ignore[misc]
+
+
+def test_evaluate_prints_the_name_of_each_test_split(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All splits whose name begins with test are scored if none is named and there is no split `test`."""
+    data = tmp_path / "data"
+    shutil.copytree(home / "prepared", data)
+    report = json.loads((data / "prepared.json").read_text())
+    facts = report["splits"].pop("test")
+    for name in ("test_a", "test_b"):
+        shutil.copytree(data / "test", data / name)
+        report["splits"][name] = facts
+    (data / "prepared.json").write_text(json.dumps(report))
+    assert app.run(["evaluate", str(home / "run1"), "--data", str(data), "--device", "cpu"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "test_a"
+    assert lines[lines.index("test_b") - 1] == ""
 
 
 def test_evaluate_takes_texts_and_search_options(home: Path, tmp_path: Path) -> None:
