@@ -1,7 +1,9 @@
 """The runs of an evaluation: their modality, their models, and their outputs."""
 
+import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,8 +118,8 @@ def system(
     changed = _changed_settings(run, settings, search)
     result = System(run, [], folder, _search(settings, search), changed)
     result.configuration, result.seed = _configuration(run, changed), settings.train.seed
-    test.take(result, predictor, search, stages)
-    predictor.close()
+    with closing(predictor):
+        test.take(result, predictor, search, stages)
     return result
 
 
@@ -125,8 +127,14 @@ def _configuration(run: str, changed: dict[str, object]) -> str | None:
     """What the run has in common with the runs that differ from it in the seed alone."""
     if not Path(run).is_dir():
         return None
-    settings = dict(config.flat(first_run(run).config)) | changed
-    return json.dumps({name: value for name, value in settings.items() if name != "train.seed"}, default=str)
+    opened = first_run(run)
+    settings = dict(config.flat(opened.config)) | changed
+    of_all_seeds = {name: value for name, value in settings.items() if name != "train.seed"}
+    corpus = Path(opened.corpus)
+    place = str(corpus.resolve()) if corpus.exists() else opened.corpus
+    # The same place may have held other data: tokenizers tell.
+    tokenizers = [hashlib.sha256(file.read_bytes()).hexdigest() for file in opened.tokenizers]
+    return json.dumps([of_all_seeds, place, tokenizers], default=str)
 
 
 def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
@@ -135,9 +143,9 @@ def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     left_out = {"min_length", "max_length", *search.excluded()}
     own = settings.search.model_dump()
     values = {name: value for name, value in (own | search.given()).items() if name in own.keys() - left_out}
-    if search.utility is None:
-        return values
-    return values | {"mbr": _utility_name(search), "samples": search.samples or SAMPLES}
+    if search.utility is not None:
+        values |= {"mbr": _utility_name(search), "samples": search.samples or SAMPLES}
+    return values | _drawn(search)
 
 
 def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict[str, object]:
@@ -152,7 +160,14 @@ def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict
         changed["mbr"] = _utility_name(search)
     if search.samples is not None:
         changed["samples"] = search.samples
-    return changed
+    return changed | _drawn(search)
+
+
+def _drawn(search: SearchOptions) -> dict[str, object]:
+    """The options that change how samples are drawn, which no run sets: those that the caller set."""
+    names = ("sample", "temperature", "top_k", "top_p")
+    values = {name: getattr(search, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None and value is not False}
 
 
 def _utility_name(search: SearchOptions) -> str:

@@ -50,7 +50,8 @@ class Report:
     changed: Mapping[str, object] = field(default_factory=dict)  # settings that differ from the training
     run: Path | None = None  # the run directory; None: an ensemble, or another program
     seed: int | None = None  # of the training
-    configuration: str | None = field(default=None, repr=False)  # settings of the run without the seed
+    # settings of the run without the seed, and its data; None: an ensemble, or another program
+    configuration: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, test: TestSet, system: System) -> "Report":
@@ -157,14 +158,16 @@ class Reports(list[Report]):
     def means(self) -> "list[Mean]":
         """Means over the seeds of one configuration, for every configuration with several seeds.
 
-        Runs have one configuration if their settings differ in nothing but train.seed, and if they were
-        scored with the same options.
+        Runs have one configuration if their settings differ in nothing but train.seed, if they were trained
+        on the same data, and if they were scored with the same options. Of several reports of one seed, the
+        first counts.
         """
-        groups: dict[tuple[str, str, str | None], list[Report]] = {}
+        groups: dict[tuple[str, str, str], dict[int | None, Report]] = {}
         for report in self:
             if report.configuration is not None:
-                groups.setdefault((report.split, report.data, report.configuration), []).append(report)
-        return [Mean.of(reports) for reports in groups.values() if len({one.seed for one in reports}) > 1]
+                group = groups.setdefault((report.split, report.data, report.configuration), {})
+                group.setdefault(report.seed, report)
+        return [Mean.of(list(group.values())) for group in groups.values() if len(group) > 1]
 
     def to_dict(self) -> list[dict[str, object]]:
         """The results as plain values, one entry for each report."""
@@ -227,19 +230,20 @@ class Mean:
 def _table(reports: Sequence[Report], splits: bool) -> Table:
     from seq2attn.evaluation.alignment import percent
 
-    compared = [name for name in reports[0].compared] if reports else []
-    measures = compared or [score.name for score in reports[0].scores] if reports else []
+    compared = list(reports[0].compared) if reports else []
+    measures = compared or ([score.name for score in reports[0].scores] if reports else [])
     aligned, pointed, forced = (
         any(getattr(report, name) for report in reports) for name in ("alignment", "pointing", "likelihood")
     )
     rows = []
     for report in reports:
         row = [report.system, *([report.split] if splits else [])]
+        values = {score.name: f"{score.value:.2f}" for score in report.scores}
         for measure in measures:
             if not compared:
-                row.append(f"{report[measure]:.2f}")
-            elif (result := report.compared.get(measure)) is None:
-                row += ["-", "", "-"]
+                row.append(values.get(measure, "-"))
+            elif (result := report.compared.get(measure)) is None:  # of another evaluation
+                row += [values.get(measure, "-"), "-", "-"]
             else:
                 p_value = "-" if result.p_value is None else f"{result.p_value:.3f}"
                 row += [f"{result.value:.2f}", f"±{result.interval:.2f}", p_value]

@@ -36,7 +36,7 @@ class System:
     scores: "list[Score]" = field(default_factory=list)
     compared: "dict[str, Compared]" = field(default_factory=dict)
     buckets: "list[Bucket]" = field(default_factory=list)
-    configuration: str | None = None  # of a run: its settings without the seed
+    configuration: str | None = None  # of a run: its settings without the seed, and its data
     seed: int | None = None
 
 

@@ -259,6 +259,52 @@ def test_reports_of_several_seeds_have_a_mean_and_a_deviation(
         home / "run2", data=home / "prepared", options=SearchOptions(beam=1), device="cpu"
     )
     assert not type(reports)([reports[0], greedy[0]]).means()
+    # a seed that is given twice counts once
+    (mean,) = type(reports)([*again, reports[1]]).means()
+    assert mean.seeds == (1, 2)
+
+
+def test_seeds_of_runs_that_were_trained_on_other_data_have_no_mean(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "run2", tmp_path / "run2")
+    settings = tmp_path / "run2" / "config.json"
+    settings.write_text(settings.read_text().replace(str(home / "prepared"), str(home / "other")))
+    reports = seq2attn.evaluate([home / "run1", tmp_path / "run2"], data=home / "prepared", device="cpu")
+    assert not reports.means()
+
+
+def test_reports_of_several_evaluations_fit_into_one_table(home: Path) -> None:
+    data = home / "prepared"
+    compared = seq2attn.evaluate([home / "run1", home / "run2"], data=data, device="cpu")
+    (alone,) = seq2attn.evaluate(home / "run2", data=data, device="cpu")
+    rows = type(compared)([*compared, alone]).table().rows
+    assert rows[2][:4] == (str(home / "run2"), f"{alone['BLEU']:.2f}", "-", "-")
+    scores = tuple(score for score in alone.scores if score.name != "TER")
+    fewer = dataclasses.replace(alone, scores=scores)
+    assert type(compared)([alone, fewer]).table().rows[1][3] == "-"
+
+
+def test_scores_of_samples_say_how_they_were_drawn(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "run1", tmp_path / "run")
+    options = SearchOptions(sample=True, temperature=2.0)
+    (report,) = seq2attn.evaluate(tmp_path / "run", data=home / "prepared", options=options, device="cpu")
+    assert report.changed == {"sample": True, "temperature": 2.0}
+    assert (report.search["sample"], report.search["temperature"]) == (True, 2.0)
+    # the outputs of the run's own search stay
+    assert (tmp_path / "run" / "scores" / "test,sample=True,temperature=2.0.txt").is_file()
+
+
+def test_evaluate_ends_its_processes_if_it_fails(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seq2attn.inference import Translator
+
+    closed: list[object] = []
+    monkeypatch.setattr(Translator, "close", lambda self: closed.append(self))
+
+    def fail(stage: str, done: int, total: int | None) -> None:
+        raise RuntimeError(stage)
+
+    with pytest.raises(RuntimeError, match="translating test"):
+        seq2attn.evaluate(home / "run1", data=home / "prepared", device="cpu", progress=fail)
+    assert len(closed) == 1
 
 
 def test_reports_write_tables(home: Path) -> None:
