@@ -77,6 +77,7 @@ class Prepared:
         self.joint: bool = self.report["options"]["joint"] and self.modality.has_vocabulary
 
     def __fspath__(self) -> str:
+        """Its path, so that it stands for its folder, as in `seq2attn.train(data=prepared)`."""
         return str(self.path)
 
     def __repr__(self) -> str:

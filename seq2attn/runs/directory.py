@@ -49,6 +49,7 @@ class Run:
     source_lengths: Mapping[str, float] | None = field(default=None, repr=False)
 
     def __fspath__(self) -> str:
+        """Its path, so that a run stands for its folder, as in `seq2attn.load(run)`."""
         return str(self.path)
 
     @property

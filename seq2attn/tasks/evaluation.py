@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2attn.config import Changes, as_typed
 from seq2attn.errors import UsageError
-from seq2attn.inference.options import DEFAULTS, SearchOptions
+from seq2attn.inference.options import DEFAULTS, SearchOptions, with_shortcuts
 from seq2attn.notes import note
 from seq2attn.progress import StageProgress, Stages, stages
 from seq2attn.tasks import evaluated_runs, evaluation_inputs, outline, score_files
@@ -65,6 +65,19 @@ class Evaluation:
             )
         if not self.runs and not self.references and self.data is None:
             raise UsageError("reference is missing: the text to compare with", setting="reference")
+        if self.captions and (self.runs or self.source is not None or not self.references):
+            raise UsageError(
+                "captions is for texts alone: give `hypotheses` and `reference`", setting="captions"
+            )
+        if self.by_length and self.references and self.source is None:
+            problem = "by_length needs `source`: the lengths to group by"
+            raise UsageError(problem, setting="by_length")
+        if self.gold is not None and not self.runs:
+            raise UsageError(
+                "gold needs a run, whose attention is compared with it: name one", setting="gold"
+            )
+        if self.gold_first not in (0, 1):
+            raise UsageError(f"gold_first {self.gold_first}: choose 0 or 1", setting="gold_first")
         if self.gold is not None and len(self.splits) > 1:
             raise UsageError("gold belongs to one split: name one with `split`", setting="gold")
         self.search.check()
@@ -203,7 +216,7 @@ def evaluate(
         by_length,
         gold,
         gold_first,
-        options or DEFAULTS,
+        with_shortcuts(options, {}),
         tuple(as_typed(settings)),
         device,
         precision,

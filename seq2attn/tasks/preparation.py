@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2attn import config
+from seq2attn.errors import UsageError
 from seq2attn.progress import StageProgress
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ def prepare(
     from seq2attn.data.prepared import Prepared
     from seq2attn.progress import silent
 
+    for name, number, least in (
+        ("valid", valid, 0),
+        ("test", test, 0),
+        ("workers", workers, 1),
+        ("seed", seed, 0),
+    ):
+        if number is not None and number < least:
+            raise UsageError(f"{name} {number}: it must be at least {least}", setting=name)
     given = {name: value for name, value in options.items() if value is not None}
     prepare_folder(
         os.fspath(corpus),
@@ -47,7 +56,7 @@ def prepare(
         config.validate({"data": given}, "prepare").data,
         valid=valid,
         test=test,
-        workers=workers or os.cpu_count() or 1,
+        workers=os.cpu_count() or 1 if workers is None else workers,
         force=force,
         seed=seed,
         shrink="vocab_size" not in given,

@@ -42,7 +42,7 @@ class Preset:
 
 
 def presets() -> list[Preset]:
-    """All presets, group by group. `seq2attn train` lists them."""
+    """All presets, group by group. `seq2attn train --list` prints them."""
     result = []
     for name, path in config.presets().items():
         one = head(path)

@@ -1,10 +1,11 @@
 """A training from its settings to its run: data, model, events, and the test at the end.
 
-    with open_training(plan, stages) as training:
+    with open_training(plan, stages, world) as training:
         for event in training.events(): ...
         for result in training.test(): ...
 
-`train` does that for Python, and `seq2attn train` for the command line, which handles signals and prints.
+`training_session` opens a training for Python, and `train` also reads its events. `seq2attn train` does all
+of it, handles signals and prints.
 """
 
 import json
@@ -28,6 +29,8 @@ from seq2attn.tasks.presets import Preset
 from seq2attn.tasks.task import task_of
 
 if TYPE_CHECKING:
+    import torch
+
     from seq2attn.data.prepared import Prepared
     from seq2attn.devices import Format
     from seq2attn.models.seq2seq import Seq2Seq
@@ -83,10 +86,13 @@ def make_plan(
     command: str = "",
     where: str = "settings",
 ) -> Plan:
-    """The plan of a training. `where` names the changes in errors. Raises UsageError for wrong settings.
+    """The plan of a training. `where` names the changes in errors. Raises UsageError for wrong arguments.
 
     Without `out` the run is runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named.
     """
+    if resume and force:
+        problem = "one continues the run and the other replaces it"
+        raise UsageError(f"resume and `force`: {problem}; leave one out", setting="resume")
     config.refuse_incomplete(changes, where)
     named = preset_or_file is not None
     settings = config.load(preset_or_file or FIRST_PRESET, changes, where) if named or not resume else None
@@ -196,12 +202,15 @@ class Training:
         if isinstance(event, Finished):
             self.end = event
 
-    def test(self, device: str = "auto") -> "Iterator[TestResult]":
-        """The scores of the best weights on each test split. Any process may train the run meanwhile."""
+    def test(self, device: str | None = None) -> "Iterator[TestResult]":
+        """The scores of the best weights on each test split, by default on the device of the training.
+
+        Any process may train the run meanwhile.
+        """
         self.close()
         self._release()
         if self.world.is_main:
-            yield from self.data.test(self.run.path, device, self._stages)
+            yield from self.data.test(self.run.path, device or str(self.world.device), self._stages)
 
 
 @contextmanager
@@ -282,7 +291,8 @@ def train(
     on_event: "Callable[[Event], object] | None" = None,
     progress: StageProgress | None = None,
 ) -> "Run":
-    """Train a model, and return its run. See `seq2attn train`.
+    """Train a model, and return its run. It equals `seq2attn train` without the scores of the test splits,
+    which `evaluate` gives.
 
     `preset_or_file` is a preset of `presets()`, its name, or a TOML file; by default "first-try". `data` is a
     prepared folder or a corpus, which is prepared first; by default the bundled corpus for the model. `out`
@@ -338,24 +348,23 @@ def training_session(
 
     `training.run` is the run. An interrupt saves the state as in `train`.
     """
-    if isinstance(preset_or_file, Preset):
-        preset_or_file = preset_or_file.name
-    elif preset_or_file is not None:
-        preset_or_file = os.fspath(preset_or_file)
+    named = preset_or_file.name if isinstance(preset_or_file, Preset) else preset_or_file
     changes = as_typed(settings)
-    arguments = {"data": data, "out": out, "settings": changes, "resume": resume, "force": force}
-    words = [repr(preset_or_file or FIRST_PRESET)]
+    preset, corpus, place = (None if path is None else os.fspath(path) for path in (named, data, out))
+    arguments = {"data": corpus, "out": place, "settings": changes, "resume": resume, "force": force}
+    arguments |= {"allow_code": allow_code}
+    words = [] if preset is None else [repr(preset)]
     words += [f"{name}={value!r}" for name, value in arguments.items() if value]
     plan = make_plan(
-        preset_or_file,
+        preset,
         changes,
-        None if data is None else os.fspath(data),
-        None if out is None else Path(out),
+        corpus,
+        None if place is None else Path(place),
         resume=resume,
         force=force,
         command=f"seq2attn.train({', '.join(words)})",
     )
-    if resume and not plan.continues and preset_or_file is None and data is None and out is not None:
+    if resume and not plan.continues and preset is None and data is None and out is not None:
         raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
     plan.check()
     from seq2attn.devices import find_device
@@ -365,10 +374,20 @@ def training_session(
     with (
         permitted(allow_code),
         init_distributed(find_device(device)) as world,
+        _own_random_state(world.device),
         open_training(plan, stages(progress), world) as opened,
         saved_on_interrupt(opened),
     ):
         yield opened
+
+
+@contextmanager
+def _own_random_state(device: "torch.device") -> Iterator[None]:
+    """Give the caller's random numbers of torch back at the end: a training seeds them at every update."""
+    import torch
+
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
 
 
 def _claim(stack: ExitStack, plan: Plan) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import seq2attn
 from seq2attn import config
@@ -72,7 +73,16 @@ def test_prepare_returns_the_folder_and_reports_its_stages(home: Path, tmp_path:
     assert {"reading", "training the tokenizer", "encoding train"} <= {name for name, *_ in stages}
 
 
-@pytest.mark.parametrize(("options", "words"), [({"vocab": 3}, "vocab"), ({"max_length": 0}, "max_length")])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vocab": 3}, "vocab"),
+        ({"max_length": 0}, "max_length"),
+        ({"valid": -1}, "valid -1: it must be at least 0"),
+        ({"workers": 0}, "workers 0: it must be at least 1"),
+        ({"seed": -1}, "seed -1"),
+    ],
+)
 def test_prepare_refuses_wrong_options(
     home: Path, tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
@@ -109,6 +119,31 @@ def test_train_stops_when_on_event_returns_true_and_resumes_to_the_same_weights(
     assert run.weights.read_bytes() == (home / "run1" / "model.safetensors").read_bytes()
 
 
+def test_train_leaves_the_random_numbers_of_the_caller(home: Path, tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_train_takes_files_as_paths_and_records_its_call(home: Path, tmp_path: Path) -> None:
+    preset, out = tmp_path / "small.toml", tmp_path / "run"
+    preset.write_text('preset = "first-try"\n')
+    seq2attn.train(preset, home / "prepared", out, SMALL, device="cpu")
+    seq2attn.train(out=out, resume=True, device="cpu")
+    lines = (out / "provenance.jsonl").read_text().splitlines()
+    first, second = (json.loads(line)["command"] for line in lines)
+    places = f"data={str(home / 'prepared')!r}, out={str(out)!r}"
+    assert first == f"seq2attn.train({str(preset)!r}, {places}, settings={list(SMALL)!r})"
+    assert second == f"seq2attn.train(out={str(out)!r}, resume=True)"
+
+
+def test_runs_and_prepared_folders_stand_for_their_paths(home: Path) -> None:
+    prepared = seq2attn.Prepared(home / "prepared")
+    run = seq2attn.train(data=prepared, out=home / "run1", resume=True, device="cpu")
+    assert seq2attn.evaluate(run, data=prepared, device="cpu")[0].system == str(run.path)
+    assert seq2attn.load(run, device="cpu").translate(["one"])[0][0].source == "one"
+
+
 def test_training_session_yields_events_and_scores_the_test_split(home: Path, tmp_path: Path) -> None:
     with seq2attn.training_session(
         "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu"
@@ -122,7 +157,7 @@ def test_training_session_yields_events_and_scores_the_test_split(home: Path, tm
         assert len(losses) == 3
         assert training.end is not None
         assert training.end.reason == "interrupted"
-        (result,) = training.test("cpu")
+        (result,) = training.test()
     assert result.split == "test"
     assert result.scores[0].startswith("BLEU")
     assert len(result.samples[0]) == 3
@@ -151,6 +186,8 @@ def test_train_refuses_what_does_not_fit_before_it_touches_anything(home: Path, 
         seq2attn.train(out=out, resume=True)
     with pytest.raises(UserError, match="`resume`, or replace it with `force`"):
         seq2attn.train("first-try", data, home / "run1")
+    with pytest.raises(UsageError, match="resume and `force`"):
+        seq2attn.train("first-try", data, home / "run1", resume=True, force=True)
     with pytest.raises(UserError, match="no such file or folder"):
         seq2attn.train("first-try", tmp_path / "nothing", out)
     assert not out.exists()
@@ -226,6 +263,10 @@ def test_evaluate_takes_texts_and_search_options(home: Path, tmp_path: Path) -> 
         ({"hypotheses": ["a"]}, "reference is missing"),
         ({"runs": "run1", "split": ["test", "valid"], "gold": ["0-0"]}, "gold belongs to one split"),
         ({"runs": "missing", "options": SearchOptions(beam=0)}, "beam 0: it must be at least 1"),
+        ({"hypotheses": ["a"], "reference": ["b"], "captions": True, "gold": ["0-0"]}, "gold needs a run"),
+        ({"hypotheses": ["a"], "reference": ["b"], "by_length": True}, "by_length needs `source`"),
+        ({"runs": "run1", "captions": True}, "captions is for texts alone"),
+        ({"runs": "run1", "gold": ["0-0"], "gold_first": 2}, "gold_first 2: choose 0 or 1"),
     ],
 )
 def test_evaluate_refuses_arguments_that_do_not_go_together(
@@ -235,6 +276,11 @@ def test_evaluate_refuses_arguments_that_do_not_go_together(
     with pytest.raises(UserError, match=re.escape(words)) as caught:
         seq2attn.evaluate(device="cpu", **arguments)  # type: ignore[arg-type]
     assert "--" not in str(caught.value)
+
+
+def test_evaluate_refuses_options_of_another_type(home: Path) -> None:
+    with pytest.raises(TypeError, match="it must be a SearchOptions"):
+        seq2attn.evaluate(home / "run1", options={"beam": 3}, device="cpu")  # type: ignore[arg-type]
 
 
 def test_reports_of_several_seeds_have_a_mean_and_a_deviation(
