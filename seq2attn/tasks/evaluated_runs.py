@@ -145,7 +145,7 @@ def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     values = {name: value for name, value in (own | search.given()).items() if name in own.keys() - left_out}
     if search.utility is not None:
         values |= {"mbr": _utility_name(search), "samples": search.samples or SAMPLES}
-    return values | _drawn(search)
+    return values | _sampling(search)
 
 
 def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict[str, object]:
@@ -160,10 +160,10 @@ def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict
         changed["mbr"] = _utility_name(search)
     if search.samples is not None:
         changed["samples"] = search.samples
-    return changed | _drawn(search)
+    return changed | _sampling(search)
 
 
-def _drawn(search: SearchOptions) -> dict[str, object]:
+def _sampling(search: SearchOptions) -> dict[str, object]:
     """The options that change how samples are drawn, which no run sets: those that the caller set."""
     names = ("sample", "temperature", "top_k", "top_p")
     values = {name: getattr(search, name) for name in names}

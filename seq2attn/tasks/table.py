@@ -9,6 +9,10 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "[": "{[}",  # after the end of a row it would begin an argument
+    "*": "{*}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
@@ -24,7 +28,7 @@ class Table:
         """A table of GitHub's Markdown."""
         rule = ["---:" if number else "---" for number in self._numbers()]
         lines = [self.headers, rule, *self.rows]
-        return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+        return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
 
     def to_latex(self) -> str:
         r"""A tabular for LaTeX. It needs \usepackage{booktabs}."""
@@ -61,6 +65,12 @@ class Table:
 
 def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[-–—]*|[-+0-9.,%±() ]+", cell) is not None
+
+
+def _markdown(text: str) -> str:
+    """The text as it is, on one line: Markdown and HTML in the name of a file have no effect."""
+    marks = r"[|<&*`\\\[\]~]|(?<![^\W_])_|_(?![^\W_])"
+    return re.sub(marks, lambda mark: f"&#{ord(mark[0])};", " ".join(text.splitlines()))
 
 
 def _latex(text: str) -> str:

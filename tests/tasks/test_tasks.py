@@ -370,7 +370,10 @@ def test_table_escapes_its_cells() -> None:
     table = Table(("a|b", "50%"), (("x_1 & <b>", "±1.5"), ("\\", "-")))
     assert table.to_markdown().splitlines()[0] == "| a&#124;b | 50% |"
     assert table.to_markdown().splitlines()[1] == "| --- | ---: |"
-    assert r"x\_1 \& <b> & $\pm$1.5 \\" in table.to_latex()
+    assert table.to_markdown().splitlines()[2] == "| x_1 &#38; &#60;b> | ±1.5 |"
+    assert r"x\_1 \& \textless{}b\textgreater{} & $\pm$1.5 \\" in table.to_latex()
+    assert Table(("run",), (("a_b/__c",),)).to_markdown().endswith("| a_b/&#95;&#95;c |")
+    assert "\n{[}a] & 1" in Table(("name", "BLEU"), (("b", "2"), ("[a]", "1"))).to_latex()
     assert r"\textbackslash{} & - \\" in table.to_latex()
     assert "x_1 &amp; &lt;b&gt;" in table.to_html()
 
