@@ -5,19 +5,27 @@ the batches of an update; each loss is divided by the tokens of all batches, and
 module knows no model.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from seq2attn.errors import UserError
 
+_trainings = itertools.count()  # of this process, in order
+# The main process prepares data and translates the validation set while the others wait: longer than the
+# default timeout.
+WAIT = timedelta(hours=6)
 FAILURE_WAIT = 3.0  # seconds: torchrun ends the main process, which has to report, once another one ends
 
 
@@ -122,20 +130,34 @@ def init_distributed(device: torch.device) -> Iterator[World]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    # The main process prepares data and translates the validation set while the others wait: longer than the
-    # default timeout.
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=6))
+        store, rank, size = _meeting()
+        # Each training of a process has keys of its own. With those of the training before, the processes
+        # would look for each other at its addresses, and wait for ever.
+        store = dist.PrefixStore(f"seq2attn/{next(_trainings)}", store)  # type: ignore[attr-defined]
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=WAIT, store=store, rank=rank, world_size=size)
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"the {size} processes of this training did not find each other ({str(error).splitlines()[0]}): "
             "start them all with torchrun, or unset WORLD_SIZE to train in one"
         ) from error
     try:
-        yield World(device, dist.get_rank(), size)
+        yield World(device, rank, size)
     finally:
         with suppress(RuntimeError):  # where the others are gone already
             dist.destroy_process_group()
+
+
+@cache
+def _meeting() -> tuple[Any, int, int]:
+    """Where the processes exchange their addresses, the rank of this one, and their number.
+
+    It stays open for the next training of this process.
+    """
+    store, rank, size = next(rendezvous("env://", timeout=WAIT))
+    store.set_timeout(WAIT)
+    return store, rank, size
 
 
 def _environment_number(name: str, default: int) -> int:

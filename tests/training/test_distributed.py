@@ -48,8 +48,12 @@ with init_distributed(torch.device("cpu")) as world:
 """
 
 
-def _started(code: str) -> list[tuple[str, str, int]]:
-    """Two processes of that code, started as torchrun would: stdout, stderr and exit code of each."""
+def _started(code: str, agent: bool = False) -> list[tuple[str, str, int]]:
+    """Two processes of that code, started as torchrun would: stdout, stderr and exit code of each.
+
+    With `agent`, they meet in a store of this process, as those of torchrun meet in a store of torchrun.
+    """
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -57,7 +61,8 @@ def _started(code: str) -> list[tuple[str, str, int]]:
         "PYTHONPATH": str(ROOT),
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(store.port if agent else port),
+        "TORCHELASTIC_USE_AGENT_STORE": str(agent),
         "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
         "PYTHONFAULTHANDLER": "1",
@@ -105,6 +110,21 @@ DIES = """
 def ended(body: str) -> list[tuple[int, str, str]]:
     """Exit code, stdout and stderr of two processes that do the same."""
     return [(status, out, err) for out, err, status in _started(ENDING.format(body=body.strip()))]
+
+
+AGAIN = """
+import time, torch
+from seq2attn.training.distributed import init_distributed
+for number in range(2):
+    with init_distributed(torch.device("cpu")) as world:
+        print(world.sum([world.rank + number]))
+    time.sleep(6 * world.is_main)  # the other one looks for it first
+"""
+
+
+@pytest.mark.slow
+def test_processes_train_one_model_after_another():
+    assert [output for output, *_ in _started(AGAIN, agent=True)] == ["[1.0]\n[3.0]\n"] * 2
 
 
 def test_failure_of_the_main_process_is_reported_by_it_alone():
