@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seq2attn import config
 from seq2attn.progress import StageProgress
+from seq2attn.tasks import arguments
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
@@ -40,9 +41,10 @@ def prepare(
     from seq2attn.data.prepared import Prepared
     from seq2attn.progress import silent
 
+    corpus, out = arguments.path(corpus, "corpus"), arguments.path(out, "out")
     given = {name: value for name, value in options.items() if value is not None}
     prepare_folder(
-        os.fspath(corpus),
+        corpus,
         Path(out),
         config.validate({"data": given}, "prepare").data,
         valid=valid,

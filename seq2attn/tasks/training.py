@@ -21,7 +21,7 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
-from seq2attn.tasks import training_checks
+from seq2attn.tasks import arguments, training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
@@ -120,7 +120,7 @@ class Training:
         self.run, self.model, self.data, self.world, self.format = run, model, data, world, format
         self.end: Finished | None = None  # the last event, once it has come
         self._stages, self._begin, self._release = stages, begin, release
-        self._stop = False
+        self._stop = self._closed = False
         self._events: Generator[Event, None, None] | None = None
 
     def stop(self) -> None:
@@ -138,7 +138,11 @@ class Training:
         return self.end is not None and self.end.reason == "interrupted"
 
     def close(self) -> None:
-        """End the events without saving. The end of `training_session` does it, too."""
+        """End the events without saving: there are no more. The end of `training_session` does it, too."""
+        self._closed = True
+        self._end_events()
+
+    def _end_events(self) -> None:
         if self._events is not None:
             self._events.close()
 
@@ -149,8 +153,13 @@ class Training:
 
         Once `stop()` returns True, the state is saved and the events end, as after `stop`. A validation
         reports its progress to `validating`. To continue later, open the training again with `resume`.
+        Earlier events end. Raises UsageError once the training is closed or tested: no lock keeps others out.
         """
         from seq2attn.training import trainer
+
+        if self._closed:
+            raise UsageError(f"the training of {self.run.path} is closed: open it again with `resume`")
+        self._end_events()
 
         settings = self.run.config.train
 
@@ -197,7 +206,9 @@ class Training:
             self.end = event
 
     def test(self, device: str = "auto") -> "Iterator[TestResult]":
-        """The scores of the best weights on each test split. Any process may train the run meanwhile."""
+        """The scores of the best weights on each test split. Any process may train the run meanwhile, so this
+        training is closed.
+        """
         self.close()
         self._release()
         if self.world.is_main:
@@ -340,16 +351,18 @@ def training_session(
     """
     if isinstance(preset_or_file, Preset):
         preset_or_file = preset_or_file.name
-    elif preset_or_file is not None:
-        preset_or_file = os.fspath(preset_or_file)
     changes = as_typed(settings)
-    arguments = {"data": data, "out": out, "settings": changes, "resume": resume, "force": force}
+    preset_or_file, data, out = (
+        None if value is None else arguments.path(value, name)
+        for name, value in {"preset_or_file": preset_or_file, "data": data, "out": out}.items()
+    )
+    given = {"data": data, "out": out, "settings": changes, "resume": resume, "force": force}
     words = [repr(preset_or_file or FIRST_PRESET)]
-    words += [f"{name}={value!r}" for name, value in arguments.items() if value]
+    words += [f"{name}={value!r}" for name, value in given.items() if value]
     plan = make_plan(
         preset_or_file,
         changes,
-        None if data is None else os.fspath(data),
+        data,
         None if out is None else Path(out),
         resume=resume,
         force=force,
