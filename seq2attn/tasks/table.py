@@ -9,13 +9,18 @@ _LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "[": "{[}",  # at the start of a row, these two would be an argument of the row before
+    "*": "{*}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under headers. Columns of numbers are aligned to the right."""
+    """Rows of cells under headers. Columns of numbers are aligned to the right.
+
+    A name may hold any character: in a cell it breaks no line, and it is neither markup nor a command.
+    """
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -24,7 +29,7 @@ class Table:
         """A table of GitHub's Markdown."""
         rule = ["---:" if number else "---" for number in self._numbers()]
         lines = [self.headers, rule, *self.rows]
-        return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+        return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
 
     def to_latex(self) -> str:
         r"""A tabular for LaTeX. It needs \usepackage{booktabs}."""
@@ -43,7 +48,7 @@ class Table:
                 *(
                     "<tr>"
                     + "".join(
-                        f"<{tag}{style}>{html.escape(cell)}</{tag}>"
+                        f"<{tag}{style}>{html.escape(_printable(cell))}</{tag}>"
                         for cell, style in zip(line, styles, strict=True)
                     )
                     + "</tr>"
@@ -63,5 +68,14 @@ def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[-–—]*|[-+0-9.,%±() ]+", cell) is not None
 
 
+def _printable(text: str) -> str:
+    """The text with escapes for line breaks, control characters and marks that change the direction."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _markdown(text: str) -> str:
+    return html.escape(_printable(text), quote=False).replace("|", "&#124;")
+
+
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in _printable(text))
