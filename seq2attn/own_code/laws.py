@@ -32,7 +32,9 @@ def check(laws: Sequence[Law[Case]], case: Case, where: str, package: str = "") 
         message = f'{where} breaks the law "{law.name}": {law.sentence}; here: '
         try:
             breach = law.breach(case)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit, too: it would end the command without a word
             raise UserError(message + one_line(error, package)) from error
         if breach:
             raise UserError(message + breach)
