@@ -371,10 +371,19 @@ def training_session(
     if resume and not plan.continues and preset_or_file is None and data is None and out is not None:
         raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
     plan.check()
+    import torch
+
     from seq2attn.devices import find_device
     from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
+    if not torch.is_grad_enabled():
+        raise UsageError("training needs gradients: leave torch.no_grad and torch.inference_mode first")
+    if torch.get_default_dtype() != torch.float32:
+        default = torch.get_default_dtype()
+        raise UsageError(
+            f"training needs torch.float32 as the default type, and it is {default}: set it back"
+        )
     with (
         permitted(allow_code),
         init_distributed(find_device(device)) as world,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import seq2attn
 from seq2attn import config
@@ -350,3 +351,16 @@ def test_table_keeps_hostile_names_in_their_cell() -> None:
         r"{*} \\",
     ]
     assert r"a\n\x1b\u202e&lt;b&gt;" in table.to_html()
+
+
+def test_train_refuses_a_state_of_torch_that_changes_what_is_learned(home: Path, tmp_path: Path) -> None:
+    for state in (torch.no_grad(), torch.inference_mode()):
+        with state, pytest.raises(UsageError, match="needs gradients"):
+            seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UsageError, match="it is torch.float64"):
+            seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not (tmp_path / "run").exists()
