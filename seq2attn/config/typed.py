@@ -30,9 +30,10 @@ def as_typed(changes: Changes) -> list[str]:
     if isinstance(changes, str):
         raise UsageError(f"settings {changes}: put a single one in brackets", setting="settings")
     if not isinstance(changes, Mapping):
-        if not isinstance(changes, Iterable) or not all(isinstance(one, str) for one in (changes := [*changes])):
+        typed = list(changes) if isinstance(changes, Iterable) else [changes]
+        if not all(isinstance(one, str) for one in typed):
             raise UsageError("settings are a dict, or a list of strings KEY=VALUE", setting="settings")
-        return changes
+        return typed
     return [f"{name}={_written(name, value)}" for name, value in changes.items()]
 
 

@@ -76,6 +76,9 @@ class Prepared:
         self.clips: bool = self.report.get("clips", False)
         self.joint: bool = self.report["options"]["joint"] and self.modality.has_vocabulary
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def __repr__(self) -> str:
         return f"Prepared({str(self.path)!r}, splits={self.splits})"
 
@@ -97,9 +100,6 @@ class Prepared:
     @cached_property
     def target_tokenizer(self) -> Tokenizer:
         return self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
-
-    def __fspath__(self) -> str:
-        return str(self.path)
 
     @property
     def source_size(self) -> int:

@@ -313,10 +313,11 @@ def test_a_closed_training_trains_no_further(home: Path, tmp_path: Path) -> None
     [
         (lambda: seq2attn.load(["a", "b"]), "run is of type list: give one path"),  # type: ignore[arg-type]
         (lambda: seq2attn.load(b"a"), "run is of type bytes"),  # type: ignore[arg-type]
-        (lambda: seq2attn.load("a", settings="search.beam=2"), "settings is of type str: give a list"),
+        (lambda: seq2attn.load("a", settings="search.beam=2"), "put a single one in brackets"),
         (lambda: seq2attn.train("first-try", "a\0"), "data 'a\\x00': no path has a NUL"),
         (lambda: seq2attn.train(out=5), "out is of type int"),  # type: ignore[arg-type]
-        (lambda: seq2attn.train(settings="train.seed=2"), "settings is of type str: give a list"),
+        (lambda: seq2attn.train(settings="train.seed=2"), "put a single one in brackets"),
+        (lambda: seq2attn.train(settings=[5]), "settings are a dict, or a list of strings"),  # type: ignore[list-item]
         (lambda: seq2attn.prepare(None, "a"), "corpus is of type NoneType"),  # type: ignore[arg-type]
         (lambda: seq2attn.evaluate(None), "runs is of type NoneType"),  # type: ignore[arg-type]
         (lambda: seq2attn.evaluate("a", split=5), "split is of type int"),  # type: ignore[arg-type]
@@ -359,7 +360,7 @@ def test_train_refuses_a_state_of_torch_that_changes_what_is_learned(home: Path,
             seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
     torch.set_default_dtype(torch.float64)
     try:
-        with pytest.raises(UsageError, match="it is torch.float64"):
+        with pytest.raises(UsageError, match=r"it is torch\.float64"):
             seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
     finally:
         torch.set_default_dtype(torch.float32)
