@@ -35,6 +35,7 @@ from seq2attn.cli import (
 )
 from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.errors import UsageError, UserError, with_flags
+from seq2attn.own_code import raised_by_own_code
 from seq2attn.version import __version__
 
 app = typer.Typer(
@@ -200,7 +201,8 @@ class _Stop:
 
 def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> int:
     """Report `error` to the user in one line, and return the exit code."""
-    if isinstance(error, SystemExit):
+    own = raised_by_own_code(error)
+    if isinstance(error, SystemExit) and not own:
         return error.code if isinstance(error.code, int) else 1 if error.code else 0
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
         return 0
@@ -218,6 +220,8 @@ def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> in
             "out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) "
             "or the model (--set model.*)"
         )
+    elif own:
+        console.error(f"the code that you allowed failed: {own}; correct it")
     else:
         kind, text = type(error).__name__, str(error)
         console.error(

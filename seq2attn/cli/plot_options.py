@@ -224,7 +224,10 @@ def check_inputs(
                 f"--from {file}: its name must end in .jsonl or .npz, as `translate --attention` writes it; "
                 "for a file of texts name a RUN, too"
             )
-        if not file.is_file():
+        if file.is_dir():
+            raise UserError(f"{file}: a folder, not a file")
+        # texts may come from a pipe, as in --from <(head text.en)
+        if not (file.is_file() if file.suffix in SAVED else file.exists()):
             raise UserError(f"{file}: no such file")
     elif run is None:
         raise UsageError(

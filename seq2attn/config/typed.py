@@ -25,12 +25,15 @@ Changes = Mapping[str, object] | Iterable[str]
 def as_typed(changes: Changes) -> list[str]:
     """Changes of settings as a user types them: `{"train.seed": 2}` -> `["train.seed=2"]`.
 
-    Raises UsageError for a single string, and for a value that no setting has.
+    Raises UsageError for a single string or another type, and for a value that no setting has.
     """
     if isinstance(changes, str):
         raise UsageError(f"settings {changes}: put a single one in brackets", setting="settings")
     if not isinstance(changes, Mapping):
-        return list(changes)
+        typed = list(changes) if isinstance(changes, Iterable) else [changes]
+        if not all(isinstance(one, str) for one in typed):
+            raise UsageError("settings are a dict, or a list of strings KEY=VALUE", setting="settings")
+        return typed
     return [f"{name}={_written(name, value)}" for name, value in changes.items()]
 
 

@@ -23,6 +23,7 @@ from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import as_arrays
+from seq2attn.inference.encoding import listed
 from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Caption, Weights
@@ -135,6 +136,7 @@ class Captioner(Predictor[Pixels, Caption]):
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
+        images = listed(images, "caption takes a list of images")
         resolved = self._resolve(options, shortcuts, images, prefixes)
         sources = self._sources(images)
         results: list[list[Caption]] = [[] for _ in images]
@@ -240,7 +242,10 @@ class Captioner(Predictor[Pixels, Caption]):
             self.load_pixels(image) if isinstance(image, str | bytes | os.PathLike) else image
             for image in images
         ]
-        if any(isinstance(one, np.ndarray) or len(one) != len(self.models) for one in pixels):
+        if any(
+            isinstance(one, np.ndarray) or not isinstance(one, Sequence) or len(one) != len(self.models)
+            for one in pixels
+        ):
             raise UsageError(
                 "an image is a path, the bytes of a file, or a result of load_pixels: "
                 f"a list of {len(self.models)}, one for each model"

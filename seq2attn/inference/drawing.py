@@ -4,12 +4,16 @@ matplotlib is imported with this module.
 """
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from seq2attn.errors import UsageError
 from seq2attn.inference.alignments import Pair
 from seq2attn.inference.attention_file import SavedAttention
 from seq2attn.inference.caption_panels import Image, pixels, rows
+from seq2attn.inference.encoding import listed
 from seq2attn.inference.heads import Heads, select_head
 from seq2attn.inference.results import Caption, Translation
 from seq2attn.plotting import figures, filmstrip, grid, heatmap, overlay, own_axes
@@ -21,6 +25,8 @@ __all__ = ["Axes", "Colormap", "Figure", "Image", "plot", "plot_caption", "plot_
 
 Output = Translation | SavedAttention
 Number = int | str | None  # of a layer or a head: a number from 1, "all", or None for the mean
+
+MOST_INCHES = 60  # of a side of a figure
 
 _HEADS_OF_SEVERAL = (
     'head: "all" draws the heads of one translation: give one translation, or the number of a head'
@@ -59,6 +65,9 @@ def plot(
     """
     heads = Heads.parse(layer, head)
     style = Style.of(colormap, font)
+    _check_texts(title, titles, size)
+    if not isinstance(outputs, Output | Caption):
+        outputs = listed(outputs, "outputs: plot takes a list")  # type: ignore[assignment]
     if isinstance(outputs, Caption):
         return plot_caption(
             outputs, layer=layer, head=head, words=words, title=title, size=size, colormap=colormap, font=font
@@ -117,6 +126,7 @@ def plot_translation(
             colormap=colormap,
             font=font,
         )
+    _check_texts(title, None, size)
     _refuse_size(size)
     heads = Heads.parse(layer, head)
     if heads.several:
@@ -142,6 +152,9 @@ def plot_caption(
 ) -> Figure:
     """The figure of `Caption.plot`, which documents the arguments."""
     heads = Heads.parse(layer, head)
+    _check_texts(title, None, size)
+    if ax is not None:
+        own_axes.check(ax)
     _refuse_for_captions(heads, size, colormap, still=caption.grid is not None)
     style = Style.of(colormap, font)
     if caption.grid is None:
@@ -246,6 +259,22 @@ def _named(alignments: Sequence[Alignment], titles: Sequence[str] | None) -> lis
 def _check_titles(titles: Sequence[str] | None, count: int) -> None:
     if titles is not None and (isinstance(titles, str) or len(titles) != count):
         raise UsageError(f"titles: give a list of one for each of {count} panels", setting="titles")
+
+
+def _check_texts(title: object, titles: object, size: object) -> None:
+    """Raise UsageError for titles that are no texts, and for a size that no figure has."""
+    if not isinstance(title, str):
+        raise UsageError(f"title is of type {type(title).__name__}: give a text", setting="title")
+    if titles is not None and not (
+        isinstance(titles, Sequence) and all(isinstance(one, str | None) for one in titles)
+    ):
+        raise UsageError("titles: give a list of texts", setting="titles")
+    sides = size if isinstance(size, tuple | list | np.ndarray) and len(size) == 2 else None
+    if size is not None and (
+        sides is None or not all(isinstance(side, Real) and side <= MOST_INCHES for side in sides)
+    ):
+        problem = f"give width and height in inches, as (8, 5), each at most {MOST_INCHES}"
+        raise UsageError(f"size {size!r}: {problem}", setting="size")
 
 
 def _refuse_size(size: tuple[float, float] | None) -> None:

@@ -1,6 +1,7 @@
 """Texts as padded tensors of token ids, with bounds on very long texts. It knows tokenizers, and no model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -8,7 +9,17 @@ from torch import Tensor
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 
+Item = TypeVar("Item")
 MAX_CHARACTERS = 2**20  # of one text; the rest is not read
+
+
+def listed(values: Iterable[Item], rule: str) -> list[Item]:
+    """The values as a list, also those of a generator, which gives them only once. Raises UsageError, which
+    states the rule, for what is not iterable, and for a mapping.
+    """
+    if isinstance(values, Mapping) or not isinstance(values, Iterable):
+        raise UsageError(f"{rule}, and this is a {type(values).__name__}")
+    return list(values)
 
 
 def refuse_no_strings(kind: str, strings: Sequence[object]) -> None:

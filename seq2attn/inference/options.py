@@ -162,6 +162,9 @@ class SearchOptions:
             raise UsageError(f"top_p {self.top_p}: it must be above 0 and at most 1", setting="top_p")
         if isinstance(self.utility, str) and self.utility not in UTILITIES:
             raise UsageError(f"utility {self.utility}: choose {' or '.join(UTILITIES)}", setting="utility")
+        if self.utility is not None and not isinstance(self.utility, str) and not callable(self.utility):
+            kind = type(self.utility).__name__
+            raise UsageError(f"utility is of type {kind}: give a function of texts", setting="utility")
         check_attention(self.attention)
 
     def resolved(self, settings: SearchConfig) -> "ResolvedOptions":

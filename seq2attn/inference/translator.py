@@ -17,7 +17,7 @@ from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import as_arrays
-from seq2attn.inference.encoding import encode_texts, pad_sources, refuse_no_strings, truncate_text
+from seq2attn.inference.encoding import encode_texts, listed, pad_sources, refuse_no_strings, truncate_text
 from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Translation
@@ -145,6 +145,7 @@ class Translator(Predictor[list[int], Translation]):
         """
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts: put a single one in brackets")
+        texts = listed(texts, "translate takes a list of texts")
         refuse_no_strings("a text", texts)
         resolved = self._resolve(options, shortcuts, texts, prefixes)
         ids, lengths = self._encode_sources(texts)

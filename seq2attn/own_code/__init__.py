@@ -9,6 +9,6 @@ It runs only with the user's permission. Nothing here is imported with it: this 
     normaliser_laws  the laws of a normaliser
 """
 
-from seq2attn.own_code.permission import allow_code, build, refuse_without_permission
+from seq2attn.own_code.permission import allow_code, build, raised_by_own_code, refuse_without_permission
 
-__all__ = ["allow_code", "build", "refuse_without_permission"]
+__all__ = ["allow_code", "build", "raised_by_own_code", "refuse_without_permission"]

@@ -28,12 +28,18 @@ def check(laws: Sequence[Law[Case]], case: Case, where: str, package: str = "") 
     """Raise UserError, which names `where`, for the first law that is broken. A law that raises is broken:
     the message names the line of the module `package` that raised.
     """
+    default = torch.get_default_dtype()
     for law in laws:
         message = f'{where} breaks the law "{law.name}": {law.sentence}; here: '
         try:
             breach = law.breach(case)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # sys.exit, too: it would end the command without a word
             raise UserError(message + one_line(error, package)) from error
+        if torch.get_default_dtype() != default:
+            torch.set_default_dtype(default)
+            breach = "it calls torch.set_default_dtype, which changes all other parts"
         if breach:
             raise UserError(message + breach)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from seq2attn.errors import UserError
 
+_imported: set[str] = set()  # modules that were allowed to run
 _permitted: ContextVar[bool] = ContextVar("permitted", default=False)
 
 
@@ -50,10 +51,13 @@ def build(setting: str, code: str, kind: type, kind_name: str, **arguments: obje
     refuse_without_permission(setting, code)
     package, _, name = code.partition(":")
     where = f'{setting}="{code}"'
+    _imported.add(package)
     try:
         with _searching_here():
             result = getattr(importlib.import_module(package), name)(**arguments)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit, too: it would end the command without a word
         way_out = _way_out(error, package, name, arguments)
         raise UserError(f"{where}: cannot be loaded: {one_line(error, package)}; {way_out}") from error
     if not isinstance(result, kind):
@@ -64,7 +68,7 @@ def build(setting: str, code: str, kind: type, kind_name: str, **arguments: obje
     return result
 
 
-def _way_out(error: Exception, package: str, name: str, arguments: Mapping[str, object]) -> str:
+def _way_out(error: BaseException, package: str, name: str, arguments: Mapping[str, object]) -> str:
     if package.endswith(".py"):
         return f'name the module without .py: "{package.removesuffix(".py")}:{name}"'
     if isinstance(error, ImportError | AttributeError):
@@ -91,12 +95,27 @@ def _searching_here() -> Iterator[None]:
             del sys.path[len(sys.path) - 1 - sys.path[::-1].index(folder)]
 
 
-def one_line(error: Exception, package: str = "") -> str:
+def one_line(error: BaseException, package: str = "") -> str:
     """The type of an error, the first line of its message, and the last line of `package`'s code that led to
     it, if any.
     """
-    text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    try:
+        message = (str(error).splitlines() or [""])[0]
+    except Exception:  # noqa: BLE001 (its own message fails)
+        message = ""
+    text = f"{type(error).__name__}: {message}"
+    return text + _place(error, package)
+
+
+def raised_by_own_code(error: BaseException) -> str:
+    """The error in one line, with its place, if code that a setting names led to it; or ""."""
+    place = next(filter(None, (_place(error, package) for package in sorted(_imported))), "")
+    return one_line(error) + place if place else ""
+
+
+def _place(error: BaseException, package: str) -> str:
+    """The last line of `package`'s code that led to an error, in brackets, or ""."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         if package and frame.f_globals.get("__name__") == package:
-            return f"{text} ({os.path.basename(frame.f_code.co_filename)}, line {line})"
-    return text
+            return f" ({os.path.basename(frame.f_code.co_filename)}, line {line})"
+    return ""

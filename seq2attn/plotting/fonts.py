@@ -75,6 +75,8 @@ def installed(name: str) -> str:
     Capitals do not count; sans-serif, serif and monospace are fonts that come with matplotlib. Raises
     UsageError, which names similar families, if there is none of that name.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"font is of type {type(name).__name__}: give a name", setting="font")
     family_name = " ".join(name.split()).lower()
     if family_name in _GENERIC:
         return _GENERIC[family_name]

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seq2attn.errors import UsageError
 from seq2attn.plotting.alignment import Alignment
 from seq2attn.plotting.fonts import covering
 from seq2attn.plotting.matrix import GAP, Matrix, ceiling, fill, shortened, source_colour, target_colour
@@ -15,8 +16,9 @@ def draw(axes: Axes, alignment: Alignment, *, title: str = "", style: Style | No
 
     The labels have the size that the caller's settings give tick labels. The last colour stands for a round
     number that is not below the highest weight; `figure.colorbar(axes.collections[0])` draws the scale.
-    Raises UsageError if the weights do not fit the words.
+    Raises UsageError if the weights do not fit the words, and for axes that are not plane.
     """
+    check(axes)
     style = style or Style()
     fonts = covering(["…", title, *alignment.source_words, *alignment.target_words], style.font)
     matrix = Matrix.of(alignment, fonts)
@@ -49,6 +51,15 @@ def draw(axes: Axes, alignment: Alignment, *, title: str = "", style: Style | No
             color=INK,
             family=[*fonts.families, "sans-serif"],
             parse_math=False,
+        )
+
+
+def check(axes: object) -> None:
+    """Raise UsageError unless a picture can be drawn into `axes`."""
+    if not isinstance(axes, Axes) or axes.name != "rectilinear":
+        kind = type(axes).__name__
+        raise UsageError(
+            f"ax is of type {kind}: give axes, as `figure, ax = plt.subplots()` does", setting="ax"
         )
 
 

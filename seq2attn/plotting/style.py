@@ -42,7 +42,10 @@ class Style(NamedTuple):
         )
 
 
-def _colours(name: str) -> Colormap:
+def _colours(name: object) -> Colormap:
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise UsageError(f"colormap is of type {kind}: give a name or a Colormap", setting="colormap")
     if name.lower() == COLOURS.name:
         return COLOURS
     names = list(matplotlib.colormaps)

@@ -15,7 +15,7 @@ from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions, with_shortcuts
 from seq2attn.notes import note
 from seq2attn.progress import StageProgress, Stages, stages
-from seq2attn.tasks import evaluated_runs, evaluation_inputs, outline, score_files
+from seq2attn.tasks import arguments, evaluated_runs, evaluation_inputs, outline, score_files
 from seq2attn.tasks.evaluation_inputs import Lines, read_lines, refuse_other_length
 from seq2attn.tasks.report import Report, Reports
 from seq2attn.tasks.task import task_of
@@ -205,16 +205,19 @@ def evaluate(
     UserError for runs, data or texts that are missing or do not fit.
     """
     request = Evaluation(
-        tuple(os.fspath(run) for run in ([runs] if isinstance(runs, str | os.PathLike) else runs)),
-        (split,) if isinstance(split, str) and split else tuple(split),
-        None if data is None else Path(data),
-        source,
-        _texts(reference),
-        _texts(hypotheses),
+        tuple(
+            arguments.path(run, "runs")
+            for run in ([runs] if isinstance(runs, str | os.PathLike) else arguments.several(runs, "runs"))
+        ),
+        tuple(arguments.strings([split] if isinstance(split, str) and split else split or (), "split")),
+        None if data is None else Path(arguments.path(data, "data")),
+        None if source is None else _text(source, "source"),
+        _texts(reference, "reference"),
+        _texts(hypotheses, "hypotheses"),
         captions,
         language,
         by_length,
-        gold,
+        None if gold is None else _text(gold, "gold"),
         gold_first,
         with_shortcuts(options, {}),
         tuple(as_typed(settings)),
@@ -241,12 +244,18 @@ def score_alignments(alignments: Lines, gold: Lines, gold_first: int = 0) -> "Al
     return score([links.sure for links in predicted], truth)
 
 
-def _texts(texts: Lines | Sequence[Lines] | None) -> tuple[Lines, ...]:
+def _text(text: object, name: str) -> Lines:
+    """One text: the path of a file, or a list of its lines."""
+    if isinstance(text, str | os.PathLike):
+        return arguments.path(text, name)
+    return arguments.strings(text, name)
+
+
+def _texts(texts: object, name: str) -> tuple[Lines, ...]:
     """One text or several as a tuple. A list of strings is the lines of one text."""
-    if texts is None:
-        return ()
-    if isinstance(texts, str | os.PathLike):
-        return (texts,)
-    if texts and all(isinstance(text, str) for text in texts):
-        return (texts,)  # type: ignore[return-value]
-    return tuple(texts)
+    if texts is None or isinstance(texts, str | os.PathLike):
+        return () if texts is None else (_text(texts, name),)
+    listed = arguments.several(texts, name)
+    if listed and all(isinstance(text, str) for text in listed):
+        return (_text(listed, name),)
+    return tuple(_text(text, name) for text in listed)

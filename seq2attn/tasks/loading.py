@@ -3,7 +3,8 @@
 import os
 from typing import Any
 
-from seq2attn.config import Changes
+from seq2attn.config import Changes, as_typed
+from seq2attn.tasks import arguments
 from seq2attn.tasks.task import task_of
 
 
@@ -23,5 +24,6 @@ def load(
     from seq2attn.runs.directory import open_run
     from seq2attn.runs.loading import run_paths
 
+    run, settings = arguments.path(run, "run"), as_typed(settings)
     task = task_of(open_run(run_paths(run)[0]).config.model.modality)
     return task.load(run, device, precision, settings, processes, allow_code)

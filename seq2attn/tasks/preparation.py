@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from seq2attn import config
 from seq2attn.errors import UsageError
 from seq2attn.progress import StageProgress
+from seq2attn.tasks import arguments
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
@@ -41,6 +42,7 @@ def prepare(
     from seq2attn.data.prepared import Prepared
     from seq2attn.progress import silent
 
+    corpus, out = arguments.path(corpus, "corpus"), arguments.path(out, "out")
     for name, number, least in (
         ("valid", valid, 0),
         ("test", test, 0),
@@ -51,7 +53,7 @@ def prepare(
             raise UsageError(f"{name} {number}: it must be at least {least}", setting=name)
     given = {name: value for name, value in options.items() if value is not None}
     prepare_folder(
-        os.fspath(corpus),
+        corpus,
         Path(out),
         config.validate({"data": given}, "prepare").data,
         valid=valid,

@@ -19,7 +19,10 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under headers. Columns of numbers are aligned to the right."""
+    """Rows of cells under headers. Columns of numbers are aligned to the right.
+
+    A name may hold any character: in a cell it breaks no line, and it is neither markup nor a command.
+    """
 
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -47,7 +50,7 @@ class Table:
                 *(
                     "<tr>"
                     + "".join(
-                        f"<{tag}{style}>{html.escape(cell)}</{tag}>"
+                        f"<{tag}{style}>{html.escape(_printable(cell))}</{tag}>"
                         for cell, style in zip(line, styles, strict=True)
                     )
                     + "</tr>"
@@ -67,11 +70,16 @@ def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[-–—]*|[-+0-9.,%±() ]+", cell) is not None
 
 
+def _printable(text: str) -> str:
+    """The text with escapes for line breaks, control characters and marks that change the direction."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def _markdown(text: str) -> str:
-    """The text as it is, on one line: Markdown and HTML in the name of a file have no effect."""
+    """The text as it is: Markdown and HTML in the name of a file have no effect."""
     marks = r"[|<&*`\\\[\]~]|(?<![^\W_])_|_(?![^\W_])"
-    return re.sub(marks, lambda mark: f"&#{ord(mark[0])};", " ".join(text.splitlines()))
+    return re.sub(marks, lambda mark: f"&#{ord(mark[0])};", _printable(text))
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in _printable(text))

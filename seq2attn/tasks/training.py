@@ -22,7 +22,7 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
-from seq2attn.tasks import training_checks
+from seq2attn.tasks import arguments, training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
@@ -126,7 +126,7 @@ class Training:
         self.run, self.model, self.data, self.world, self.format = run, model, data, world, format
         self.end: Finished | None = None  # the last event, once it has come
         self._stages, self._begin, self._release = stages, begin, release
-        self._stop = False
+        self._stop = self._closed = False
         self._events: Generator[Event, None, None] | None = None
 
     def stop(self) -> None:
@@ -144,7 +144,11 @@ class Training:
         return self.end is not None and self.end.reason == "interrupted"
 
     def close(self) -> None:
-        """End the events without saving. The end of `training_session` does it, too."""
+        """End the events without saving: there are no more. The end of `training_session` does it, too."""
+        self._closed = True
+        self._end_events()
+
+    def _end_events(self) -> None:
         if self._events is not None:
             self._events.close()
 
@@ -155,8 +159,13 @@ class Training:
 
         Once `stop()` returns True, the state is saved and the events end, as after `stop`. A validation
         reports its progress to `validating`. To continue later, open the training again with `resume`.
+        Earlier events end. Raises UsageError once the training is closed or tested: no lock keeps others out.
         """
         from seq2attn.training import trainer
+
+        if self._closed:
+            raise UsageError(f"the training of {self.run.path} is closed: open it again with `resume`")
+        self._end_events()
 
         settings = self.run.config.train
 
@@ -205,7 +214,7 @@ class Training:
     def test(self, device: str | None = None) -> "Iterator[TestResult]":
         """The scores of the best weights on each test split, by default on the device of the training.
 
-        Any process may train the run meanwhile.
+        Any process may train the run meanwhile, so this training is closed.
         """
         self.close()
         self._release()
@@ -350,11 +359,14 @@ def training_session(
     """
     named = preset_or_file.name if isinstance(preset_or_file, Preset) else preset_or_file
     changes = as_typed(settings)
-    preset, corpus, place = (None if path is None else os.fspath(path) for path in (named, data, out))
-    arguments = {"data": corpus, "out": place, "settings": changes, "resume": resume, "force": force}
-    arguments |= {"allow_code": allow_code}
+    preset, corpus, place = (
+        None if value is None else arguments.path(value, name)
+        for name, value in {"preset_or_file": named, "data": data, "out": out}.items()
+    )
+    given = {"data": corpus, "out": place, "settings": changes, "resume": resume, "force": force}
+    given |= {"allow_code": allow_code}
     words = [] if preset is None else [repr(preset)]
-    words += [f"{name}={value!r}" for name, value in arguments.items() if value]
+    words += [f"{name}={value!r}" for name, value in given.items() if value]
     plan = make_plan(
         preset,
         changes,
@@ -367,10 +379,19 @@ def training_session(
     if resume and not plan.continues and preset is None and data is None and out is not None:
         raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
     plan.check()
+    import torch
+
     from seq2attn.devices import find_device
     from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
+    if not torch.is_grad_enabled():
+        raise UsageError("training needs gradients: leave torch.no_grad and torch.inference_mode first")
+    if torch.get_default_dtype() != torch.float32:
+        default = torch.get_default_dtype()
+        raise UsageError(
+            f"training needs torch.float32 as the default type, and it is {default}: set it back"
+        )
     with (
         permitted(allow_code),
         init_distributed(find_device(device)) as world,

@@ -122,6 +122,8 @@ def test_a_colour_map_and_a_font_change_the_image(call: Call) -> None:
     ("arguments", "code", "words"),
     [
         (("one", "--from", "texts", "--lines", "2"), 1, "texts, line 2: is blank"),
+        (("one", "--from", "."), 1, ".: a folder, not a file"),
+        (("one", "--from", "/dev/null"), 1, "has no line 1: it is empty"),  # no file, but it can be read
         (("one", "--from", "texts", "--lines", "1,9"), 1, "has no line 9: its last is 4"),
         (("one", "--from", "texts", "--lines", "1-99"), 2, "30 lines are the most"),
         (("one", "two", "--from", "texts", "--lines", "1-30"), 1, "is blank"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 import tiny_images
+from matplotlib.figure import Figure
 from PIL import Image
 
 import seq2attn
@@ -76,8 +77,6 @@ def test_a_figure_holds_all_that_it_draws_and_shows_itself(translations: list[Tr
 
 
 def test_a_translation_draws_into_given_axes(translations: list[Translation]) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure()
     axes = figure.subplots(1, 2)
     assert translations[0].plot(layer=1, ax=axes[0], colormap="viridis", title="mine") is figure
@@ -97,6 +96,14 @@ def test_a_translation_draws_into_given_axes(translations: list[Translation]) ->
         ({"colormap": "virids"}, "did you mean viridis"),
         ({"font": "no font"}, "no font of this name"),
         ({"size": (0.5, 0.5)}, "too few for the words"),
+        ({"size": 5}, "size 5: give width and height"),
+        ({"size": (float("nan"), 5)}, "give width and height in inches"),
+        ({"size": (1e9, 1e9)}, "each at most 60"),
+        ({"title": None}, "title is of type NoneType"),
+        ({"colormap": 5}, "colormap is of type int"),
+        ({"font": b"x"}, "font is of type bytes"),
+        ({"ax": 5}, "ax is of type int: give axes"),
+        ({"ax": Figure().add_subplot(projection="3d")}, "ax is of type Axes3D"),
     ],
 )
 def test_plot_refuses_wrong_arguments(
@@ -127,7 +134,7 @@ def test_several_translations_share_a_figure(translations: list[Translation], tm
     with (tmp_path / "a.npz").open("wb") as file, AttentionWriter(file, tmp_path / "a.npz") as writer:
         for number, translation in enumerate(translations):
             writer.add(number, [translation])
-    saved = seq2attn.plot(list(read_attention(tmp_path / "a.npz")), layer=1)
+    saved = seq2attn.plot(read_attention(tmp_path / "a.npz"), layer=1)  # type: ignore[arg-type]
     for number in (0, 1):
         np.testing.assert_allclose(weights_of(saved, number), weights_of(one_by_one, number), atol=1e-6)
 
@@ -139,6 +146,8 @@ def test_several_translations_share_a_figure(translations: list[Translation], tm
         ({"head": "all"}, "the heads of one translation"),
         ({"outputs": []}, "nothing to draw"),
         ({"outputs": ["text"]}, "outputs: a str in the list"),
+        ({"outputs": None}, "outputs: plot takes a list, and this is a NoneType"),
+        ({"titles": [1, 2]}, "titles: give a list of texts"),
         ({"outputs": 31}, "31 panels are too many"),
     ],
 )
@@ -172,8 +181,6 @@ def test_a_caption_plots_the_part_of_the_image_that_the_model_sees(caption: Capt
 
 
 def test_a_caption_is_one_image_in_given_axes(caption: Caption) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure()
     axes = figure.subplots()
     assert caption.plot(ax=axes, title="A", font="serif") is figure
@@ -190,6 +197,7 @@ def test_a_caption_is_one_image_in_given_axes(caption: Caption) -> None:
         ({}, {"head": "all"}, "one at a time"),
         ({}, {"colormap": "magma"}, "light on an image"),
         ({}, {"image": np.zeros((3, 3))}, "pixels have shape"),
+        ({}, {"ax": 5}, "ax is of type int: give axes"),
         ({"words": []}, {}, "the caption is empty"),
         ({"subword_attention": None}, {}, "this caption has no attention"),
     ],

@@ -269,6 +269,30 @@ def test_law_that_raises_says_what(offer: Callable[[type], str]) -> None:
         score_of(offer(type("Own", (General,), {"compare": Score.compare})))
 
 
+def test_law_that_exits_is_broken(offer: Callable[[type], str]) -> None:
+    class Unspeakable(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    for error in (SystemExit(0), GeneratorExit(), Unspeakable()):
+
+        def compare(self: Score, query: Tensor, keys: Tensor, error: BaseException = error) -> Tensor:
+            raise error
+
+        with pytest.raises(UserError, match=f'law "shape".*; here: {type(error).__name__}: '):
+            score_of(offer(type("Own", (General,), {"compare": compare})))
+
+
+def test_class_that_changes_the_default_type_is_refused(offer: Callable[[type], str]) -> None:
+    def compare(self: Score, query: Tensor, keys: Tensor) -> Tensor:
+        torch.set_default_dtype(torch.float64)
+        return query @ keys.mT
+
+    with pytest.raises(UserError, match=r"calls torch\.set_default_dtype"):
+        score_of(offer(type("Own", (General,), {"compare": compare})))
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_lawful_classes_are_taken(offer: Callable[[type], str]) -> None:
     for history in ("none", "coverage"):
         assert type(score_of(offer(General), history)) is General

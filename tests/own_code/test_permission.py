@@ -91,6 +91,22 @@ def test_command_runs_code_with_permission(name: str, call: Call, folder: Path) 
     assert (folder / "imported").exists()
 
 
+@pytest.mark.parametrize("error", ["ValueError('mine')", "SystemExit(0)"])
+def test_code_that_fails_later_is_not_reported_as_a_defect(error: str, call: Call, folder: Path) -> None:
+    later = f"""
+    def project_keys(self, memory):
+        if memory.is_inference():  # not in the check
+            raise {error}
+        return super().project_keys(memory)
+"""
+    (folder / "code_of_a_stranger.py").write_text(CODE + later)
+    code, printed = call(*COMMANDS["translate"], "--allow-code")
+    assert code == 1
+    assert f"the code that you allowed failed: {error.split('(')[0]}: " in printed
+    assert "(code_of_a_stranger.py, line 15); correct it" in printed
+    assert "defect" not in printed
+
+
 def test_show_and_export_need_no_code(call: Call, folder: Path) -> None:
     code, printed = call("train", "own.toml", "--show", "--allow-code")
     assert code == 0
@@ -157,6 +173,7 @@ def test_what_is_no_score_is_refused_in_one_line(code: str, problem: str) -> Non
     ("call", "problem"),
     [
         ("1 / 0", "cannot be loaded: ZeroDivisionError: division by zero (mistaken.py, line 7); correct it"),
+        ("raise SystemExit(0)", "cannot be loaded: SystemExit: 0 (mistaken.py, line 7); correct it"),
         ("None", "; here: AttributeError: 'Own' object has no attribute 'w' (mistaken.py, line 10)"),
     ],
 )

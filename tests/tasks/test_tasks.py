@@ -7,7 +7,7 @@ import random
 import re
 import shutil
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from seq2attn import config
 from seq2attn.cli import app
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.options import SearchOptions
+from seq2attn.runs.directory import open_run
 from seq2attn.tasks.table import Table
 from seq2attn.training.events import Event, Finished, Saved, Update, Validation
 
@@ -402,3 +403,78 @@ def test_notes_and_warnings_go_to_the_logger(
     assert warning == f"{tmp_path / 'run'}: no run to continue; training starts from the beginning"
     assert any("200 training pairs" in record.getMessage() for record in notes.records)
     assert capsys.readouterr().out == ""
+
+
+def test_a_closed_training_trains_no_further(home: Path, tmp_path: Path) -> None:
+    with seq2attn.training_session(
+        "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu"
+    ) as training:
+        first = training.events()
+        next(first)
+        second = training.events()
+        assert not list(first)  # one model is trained by one iterator at a time
+        list(second)
+        next(training.test("cpu"))
+        with pytest.raises(UsageError, match="is closed"):  # others may train the run by now
+            training.events()
+    with pytest.raises(UsageError, match="is closed"):
+        training.events()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: seq2attn.load(["a", "b"]), "run is of type list: give one path"),  # type: ignore[arg-type]
+        (lambda: seq2attn.load(b"a"), "run is of type bytes"),  # type: ignore[arg-type]
+        (lambda: seq2attn.load("a", settings="search.beam=2"), "put a single one in brackets"),
+        (lambda: seq2attn.train("first-try", "a\0"), "data 'a\\x00': no path has a NUL"),
+        (lambda: seq2attn.train(out=5), "out is of type int"),  # type: ignore[arg-type]
+        (lambda: seq2attn.train(settings="train.seed=2"), "put a single one in brackets"),
+        (lambda: seq2attn.train(settings=[5]), "settings are a dict, or a list of strings"),  # type: ignore[list-item]
+        (lambda: seq2attn.prepare(None, "a"), "corpus is of type NoneType"),  # type: ignore[arg-type]
+        (lambda: seq2attn.evaluate(None), "runs is of type NoneType"),  # type: ignore[arg-type]
+        (lambda: seq2attn.evaluate("a", split=5), "split is of type int"),  # type: ignore[arg-type]
+        (lambda: seq2attn.evaluate("a", source=["a"], reference={"b": 1}), "reference is of type dict"),  # type: ignore[arg-type]
+        (lambda: seq2attn.evaluate("a", source=[None], reference=["b"]), "source holds a NoneType"),  # type: ignore[list-item]
+        (lambda: SearchOptions(utility=5).check(), "utility is of type int"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_type_is_named_by_its_argument(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        call()
+
+
+def test_runs_and_prepared_folders_are_paths_and_generators_are_lists(home: Path) -> None:
+    run = open_run(home / "run1")
+    model = seq2attn.load(run, device="cpu")
+    texts = ["a b", "c"]
+    assert model.translate(text for text in texts) == model.translate(texts)
+    lines, again = (
+        seq2attn.evaluate(run, source=of(texts), reference=of(texts), device="cpu").to_dict()
+        for of in (list, iter)
+    )
+    assert lines == again
+
+
+def test_table_keeps_hostile_names_in_their_cell() -> None:
+    table = Table(("system",), (("a\n\x1b\u202e<b>",), ("[x]",), ("*",)))
+    assert table.to_markdown().splitlines()[2] == "| a&#92;n&#92;x1b&#92;u202e&#60;b> |"
+    assert r"a\textbackslash{}n\textbackslash{}x1b" in table.to_latex()
+    assert [line for line in table.to_latex().splitlines() if "x]" in line or "*" in line] == [
+        r"{[}x] \\",
+        r"{*} \\",
+    ]
+    assert r"a\n\x1b\u202e&lt;b&gt;" in table.to_html()
+
+
+def test_train_refuses_a_state_of_torch_that_changes_what_is_learned(home: Path, tmp_path: Path) -> None:
+    for state in (torch.no_grad(), torch.inference_mode()):
+        with state, pytest.raises(UsageError, match="needs gradients"):
+            seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UsageError, match=r"it is torch\.float64"):
+            seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not (tmp_path / "run").exists()

@@ -93,7 +93,7 @@ class ForkPool(Generic[Job, Result]):
                 self.close()
         raise UserError(
             f"new processes did not compute anything in {ATTEMPTS} attempts of {READY:g} seconds: "
-            "leave `processes` out"
+            "leave `processes` out, or set OMP_NUM_THREADS=1"
         )
 
     def _fork(self, count: int) -> None:
