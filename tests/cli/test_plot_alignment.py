@@ -129,7 +129,7 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
             ["▁le", "▁chi", "en"],
             [ONE, END, HALF],
             "le chien",
-            "1 of the 2 target words attend mostly to the end",
+            "1 of the 2 target words attends mostly to the end",
         ),
         # a space alone is no word's
         (
@@ -144,7 +144,7 @@ ONE, END, HALF = [1.0, 0.0, 0.0], [0.0, 0.1, 0.9], [0.2, 0.2, 0.6]
             ["▁le", "▁chien", "."],
             [ONE, ONE, END],
             "le chien.",
-            "1 of the 3 target words attend mostly to the end",
+            "1 of the 3 target words attends mostly to the end",
         ),
         # one subword of two words
         (["▁le", "▁chien"], [END, END], "le chi en", "2 of the 2 target words attend mostly to the end"),
@@ -181,7 +181,8 @@ def test_plot_alignment_reports_a_translation_that_attends_to_the_end(call: Call
     assert 0 < count < 7
     code, _, err = call(run, "--source", "rain", "--target", target)
     assert code == 0
-    assert f"{count} of the 7 target words attend mostly to the end of the sentence" in err
+    attend = "attends" if count == 1 else "attend"
+    assert f"{count} of the 7 target words {attend} mostly to the end of the sentence" in err
 
 
 @pytest.mark.parametrize("ending", STARTS)

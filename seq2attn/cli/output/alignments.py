@@ -70,7 +70,8 @@ def note_facts(alignments: Views, written: bool, where: str = "") -> None:
         weights_TS = np.asarray(alignment.attention)[:-1]
         total = len(weights_TS)
         if count := int((weights_TS[:, -1] > weights_TS[:, :-1].sum(1)).sum()):
-            some = f"{count} of the {total} target words attend" if total > 1 else "the target word attends"
+            attend = "attends" if count == 1 else "attend"
+            some = f"{count} of the {total} target words {attend}" if total > 1 else "the target word attends"
             console.note(f"{where}{some} mostly to the end of the sentence")
     if written and (line := count_line(alignment)):
         console.note(where + line)
