@@ -1,19 +1,12 @@
-"""The types of raw text: a row, a corpus that yields its rows one by one, and the names of splits.
+"""What raw corpora have in common: how to read one, a row of text, and the names of splits.
 
 This module knows no file format and no tokenizer.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import NamedTuple
 
-from seq2attn.config import TEXT, Modality
 from seq2attn.data.formats.bad_rows import SHARE
-
-if TYPE_CHECKING:
-    from seq2attn.data.preparation import Preparation
 
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z]{2,4})?")  # a language code: en, pt-BR
 # The column that holds both sides by language, as translation corpora of the Hugging Face hub have it.
@@ -41,55 +34,6 @@ class Row(NamedTuple):
     place: str  # for people: "train.en:17"
     split: str | None = None  # "train", "valid", "test..."; None: the corpus is not divided yet
     alignment: str | None = None  # gold links, Pharaoh `i-j`
-
-
-class AnyCorpus(Protocol):
-    """A corpus of any modality."""
-
-    modality: ClassVar[Modality]
-    default_tokenizer: ClassVar[str]  # of the targets
-    format: ClassVar[int]  # version of the format of its prepared splits
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def languages(self) -> tuple[str | None, str | None]:
-        """Of the sources and of the targets."""
-
-    @property
-    def inputs(self) -> list[Path]:
-        """The files that are read."""
-
-    @property
-    def notes(self) -> list[str]:
-        """Decisions that the user is told of."""
-
-    def prepare(self, request: "Preparation") -> dict[str, Any]:
-        """Write the tokenizers and the splits into `request.folder`.
-
-        Returns what is particular to the modality in the report: the sizes of the vocabularies, the facts of
-        each split (at least `kept` and `dropped`) and, but for text, a flag with the name of the modality.
-        """
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """Pairs of texts. `rows()` reads all of them once, in order, and holds one row at a time."""
-
-    modality: ClassVar[Modality] = TEXT
-    default_tokenizer: ClassVar[str] = "unigram"
-    format: ClassVar[int] = 1
-
-    name: str
-    languages: tuple[str | None, str | None]
-    rows: Callable[[], Iterator[Row]]
-    inputs: list[Path] = field(default_factory=list)  # the files that are read
-    notes: list[str] = field(default_factory=list)  # decisions that the user is told of
-
-    def prepare(self, request: "Preparation") -> dict[str, Any]:
-        from seq2attn.data.text.prepare import prepare_text
-
-        return prepare_text(self, request)
 
 
 def split_name(name: str) -> str | None:

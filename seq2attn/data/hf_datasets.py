@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from seq2attn.data.corpus import NESTED, SPLIT_NAMES, Corpus, ReadingOptions, Row, is_split, split_name
+from seq2attn.data.corpus import NESTED, SPLIT_NAMES, ReadingOptions, Row, is_split, split_name
 from seq2attn.data.corpus_files import tables_in
 from seq2attn.data.formats.bad_rows import BadRow, without_bad
 from seq2attn.data.formats.saved_datasets import arrow_files, split_folders
@@ -18,6 +18,7 @@ from seq2attn.data.images.lookup import Files
 from seq2attn.data.images.opening import MOST_BYTES
 from seq2attn.data.table_folder import ENDINGS
 from seq2attn.data.text.columns import WITHOUT_TEXT, BadCell, choose_columns
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UsageError, UserError
 
 

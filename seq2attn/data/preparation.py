@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seq2attn.config import DataConfig
-from seq2attn.data.corpus import AnyCorpus
+from seq2attn.config import DataConfig, Modality
 from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
 from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
@@ -42,6 +41,35 @@ class Preparation:
     def limits(self, split: str) -> DataConfig | None:
         """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""
         return self.options if split == "train" else None
+
+
+class AnyCorpus(Protocol):
+    """A corpus of any modality."""
+
+    modality: ClassVar[Modality]
+    default_tokenizer: ClassVar[str]  # of the targets
+    format: ClassVar[int]  # version of the format of its prepared splits
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def languages(self) -> tuple[str | None, str | None]:
+        """Of the sources and of the targets."""
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Decisions that the user is told of."""
+
+    def prepare(self, request: Preparation) -> dict[str, Any]:
+        """Write the tokenizers and the splits into `request.folder`.
+
+        Returns what is particular to the modality in the report: the sizes of the vocabularies, the facts of
+        each split (at least `kept` and `dropped`) and, but for text, a flag with the name of the modality.
+        """
 
 
 def divide(

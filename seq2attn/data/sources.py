@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seq2attn.data import bundled, corpus_files, hf_datasets, table_folder
 from seq2attn.data.bundled import bundled_folder
-from seq2attn.data.corpus import AnyCorpus, Corpus, ReadingOptions
+from seq2attn.data.corpus import ReadingOptions
 from seq2attn.data.formats import records
 from seq2attn.data.formats.bad_rows import SHARE
 from seq2attn.data.formats.text import printable
@@ -18,9 +18,11 @@ from seq2attn.data.images import layouts
 from seq2attn.data.images.captioned import are_clips
 from seq2attn.data.images.corpus import ImageCorpus
 from seq2attn.data.images.files import ENDINGS
+from seq2attn.data.preparation import AnyCorpus
 from seq2attn.data.table_folder import ENDINGS as TABLES
 from seq2attn.data.text import folder as text_folder
 from seq2attn.data.text import tables
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
 
 HUB = "hf:"

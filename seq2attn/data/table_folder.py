@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from seq2attn.data.corpus import Corpus, ReadingOptions, Row, split_name
+from seq2attn.data.corpus import ReadingOptions, Row, split_name
 from seq2attn.data.corpus_files import arrow_in, tables_in
 from seq2attn.data.formats.bad_rows import BadRow, without_bad
 from seq2attn.data.formats.records import BadRowError
 from seq2attn.data.formats.text import printable
 from seq2attn.data.images import image_tables, layouts
 from seq2attn.data.images.corpus import ImageCorpus
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.tables import read_pairs
 from seq2attn.errors import UsageError, UserError
 

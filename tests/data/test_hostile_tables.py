@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from peak_memory import PEAK
 
-from seq2attn.data.corpus import Corpus
 from seq2attn.data.formats import parquet, parquet_pages
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
 
 ROOT = Path(__file__).parents[2]

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seq2attn.data.corpus import Corpus, split_name
+from seq2attn.data.corpus import split_name
 from seq2attn.data.formats import json_records, lines
 from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.text.columns import choose_columns
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]

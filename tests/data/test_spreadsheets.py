@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2attn.data.corpus import Corpus
 from seq2attn.data.formats.text import MAX_LENGTH
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
 
 CELLS = [

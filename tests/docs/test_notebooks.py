@@ -46,8 +46,8 @@ def test_notebook_is_named_where_readers_begin() -> None:
 
 def executed(notebook: dict[str, Any], folder: Path) -> Any:
     """The notebook after its cells have run in a process of their own, in `folder`."""
-    nbclient = pytest.importorskip("nbclient")
-    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient", reason="needs the extra `notebook`")
+    nbformat = pytest.importorskip("nbformat", reason="needs the extra `notebook`")
     result = nbformat.from_dict(notebook)
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),

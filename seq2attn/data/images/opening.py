@@ -146,6 +146,6 @@ def _reason(error: Exception) -> str:
 
 
 def _silence_pillow() -> None:
-    """Add one filter of warnings that stays, because a filter around each call would not be thread-safe."""
-    if _SILENCE not in warnings.filters:
+    """Put a filter of warnings first, where it stays: one around each call would not be thread-safe."""
+    if warnings.filters[:1] != [_SILENCE]:
         warnings.filterwarnings("ignore", category=Warning, module=r"PIL\.")

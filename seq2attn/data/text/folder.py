@@ -8,11 +8,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NoReturn
 
-from seq2attn.data.corpus import SPLIT_NAMES, Corpus, Row, is_split, split_name
+from seq2attn.data.corpus import SPLIT_NAMES, Row, is_split, split_name
 from seq2attn.data.corpus_files import is_own
 from seq2attn.data.formats.lines import read_lines
 from seq2attn.data.formats.packed import bare
 from seq2attn.data.formats.text import printable
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UsageError, UserError
 
 ALIGNMENT = "align"

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from seq2attn.data import splits
-from seq2attn.data.corpus import Corpus, Row
+from seq2attn.data.corpus import Row
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.preparation import (
     NOT_NFC,
@@ -18,6 +18,7 @@ from seq2attn.data.preparation import (
     train_tokenizer,
 )
 from seq2attn.data.spool import Entry, Format, Spool, write_spools
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import encode_split
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer

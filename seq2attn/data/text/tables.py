@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.data.corpus import ALIGNMENT, LANGUAGE, NESTED, SPLIT, Corpus, Row
+from seq2attn.data.corpus import ALIGNMENT, LANGUAGE, NESTED, SPLIT, Row
 from seq2attn.data.formats import json_records, parquet
 from seq2attn.data.formats.bad_rows import SHARE, BadRow, without_bad
 from seq2attn.data.formats.cells import Dialect
@@ -21,6 +21,7 @@ from seq2attn.data.formats.records import (
 )
 from seq2attn.data.formats.text import printable
 from seq2attn.data.text.columns import WITHOUT_TEXT, BadCell, Columns, choose_columns
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
 
 

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from seq2attn import config
-from seq2attn.data.corpus import Corpus, split_name
+from seq2attn.data.corpus import split_name
 from seq2attn.data.prepare import prepare
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
 
 TSV = "en\tfr\n" + "".join(f"one {n} two three\tun {n} deux trois\n" for n in range(60))
