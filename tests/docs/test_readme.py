@@ -59,7 +59,7 @@ def test_readme_tests_equal_the_checks() -> None:
         check=True,
     )
     assert output.stdout == f"{PYTEST}\n"
-    assert "pip install --quiet --disable-pip-version-check '.[docs,test]'" in check
+    assert "pip install --quiet --no-compile --disable-pip-version-check '.[docs,test]'" in check
 
 
 def test_readme_counts_the_presets() -> None:
