@@ -114,20 +114,20 @@ def system(
 ) -> System:
     """The run with its outputs for the test set. It closes the processes of the predictor."""
     folder = Path(run) if Path(run).is_dir() else None
-    settings = predictor.config
-    changed = _changed_settings(run, settings, search)
+    settings, opened = predictor.config, first_run(run)
+    changed = _changed_settings(opened, settings, search)
     result = System(run, [], folder, _search(settings, search), changed)
-    result.configuration, result.seed = _configuration(run, changed), settings.train.seed
+    result.configuration, result.seed = (
+        _configuration(opened, changed) if folder else None,
+        settings.train.seed,
+    )
     with closing(predictor):
         test.take(result, predictor, search, stages)
     return result
 
 
-def _configuration(run: str, changed: dict[str, object]) -> str | None:
+def _configuration(opened: "Run", changed: dict[str, object]) -> str:
     """What the run has in common with the runs that differ from it in the seed alone."""
-    if not Path(run).is_dir():
-        return None
-    opened = first_run(run)
     settings = dict(config.flat(opened.config)) | changed
     of_all_seeds = {name: value for name, value in settings.items() if name != "train.seed"}
     corpus = Path(opened.corpus)
@@ -148,9 +148,9 @@ def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     return values | _sampling(search)
 
 
-def _changed_settings(run: str, settings: Config, search: SearchOptions) -> dict[str, object]:
+def _changed_settings(opened: "Run", settings: Config, search: SearchOptions) -> dict[str, object]:
     """The settings that the caller changed from those of the (first) run, and how `utility` chose."""
-    own = config.flat(first_run(run).config)
+    own = config.flat(opened.config)
     given = search.given()
     now = dict(config.flat(settings)) | {
         f"search.{name}": value for name, value in given.items() if f"search.{name}" in own
