@@ -105,7 +105,7 @@ BUGS = (
     Bug("kernels/rnn_cells.py", "return n + z * (h - n)", "return h + z * (n - h)", ("models/test_cells.py",)),
     Bug("kernels/rnn_cells.py", "tanh_backward(grad_h * o, tanh_c) + grad_c", "tanh_backward(grad_h * o, tanh_c)", ("models/test_cells.py",)),
     Bug("models/encoders/rnn.py", "last_B = mask_BS.sum(1) - 1", "last_B = mask_BS.sum(1) * 0 + mask_BS.size(1) - 1", ("models/test_rnn_encoder.py",)),
-    Bug("models/encoders/rnn.py", "torch.where(position < length, length - 1 - position, position)", "mask_BS.size(1) - 1 - position.expand_as(mask_BS)", ("models/test_rnn_encoder.py",)),
+    Bug("kernels/fused_rnn.py", "torch.where(position < length, length - 1 - position, position)", "mask_BS.size(1) - 1 - position.expand_as(mask_BS)", ("models/test_rnn_encoder.py",)),
     Bug("models/decoders/rnn.py", "if self.query_is_previous: query", "if False: query", ("models/test_laws.py", "-k", "papers and recurrent")),
     Bug("models/decoders/rnn.py", "context = output.context if state.context is not None", "context = state.context if state.context is not None", ("models/test_laws.py", "-k", "papers and recurrent")),
     Bug("models/decoders/rnn.py", "logit.sigmoid() * context", "(1 - logit.sigmoid()) * context", ("models/test_laws.py", "-k", "papers and recurrent")),

@@ -90,7 +90,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
 # fall, but for the lines of a new score, normaliser or family of models: a change that makes the core smaller
 # lowers its number here.
-BUDGETS = {"text core": 2200, "kernels": 467, "vision": 523}
+BUDGETS = {"text core": 2199, "kernels": 548, "vision": 523}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")
 
