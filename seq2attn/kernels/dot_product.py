@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seq2attn.kernels.deferred_gradients import product_dtype
+
 VECTOR = 16  # float32 numbers in a vector register
 
 
@@ -43,10 +45,17 @@ def dot_product_attention(
 
 
 def to_compute_dtype(x: Tensor) -> Tensor:
-    """Keys or values as later steps read them fastest: contiguous, in float32 or wider. While gradients are
-    recorded, x itself.
+    """Keys or values as later steps read them fastest: contiguous, and in `compute_dtype`. While gradients
+    are recorded, x itself.
     """
-    return x if torch.is_grad_enabled() else x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    return x if torch.is_grad_enabled() else x.to(compute_dtype(x)).contiguous()
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """The type in which the steps of a search read keys and values fastest: on a CPU float32 or wider, on
+    CUDA that of products, to which each step would otherwise convert them all.
+    """
+    return product_dtype(x) if x.is_cuda else torch.promote_types(x.dtype, torch.float32)
 
 
 def _plain(
