@@ -232,7 +232,7 @@ BUGS = (
     Bug("models/encoders/image.py", "whole = self.training and not self.frozen", "whole = self.training", ("models/test_image_encoder.py", "-k", "last_bit")),
     Bug("models/vision/fixed_batches.py", "if whole:", "if True:", ("models/test_image_encoder.py", "-k", "same_bits")),
     Bug("models/encoders/video.py", "filling = 0 if self.training else max(0, self.max_frames - frames)", "filling = 0", ("models/test_image_encoder.py", "-k", "one_size")),
-    Bug("models/vision/fixed_batches.py", "x[-1:].expand(-rows % SIZE, *x.shape[1:])", "x[-1:].expand(rows % SIZE, *x.shape[1:])", ("models/test_image_encoder.py", "-k", "one_size")),
+    Bug("models/vision/fixed_batches.py", "x[-1:].expand(-rows % size, *x.shape[1:])", "x[-1:].expand(rows % size, *x.shape[1:])", ("models/test_image_encoder.py", "-k", "one_size")),
     Bug("models/encoders/video.py", "self._features(source[mask_BF])  # of real frames alone", "self._features(source.flatten(0, 1))", ("models/test_laws.py", "-k", "missing_frames")),
     Bug("models/encoders/video.py", "return y_BFSD, mean_over(mask_BF, y_BFSD.mean(2))", "return y_BFSD, y_BFSD.mean((1, 2))", ("models/test_image_encoder.py", "-k", "its_frames")),
     Bug("models/encoders/image.py", "return features.to(self.proj.weight.dtype)", "return features.float()", ("models/test_image_encoder.py", "-k", "documented")),
@@ -352,7 +352,7 @@ BUGS = (
     Bug("runs/loading.py", "    if _shapes(changed) != shapes:", "    if False:", ("inference/test_translator.py", "-k", "other_weights")),
     Bug("config/consistency.py", "and not mark.holds(", "and mark.holds(", ("config/test_consistency.py", "-k", "condition")),
     # training
-    Bug("kernels/linear_cross_entropy.py", "target_weight = 1 - smoothing", "target_weight = 1.0", ("kernels/test_linear_cross_entropy.py",)),
+    Bug("kernels/linear_cross_entropy.py", "target_weight, mean_M = 1 - smoothing,", "target_weight, mean_M = 1.0,", ("kernels/test_linear_cross_entropy.py",)),
     Bug("kernels/linear_cross_entropy.py", ".sub_(mean_weight, alpha=smoothing)", ".sub_(mean_weight, alpha=smoothing / len(bias))", ("kernels/test_linear_cross_entropy.py",)),
     Bug("training/schedules.py", "return train.lr * step / train.warmup", "return train.lr * (step - 1) / train.warmup", ("training/test_schedules.py",)),
     Bug("training/schedules.py", "return 0.0, -round(loss, 3)", "return value, -round(loss, 3)", ("training/test_schedules.py", "-k", "near_zero")),

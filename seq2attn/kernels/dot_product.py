@@ -39,8 +39,14 @@ def dot_product_attention(
         scale = query.size(-1) ** -0.5 if scale is None else scale
         with torch.autocast("cpu", enabled=False):
             return _plain(query.to(wide), key.to(wide), value.to(wide), mask, causal, scale).to(dtype)
+    group = query.size(1) // key.size(1)
+    if not cpu:
+        # Of torch's fused kernels none reads shared heads beside a mask, or keys whose numbers lie apart.
+        if group > 1 and mask is not None:
+            key, value, group = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1), 1
+        query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
     return F.scaled_dot_product_attention(
-        query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=query.size(1) != key.size(1)
+        query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=group > 1
     )
 
 

@@ -35,35 +35,47 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wide = torch.promote_types(dtype, torch.float32)
         weight, bias, x_all = weight_ND.to(dtype), bias_N.to(dtype), x_MD.to(dtype)
         mean_weight, mean_bias = weight_ND.mean(0, dtype=wide), bias_N.mean(dtype=wide)
-        target_weight = 1 - smoothing
-        target_rows = weight_ND[targets_M]
-        loss_M = -target_weight * ((x_MD * target_rows).sum(1, dtype=wide) + bias_N[targets_M])
-        loss_M -= smoothing * (x_MD.to(wide) @ mean_weight + mean_bias)
+        target_weight, mean_M = 1 - smoothing, x_MD.to(wide) @ mean_weight + mean_bias
+        # On a CPU the targets' part of the gradient is added at the end. On CUDA it is subtracted from p:
+        # that adds no rows by atomics, whose order is another at each run, and keeps no row of W a target.
+        in_p = x_MD.is_cuda
+        if in_p:
+            loss_M = -smoothing * mean_M
+        else:
+            target_rows = weight_ND[targets_M]
+            loss_M = -target_weight * ((x_MD * target_rows).sum(1, dtype=wide) + bias_N[targets_M])
+            loss_M -= smoothing * mean_M
         grad_x = torch.empty_like(x_MD, dtype=wide)
         grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
         rows = max(1, CHUNK[x_MD.device.type] // len(bias))
-        for x, grad, loss in zip(x_all.split(rows), grad_x.split(rows), loss_M.split(rows), strict=True):
+        chunks = (part.split(rows) for part in (x_all, grad_x, loss_M, targets_M[:, None]))
+        for x, grad, loss, target in zip(*chunks, strict=True):
             logits = torch.addmm(bias, x, weight.t())
+            if in_p:
+                loss -= target_weight * logits.gather(1, target)[:, 0].to(wide)
             if not train:
                 loss += logits.to(wide).logsumexp(1)
                 continue
             largest = logits.amax(1).to(wide)
             p = torch.softmax(logits, 1, out=logits)  # in place: the cache has room for one of them
             loss += largest - p.amax(1).to(wide).log()  # logsumexp; the largest p is at least 1 / N
+            if in_p:
+                p.scatter_(1, target, p.gather(1, target) - target_weight)
             grad.copy_(p @ weight)
-            grad_bias += p.sum(0)  # with a wider dtype torch would copy p
+            grad_bias += p.sum(0, dtype=wide if in_p else None)  # on a CPU, wider, torch would copy p
             if dtype == wide:
                 grad_weight.addmm_(p.t(), x)
             else:
                 grad_weight += p.t() @ x
         if train:
-            grad_x.sub_(target_rows, alpha=target_weight).sub_(mean_weight, alpha=smoothing)
-            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-target_weight).sub_(
-                x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias)
-            )
-            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-target_weight).sub_(
-                smoothing * len(targets_M) / len(bias)
-            )
+            if not in_p:
+                grad_x.sub_(target_rows, alpha=target_weight)
+                grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-target_weight)
+                ones_M = grad_bias.new_ones(len(targets_M))
+                grad_bias.index_add_(0, targets_M, ones_M, alpha=-target_weight)
+            grad_x.sub_(mean_weight, alpha=smoothing)
+            grad_weight.sub_(x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias))
+            grad_bias.sub_(smoothing * len(targets_M) / len(bias))
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
         ctx.mark_non_differentiable(loss_M)

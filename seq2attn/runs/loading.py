@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 
@@ -24,9 +24,10 @@ from seq2attn.config import (
     refuse_training_only,
 )
 from seq2attn.data.tokenizer import Tokenizer
-from seq2attn.devices import FLOATS, find_device
+from seq2attn.devices import FLOATS, emulation, find_device
 from seq2attn.errors import UsageError, UserError
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.notes import note
 from seq2attn.runs.directory import Run, open_run
 from seq2attn.runs.half_weights import to_half
 from seq2attn.runs.headers import read_shapes
@@ -80,6 +81,8 @@ def load_runs(
             f"precision {precision}: choose {', '.join(get_args(Precision))}", setting="precision"
         )
     torch_device = find_device(device)
+    if line := emulation(cast(Precision, precision), torch_device):
+        note(line)
     settings = as_typed(settings)
     stored = [open_run(path) for path in run_paths(run)]
     for one in stored:

@@ -1,4 +1,4 @@
-"""Search in half precision on CUDA: keys, values and caches have the type of products, so that no step converts
+"""Search in half precision on CUDA: keys, values and caches have the type of products, and no step converts
 them.
 """
 
