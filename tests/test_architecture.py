@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "locks": set(),
     "files": {"errors", "locks"},
     "kernels": set(),
-    "search": set(),
+    "search": {"kernels"},
     "own_code": {"errors"},
     "config": {"errors", "near", "synonyms"},
     "devices": {"config", "errors"},
@@ -90,7 +90,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
 # fall, but for the lines of a new score, normaliser or family of models: a change that makes the core smaller
 # lowers its number here.
-BUDGETS = {"text core": 2199, "kernels": 563, "vision": 523}
+BUDGETS = {"text core": 2197, "kernels": 589, "vision": 523}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")
 

@@ -4,6 +4,7 @@ aten::NAME, cudnn:NAME   an operation: about one launch of a kernel on a GPU. Vi
                          none. Multi-tensor operations and layer norm are one.
 copy:HOW                 a copy between host and device
 wait:WHY                 the host waits for the device
+late:event               the host asks for an event behind which more work is queued: the device is not idle
 sdpa:KERNEL, nccl        calls of attention by the kernel that torch would choose, and exchanges
 """
 
