@@ -19,7 +19,8 @@ GROUPS = {
     "presets in bf16": ["on_device/training.py", "-k", "bf16"],
     "presets in fp16": ["on_device/training.py", "-k", "fp16"],
     "commands": ["on_device/commands.py"],
-    "rules of the device": [
+    "searches and rules": [
+        "on_device/searches.py",
         "on_device/rules.py",
         "../attention/test_hard.py::test_inference_noise_is_the_same_on_a_gpu",
     ],

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from simulated import workload
 from simulated.counts import Summary
+from small import settings_of
 
 
 class Limits(NamedTuple):
@@ -42,7 +43,7 @@ UPDATES = 3
 @pytest.mark.parametrize("format", ["bf16", "fp16"])
 @pytest.mark.parametrize("preset", LIMITS)
 def test_preset_trains_resumes_and_decodes(preset: str, format: str, tmp_path: Path) -> None:
-    settings = workload.settings_of(preset, UPDATES)
+    settings = settings_of(preset, UPDATES)
     whole = workload.train(tmp_path / "whole" / "run", settings, format)
     first = workload.train(tmp_path / "parts" / "run", settings, format, stop_after=2)
     rest = workload.train(tmp_path / "parts" / "run", settings, format)

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from small import settings_of
+
 from seq2attn import config
 
 from . import workload
@@ -24,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error")
-                    settings = workload.settings_of(preset, 2)
+                    settings = settings_of(preset, 2)
                     path = Path(folder, f"{preset}-{format}", "run")
                     training = workload.train(path, settings, format)
                     workload.decode(path, format)

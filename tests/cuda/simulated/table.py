@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from small import settings_of
+
 from . import workload
 
 LENGTHS = (10, 30)
@@ -25,7 +27,7 @@ NAMES = ("operations", "copies", "waits")
 def measure(preset: str, format: str = "bf16") -> dict[str, Any]:
     """What an update at each length and a step of decoding do."""
     row: dict[str, Any] = {}
-    settings = workload.settings_of(preset, 3)
+    settings = settings_of(preset, 3)
     with tempfile.TemporaryDirectory() as folder:
         for length in LENGTHS:
             path = Path(folder, str(length), "run")
