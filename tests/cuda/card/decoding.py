@@ -22,9 +22,13 @@ COUNT = 1024  # sentences of one call
 
 
 def measure(session: Session) -> Iterator[Row]:
-    cases = [(preset, beam) for preset in PRESETS for beam in BEAMS]
-    for preset, beam in session.while_time(cases):
-        name = f"{preset}, {'greedy' if beam == 1 else f'beam {beam}'}"
+    cases = {
+        f"{preset}, {'greedy' if beam == 1 else f'beam {beam}'}": (preset, beam)
+        for preset in PRESETS
+        for beam in BEAMS
+    }
+    for name in session.while_time(cases):
+        preset, beam = cases[name]
         try:
             settings = speed_settings(preset, [], session)
             vocabulary = vocabulary_of(settings, session)

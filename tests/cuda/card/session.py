@@ -3,13 +3,11 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from seq2attn.devices import Format, find_format
-
-Item = TypeVar("Item")
 
 
 @dataclass
@@ -34,13 +32,15 @@ class Session:
         """Seconds."""
         return self.end - time.monotonic()
 
-    def while_time(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, as long as there is time. Raises OutOfTime, which counts those that are left out."""
-        rest = list(items)
+    def while_time(self, names: Iterable[str]) -> Iterator[str]:
+        """The names of measurements, as long as there is time. Raises OutOfTime, which names those that are
+        left out.
+        """
+        rest = list(names)
         slowest = 0.0
         while rest:
             if self.left() < slowest:
-                raise OutOfTime(f"{len(rest)} of its measurements are left out: {', '.join(map(str, rest))}")
+                raise OutOfTime(f"left out: {', '.join(rest)}")
             began = time.monotonic()
             yield rest.pop(0)
             slowest = max(slowest, time.monotonic() - began)

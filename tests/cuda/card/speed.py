@@ -32,17 +32,20 @@ def measure(session: Session) -> Iterator[Row]:
     value = f"{rate / 1e12:,.1f} TFLOP/s"
     yield Row("large products, half precision", value, None, {"operations/s": rate})
     graphs = ["false", "true"] if GRAPHS in config.flat(config.load("transformer", [])) else [""]
-    cases = [(preset, value) for preset in PRESETS for value in graphs]
+    cases = {
+        f"{preset}{', graphs' if value == 'true' else ''}": (preset, [f"{GRAPHS}={value}"] if value else [])
+        for preset in PRESETS
+        for value in graphs
+    }
     seconds = min(2.0 if session.quick else MOST_SECONDS, session.left() / len(cases) * 0.7)
-    for preset, value in session.while_time(cases):
-        name = f"{preset}{', graphs' if value == 'true' else ''}"
+    for name in session.while_time(cases):
         try:
-            yield one(preset, name, [f"{GRAPHS}={value}"] if value else [], seconds, rate, session)
+            yield one(name, *cases[name], seconds, rate, session)
         except Exception as error:  # noqa: BLE001 - one that fails is a row
             yield Row(name, f"{type(error).__name__}: {error}".splitlines()[0], False)
 
 
-def one(preset: str, name: str, changes: list[str], seconds: float, rate: float, session: Session) -> Row:
+def one(name: str, preset: str, changes: list[str], seconds: float, rate: float, session: Session) -> Row:
     settings = speed_settings(preset, changes, session)
     vocabulary = vocabulary_of(settings, session)
     data = random_pairs(2000 if not session.quick else 20, vocabulary)
