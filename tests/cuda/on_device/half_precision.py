@@ -11,8 +11,6 @@ import torch
 from seq2attn.inference import Translator
 from seq2attn.runs.half_weights import to_half
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-
 CUDA = torch.device("cuda", 0)
 LOW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 SIZES = {"size": 12, "heads": 2, "feedforward": 24}

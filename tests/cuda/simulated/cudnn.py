@@ -4,7 +4,6 @@ All tensors have one type. Under autocast, of whatever type, they become float16
 There is a backward pass in training mode alone.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,9 +38,6 @@ def recurrent(plain: Callable[..., Any], name: str, states: int) -> Callable[...
         counts.add(f"cudnn:{name}")
         if not is_one_piece(tensors[1 + states :]):
             counts.add(f"cudnn {name}: its weights are copied into one piece")
-            warnings.warn(
-                "RNN module weights are not part of single contiguous chunk of memory.", stacklevel=2
-            )
         with torch.autocast("cuda", enabled=False):
             return _Recurrent.apply(plain, name, states, settings[3], settings, *tensors)
 
