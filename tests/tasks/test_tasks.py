@@ -405,6 +405,15 @@ def test_notes_and_warnings_go_to_the_logger(
     assert capsys.readouterr().out == ""
 
 
+def test_setting_that_changes_nothing_here_is_said(
+    home: Path, tmp_path: Path, notes: pytest.LogCaptureFixture
+) -> None:
+    changes = (*SMALL, "train.cuda_graphs=true")
+    seq2attn.train("first-try", home / "prepared", tmp_path / "run", changes, device="cpu")
+    texts = [record.getMessage() for record in notes.records]
+    assert texts.count("train.cuda_graphs changes nothing here: the device is cpu") == 1
+
+
 def test_a_closed_training_trains_no_further(home: Path, tmp_path: Path) -> None:
     with seq2attn.training_session(
         "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu"
