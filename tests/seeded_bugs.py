@@ -56,11 +56,11 @@ BUGS = (
     Bug("kernels/additive_score.py", ".flatten(0, -2), u_PA)", ".flatten(0, -2), u_PA, alpha=-1)", ("kernels/test_additive_score.py", "-k", "formula")),
     Bug("kernels/additive_score.py", "slope_BSA = 1 - square_BSA", "slope_BSA = square_BSA", ("kernels/test_additive_score.py", "-k", "gradients")),
     # CUDA graphs
-    Bug("training/graphed_gradient.py", "(name, part.shape, part.dtype)", "(name, part.shape[:1], part.dtype)", ("cuda/test_on_device.py", "-k", "updates and not slow")),
-    Bug("training/graphed_gradient.py", "static.copy_(tensor, non_blocking=True)", "static.copy_(static)", ("cuda/test_on_device.py", "-k", "updates and not slow")),
-    Bug("training/graphed_gradient.py", "torch._foreach_zero_(new)", "torch._foreach_mul_(new, 1.0)", ("cuda/test_on_device.py", "-k", "updates and not slow")),
-    Bug("training/graphed_gradient.py", "own.copy_(parameter.grad)", "own.zero_()", ("cuda/test_on_device.py", "-k", "updates and not slow")),
-    Bug("training/graphed_gradient.py", "self._factor.fill_(1 / tokens)", "self._factor.fill_(1 / 8)", ("cuda/test_on_device.py", "-k", "updates and not slow")),
+    Bug("training/graphed_gradient.py", "(name, part.shape, part.dtype)", "(name, part.shape[:1], part.dtype)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "static.copy_(tensor, non_blocking=True)", "static.copy_(static)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "torch._foreach_zero_(new)", "torch._foreach_mul_(new, 1.0)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "own.copy_(parameter.grad)", "own.zero_()", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "self._factor.fill_(1 / tokens)", "self._factor.fill_(1 / 8)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
     Bug("training/microbatches.py", "_replace(mask_M=mask_M)", "_replace(mask_M=mask_M | True)", ("training/test_rounding.py",)),
     Bug("training/rounding.py", "_pad(source_mask, added, positions, False)", "_pad(source_mask, added, positions, True)", ("training/test_rounding.py",)),
     Bug("training/objectives/doubly_stochastic.py", "(mask_BS & real_BT[:, :1])", "mask_BS", ("training/test_rounding.py",)),
@@ -498,6 +498,19 @@ BUGS = (
     Bug("cli/translate_options.py", '"--scores"', '"--score"', ("docs/test_commands.py", "-k", "parse")),
     Bug("attention/normalisers.py", 'SOFT = {"softmax": softmax,', 'SOFT = {"softmax": sigmoid,', ("docs/test_examples.py", "-k", "prints")),
     Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
+    # on a CUDA device
+    Bug("training/trainer.py", "loss += sums.loss.detach() / update.tokens", "loss += sums.loss.item() / update.tokens", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/batch_gradient.py", "objective(batch.to(self.device), seed)", "objective(batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/microbatches.py", 'result.each(Tensor.pin_memory) if device.type == "cuda" else result', "result", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("attention/history.py", "torch.arange(steps, device=self.step.device)", "torch.arange(steps)", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("attention/attention.py", "torch.rand(rows, device=like.device)", "torch.rand(rows, device=like.device, generator=torch.Generator())", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("models/encoders/rnn.py", "torch.arange(mask_BS.size(1), device=mask_BS.device)", "torch.arange(mask_BS.size(1))", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("search/constraints.py", "dtype=torch.long, device=device)", "dtype=torch.long)", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("search/constraints.py", "limits.prefix_BP.to(device)", "limits.prefix_BP", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("search/beam.py", "has_nan |= best_possible_B.isnan().any()", "has_nan |= bool(best_possible_B.isnan().any())", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("search/beam.py", "token_R = token_BW.flatten()", "token_R = token_BW.cpu().flatten().to(device)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("inference/ensemble.py", "mean_weights.float().cpu()", "mean_weights.float()", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("training/distributed.py", "dtype=torch.float64, device=self.device)", "dtype=torch.float64)", ("cuda/test_on_device.py", "-k", "two_processes")),
 )
 # fmt: on
 

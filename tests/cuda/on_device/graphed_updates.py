@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import tiny
 import torch
 from before_runs import ImageRows, TextRows
-from simulated import counts, workload
+from simulated import counts
 from torch import Tensor
 
 from seq2attn.config import Config
@@ -51,7 +52,7 @@ def pairs(settings: Config, longest: int, count: int) -> Pairs:
         return TextRows(
             sequences(lengths), sequences(np.maximum(1, lengths + draw.integers(-2, 9, size=count)))
         )
-    images = workload.images(settings)
+    images = small.images(settings)
     captions = [sequences(draw.integers(2, longest, size=2)) for _ in images]
     split: Any = ImageRows(images, captions)
     return CaptionedImages(split, ImageTransform.of(settings.model.encoder), None)  # type: ignore[arg-type]
@@ -61,7 +62,7 @@ def fit(
     path: Path, preset: str, *changes: str, format: Any = "fp32", count: int = 40, longest: int = 9
 ) -> Result:
     """Train for a few updates, and count what each does."""
-    settings = workload.narrow(
+    settings = small.narrow(
         preset,
         ["train.batch_tokens=120", "model.dropout=0.0", "train.log_every=1", "train.max_steps=7", *changes],
     )
