@@ -77,7 +77,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     simulated(*command, "--out", "two", launcher=launcher, cwd=tmp_path)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == 3
-    assert two == pytest.approx(one, rel=1e-5)
+    assert two == pytest.approx(one, rel=1e-3)  # gradients may travel in bfloat16
     provenance = json.loads((tmp_path / "two" / "provenance.jsonl").read_text().splitlines()[0])
     assert provenance["processes"] == 2
 
