@@ -511,6 +511,11 @@ BUGS = (
     Bug("search/beam.py", "token_R = token_BW.flatten()", "token_R = token_BW.cpu().flatten().to(device)", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("inference/ensemble.py", "mean_weights.float().cpu()", "mean_weights.float()", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("training/distributed.py", "dtype=torch.float64, device=self.device)", "dtype=torch.float64)", ("cuda/test_on_device.py", "-k", "two_processes")),
+    # the machine
+    Bug("shared_cores.py", "len(os.sched_getaffinity(0)) + 1", "1", ("test_shared_cores.py",)),
+    Bug("shared_cores.py", "self._free_looks + 1 if waited", "self._free_looks if waited", ("test_shared_cores.py",)),
+    Bug("shared_cores.py", "waited > CROWDED * elapsed", "waited > CROWDED", ("test_shared_cores.py",)),
+    Bug("tasks/training.py", "if self.world.device.type == \"cpu\" else 1", "if self.world.device.type != \"cpu\" else 1", ("tasks/test_tasks.py",)),
 )
 # fmt: on
 

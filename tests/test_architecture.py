@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "synonyms": set(),
     "notes": set(),
     "locks": set(),
+    "shared_cores": set(),
     "files": {"errors", "locks"},
     "kernels": set(),
     "search": set(),
@@ -56,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "errors", "files", "notes", "progress", "strict_json", "version"),
+        *("config", "errors", "files", "notes", "progress", "shared_cores", "strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
