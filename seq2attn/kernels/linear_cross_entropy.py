@@ -25,6 +25,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_ND: Tensor,
         bias_N: Tensor,
         targets_M: Tensor,
+        mask_M: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
         train: bool,
@@ -47,9 +48,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             loss_M -= smoothing * mean_M
         grad_x = torch.empty_like(x_MD, dtype=wide)
         grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
+        # Rows outside the mask are left out of the sums over rows: their x is 0, and they count 0 times.
+        counts_M = grad_bias.new_ones(len(targets_M)) if mask_M is None else mask_M.to(wide)
+        own_MD = x_MD if mask_M is None else x_MD * mask_M[:, None]
+        own_all = x_all if mask_M is None else own_MD.to(dtype)
         rows = max(1, CHUNK[x_MD.device.type] // len(bias))
-        chunks = (part.split(rows) for part in (x_all, grad_x, loss_M, targets_M[:, None]))
-        for x, grad, loss, target in zip(*chunks, strict=True):
+        parts = (x_all, own_all, counts_M, grad_x, loss_M, targets_M[:, None])
+        chunks = zip(*(part.split(rows) for part in parts), strict=True)
+        for x, own, counts, grad, loss, target in chunks:
             logits = torch.addmm(bias, x, weight.t())
             if in_p:
                 loss -= target_weight * logits.gather(1, target)[:, 0].to(wide)
@@ -62,20 +68,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if in_p:
                 p.scatter_(1, target, p.gather(1, target) - target_weight)
             grad.copy_(p @ weight)
-            grad_bias += p.sum(0, dtype=wide if in_p else None)  # on a CPU, wider, torch would copy p
+            # on a CPU, with a wider dtype, torch would copy p
+            grad_bias += p.sum(0, dtype=wide if in_p else None) if mask_M is None else counts.to(dtype) @ p
             if dtype == wide:
-                grad_weight.addmm_(p.t(), x)
+                grad_weight.addmm_(p.t(), own)
             else:
-                grad_weight += p.t() @ x
+                grad_weight += p.t() @ own
+        if mask_M is not None:
+            loss_M = loss_M * counts_M
         if train:
             if not in_p:
                 grad_x.sub_(target_rows, alpha=target_weight)
-                grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-target_weight)
-                ones_M = grad_bias.new_ones(len(targets_M))
-                grad_bias.index_add_(0, targets_M, ones_M, alpha=-target_weight)
+                grad_weight.index_add_(0, targets_M, own_MD.to(wide), alpha=-target_weight)
+                grad_bias.index_add_(0, targets_M, counts_M, alpha=-target_weight)
             grad_x.sub_(mean_weight, alpha=smoothing)
-            grad_weight.sub_(x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias))
-            grad_bias.sub_(smoothing * len(targets_M) / len(bias))
+            if mask_M is not None:
+                grad_x.mul_(counts_M[:, None])
+            grad_weight.sub_(own_MD.sum(0, dtype=wide), alpha=smoothing / len(bias))
+            count = len(targets_M) if mask_M is None else counts_M.sum()
+            grad_bias.sub_(smoothing * count / len(bias))
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
         ctx.mark_non_differentiable(loss_M)
@@ -88,7 +99,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             gradient.mul_(scale).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         )
-        return (*gradients, None, None, None, None)
+        return (*gradients, None, None, None, None, None)
 
 
 def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> Tensor:
@@ -99,14 +110,17 @@ def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smo
 
 
 def cross_entropies(
-    features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float
+    features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float, mask_M: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The sum of `cross_entropy`, and the loss of each position, (M,), without gradient."""
+    """The sum of `cross_entropy`, and the loss of each position, (M,), without gradient.
+
+    With a mask, bool, only the positions where it is True count: the loss of the others is 0.
+    """
     device = features_MD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
     with torch.autocast(device, enabled=False):
         both: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(
-            features_MD, output.weight, output.bias, targets_M, smoothing, dtype, train
+            features_MD, output.weight, output.bias, targets_M, mask_M, smoothing, dtype, train
         )
     return both

@@ -23,12 +23,12 @@ SEARCHES: dict[str, dict[str, Any]] = {
 
 def translators(**decoder: Any) -> list[Translator]:
     """Of the same weights, in double precision: no rounding decides."""
-    made = []
+    pair = []
     for device in (torch.device("cpu"), CUDA):
         of = tiny.settings(**decoder)
         model = tiny.model(of).double().to(device)
-        made.append(Translator(model, tiny.tokenizer("source"), tiny.tokenizer("target"), of))
-    return made
+        pair.append(Translator(model, tiny.tokenizer("source"), tiny.tokenizer("target"), of))
+    return pair
 
 
 @pytest.mark.parametrize("prefix", [False, True])
@@ -66,7 +66,7 @@ def test_sentences_leave_a_step_later() -> None:
     answers: dict[str, list[list[int] | None]] = {"cpu": [], "cuda": []}
     for finished in ([0, 0, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]):
         for device, test in tests.items():
-            kept = test.sentences_to_keep(torch.tensor(finished, device=device).bool())
-            answers[device].append(None if kept is None else kept.tolist())
+            keep_B = test.sentences_to_keep(torch.tensor(finished, device=device).bool())
+            answers[device].append(None if keep_B is None else keep_B.tolist())
     assert answers["cpu"] == [None, [1, 3], [0, 3], [], []]
     assert answers["cuda"] == [None, None, [0, 3], [0, 1], []]
