@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strict_json": set(),
     "near": set(),
     "synonyms": set(),
-    "notes": set(),
+    "ranks": {"errors"},
+    "notes": {"ranks"},
     "locks": set(),
     "files": {"errors", "locks"},
     "kernels": set(),
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         *("models", "kernels", "runs", "devices", "data.batches"),
-        *("config", "errors", "files", "prefetch", "strict_json"),
+        *("config", "errors", "files", "prefetch", "ranks", "strict_json"),
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
@@ -55,12 +56,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "errors", "files", "notes", "progress", "strict_json", "version"),
+        *("config", "errors", "files", "notes", "progress", "ranks", "strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
         *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "own_code", "runs"),
-        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "strict_json"),
+        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "ranks", "strict_json"),
         *("synonyms", "version"),
     },
     "__init__": {"tasks", "inference", "runs", "data", "errors", "version"},

@@ -125,8 +125,7 @@ def restore(
     for name, tensor in _below("average/", tensors).items():
         trained.averages.moving[name].copy_(tensor)
     earlier = _numbered("earlier/", tensors)
-    if world.is_main:
-        trained.averages.earlier.extend(earlier[number] for number in sorted(earlier))
+    trained.averages.earlier.extend(earlier[number] for number in sorted(earlier))
     groups = trained.optimizer.state_dict()["param_groups"]
     trained.optimizer.load_state_dict({"state": _numbered("optimizer/", tensors), "param_groups": groups})
     if state.scaler is not None and trained.scaler.is_enabled():

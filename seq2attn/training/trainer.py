@@ -61,7 +61,8 @@ def train(
     """Train `model`, which has first weights and is on world.device, with the settings of `run`. Training
     continues from the last state of the run if there is one.
 
-    `validate(model)` scores the model in the main process while the averaged weights are in place. Unless
+    `validate(model)` scores the model while the averaged weights are in place. All processes call it, so they
+    may share the work; what the main one gets counts. It raises Interrupted in all or in none. Unless
     train.metric is "loss", its values must hold that metric. `reward_function` samples targets from the model
     and scores them; train.self_critical.start_step needs it. `stop()` is called before each update: when it
     returns True, the state is saved and training ends.
@@ -162,13 +163,13 @@ class _Trainer:
         lr = learning_rate(settings, step, decays=self.state.plateau.decays, minutes=self.clock.spent / 60)
         objective = self._objective(step)
         self.model.train()
-        self.gradient_step.freeze(step)
+        self.gradient_step.begin(step, len(update.batches))
         loss = torch.zeros((), dtype=torch.float64, device=self.world.device)
         entropy = None
         for number, batch in update.batches:
             seed = mix(settings.seed, step, number)
             torch.manual_seed(seed)
-            sums = objective(batch.to(self.world.device), seed)
+            sums = self.gradient_step.forward(objective, batch.to(self.world.device), seed)
             self.gradient_step.backward(sums.objective / update.tokens)
             loss += sums.loss.detach() / update.tokens
             if sums.entropy is not None:
