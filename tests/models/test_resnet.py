@@ -7,6 +7,7 @@ import pytest
 import reference
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seq2attn import config
 from seq2attn.models.vision.resnet import FrozenBatchNorm, ResNet
@@ -249,3 +250,27 @@ def test_first_weights_are_as_documented() -> None:
     assert net.self_attention.query.weight.abs().max().item() == pytest.approx(
         (6 / (128 + 16)) ** 0.5, rel=0.01
     )
+
+
+class Convolutions(TorchDispatchMode):
+    """Notes the side of the kernel and the stride of every convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[int, int]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self.calls.append((args[1].size(-1), args[3][0]))
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_pointwise_convolution_has_a_stride() -> None:
+    """oneDNN writes past its memory in the backward pass of one, if the map has few channels."""
+    net = ResNet(settings(backbone="resnet", channels=4))
+    with Convolutions() as convolutions:
+        net(torch.randn(3, 3, 32, 32)).sum().backward()
+    assert (1, 1) in convolutions.calls
+    assert not [(side, stride) for side, stride in convolutions.calls if side == 1 and stride > 1]

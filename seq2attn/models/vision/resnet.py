@@ -57,15 +57,17 @@ class Block(nn.Module):
         super().__init__()
         outputs = channels * self.wider
         fits = stride == 1 and inputs == outputs
-        self.downsample = (
-            None if fits else nn.Sequential(_convolution(inputs, outputs, 1, stride), norm(outputs))
-        )
+        self.stride = stride
+        self.downsample = None if fits else nn.Sequential(_convolution(inputs, outputs, 1), norm(outputs))
 
     def residual(self, x_BCYX: Tensor) -> Tensor:
         raise NotImplementedError
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
         y = self.residual(x_BCYX)
+        # Given the stride itself, a 1x1 convolution of fewer channels than a vector register has numbers
+        # writes past its memory in the backward pass (oneDNN issue 6035; CPUs without AVX-512).
+        x_BCYX = x_BCYX[..., :: self.stride, :: self.stride]
         return F.relu_(y + (x_BCYX if self.downsample is None else self.downsample(x_BCYX)))
 
 

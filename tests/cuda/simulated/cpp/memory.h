@@ -1,0 +1,82 @@
+// Memory of the device, which is the host's, and pinned memory of the host.
+
+#pragma once
+
+#include <c10/core/Allocator.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "counts.h"
+
+namespace {
+
+int64_t bytes_now = 0, bytes_peak = 0;
+
+struct Block {
+  void* base;
+  size_t size;
+};
+
+void release_block(void* context) {
+  auto* block = static_cast<Block*>(context);
+  {
+    std::lock_guard<std::mutex> guard(lock);
+    bytes_now -= block->size;
+  }
+  std::free(block->base);
+  delete block;
+}
+
+void release_nothing(void*) {}
+
+struct DeviceMemory final : c10::Allocator {
+  c10::DataPtr allocate(size_t size) override {
+    c10::Device device(c10::kCUDA, active_device);
+    if (size == 0) return {nullptr, nullptr, &release_nothing, device};
+    void* base = nullptr;
+    TORCH_CHECK(posix_memalign(&base, 512, size) == 0, "simulated device: out of memory");
+    std::memset(base, 0xff, size);  // NaN: a value that is read before it is written shows
+    {
+      std::lock_guard<std::mutex> guard(lock);
+      bytes_now += size;
+      bytes_peak = std::max(bytes_peak, bytes_now);
+    }
+    return {base, new Block{base, size}, &release_block, device};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  void copy_data(void* to, const void* from, size_t size) const override { std::memcpy(to, from, size); }
+};
+DeviceMemory device_memory;
+
+std::set<void*> pinned;
+
+void release_pinned(void* base) {
+  {
+    std::lock_guard<std::mutex> guard(lock);
+    pinned.erase(base);
+  }
+  std::free(base);
+}
+
+struct PinnedMemory final : c10::Allocator {
+  c10::DataPtr allocate(size_t size) override {
+    void* base = nullptr;
+    TORCH_CHECK(posix_memalign(&base, 64, std::max<size_t>(size, 1)) == 0, "out of memory of the host");
+    {
+      std::lock_guard<std::mutex> guard(lock);
+      pinned.insert(base);
+    }
+    return {base, base, &release_pinned, c10::Device(c10::kCPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  void copy_data(void* to, const void* from, size_t size) const override { std::memcpy(to, from, size); }
+};
+PinnedMemory pinned_memory;
+
+struct RegisterMemory {
+  RegisterMemory() { c10::SetAllocator(c10::kCUDA, &device_memory, 200); }
+} register_memory;
+
+}  // namespace

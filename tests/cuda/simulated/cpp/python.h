@@ -1,0 +1,72 @@
+// What the Python side calls: operations of torch, and functions of C.
+
+#pragma once
+
+#include <torch/library.h>
+
+#include "aliases.h"
+#include "generator.h"
+
+namespace {
+
+at::Tensor host(const at::Tensor& self) {
+  auto options = at::TensorOptions().dtype(self.dtype()).device(c10::kCPU);
+  auto owner = [self](void*) {};
+  return at::from_blob(self.data_ptr(), self.sizes(), self.strides(), owner, options, c10::Device(c10::kCPU));
+}
+
+at::Tensor device(const at::Tensor& self, int64_t index) {
+  return on_device(self.detach(), c10::Device(c10::kCUDA, index), {});
+}
+
+at::Tensor generator_state(int64_t index) { return default_generator(index).get_state(); }
+
+void set_generator_state(const at::Tensor& state, int64_t index) {
+  at::Generator generator = default_generator(index);
+  generator.set_state(state);
+}
+
+}  // namespace
+
+TORCH_LIBRARY(simulated_device, m) {
+  m.def("host(Tensor self) -> Tensor");  // the same memory as a tensor of the CPU
+  m.def("device(Tensor self, int index) -> Tensor");  // and of the device
+  m.def("generator_state(int index) -> Tensor", TORCH_FN(generator_state));
+  m.def("set_generator_state(Tensor state, int index) -> ()", TORCH_FN(set_generator_state));
+}
+TORCH_LIBRARY_IMPL(simulated_device, CUDA, m) { m.impl("host", TORCH_FN(host)); }
+TORCH_LIBRARY_IMPL(simulated_device, CPU, m) { m.impl("device", TORCH_FN(device)); }
+
+extern "C" {
+
+void simulated_reset() {
+  std::lock_guard<std::mutex> guard(lock);
+  counts.clear();
+  bytes_peak = bytes_now;
+}
+
+int64_t simulated_bytes(int peak) {
+  std::lock_guard<std::mutex> guard(lock);
+  return peak ? bytes_peak : bytes_now;
+}
+
+void simulated_seed(int index, uint64_t seed) {
+  at::Generator generator = default_generator(index);
+  generator.set_current_seed(seed);
+}
+
+void simulated_set_device(int index) { active_device = index; }
+int simulated_device() { return active_device; }
+void simulated_count(const char* name) { count(name); }
+
+// A line "name<TAB>count" of each, if there is room.
+int64_t simulated_counts(char* into, int64_t room) {
+  std::lock_guard<std::mutex> guard(lock);
+  std::string text;
+  for (const auto& [name, times] : counts) text += name + "\t" + std::to_string(times) + "\n";
+  const int64_t size = text.size() + 1;
+  if (size <= room) std::memcpy(into, text.c_str(), size);
+  return size;
+}
+
+}  // extern "C"

@@ -1,0 +1,88 @@
+"""The counts of presets: an update at T = 10 and T = 30, and a step of decoding, as JSON and in Markdown.
+
+T is the length of sources and targets, in tokens.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import counts, workload
+
+LENGTHS = (10, 30)
+PRESETS = (
+    *("transformer", "vaswani17", "vaswani17-paper", "first-try", "recurrent", "multihead", "entmax15"),
+    *("hard-sample", "bahdanau15", "bahdanau15-paper", "cho14", "cho14-paper", "sutskever14-paper"),
+    *("luong15", "luong15-paper", "chorowski15", "tu16", "gehring17-paper", "xu15-soft", "xu15-hard"),
+    *("caption-transformer", "caption-fixed", "video"),
+)
+NAMES = ("operations", "copies", "waits")
+
+
+def measure(preset: str, format: str = "bf16") -> dict[str, Any]:
+    """What an update at each length and a step of decoding do."""
+    row: dict[str, Any] = {}
+    for length in LENGTHS:
+        decode = length == LENGTHS[0]
+        result = workload.run(preset, format, source=length, target=length, updates=3, decode=decode)
+        last = result.updates[-1]
+        row[f"update {length}"] = counts.summary(last)._asdict()
+        row["calls"] = {name: n for name, n in sorted(last.items()) if name.startswith(("cudnn", "sdpa"))}
+        row["reasons"] = {name: n for name, n in sorted(last.items()) if name.startswith(("wait", "copy"))}
+        for name, step in result.decoding.items():
+            row[name] = step._asdict()
+    return row
+
+
+def measure_all(presets: Sequence[str]) -> dict[str, Any]:
+    rows = {}
+    for preset in presets:
+        print(preset, file=sys.stderr, flush=True)
+        rows[preset] = measure(preset)
+    return rows
+
+
+def count(arguments: Sequence[str]) -> int:
+    """Print the counts of the presets as JSON."""
+    print(json.dumps(measure_all(arguments or PRESETS), indent=1))
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a table: what is counted now, beside the file of `--before`."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    if not options.keys() <= {"--before", "--now"}:
+        print("usage: table [--before FILE] [--now FILE]", file=sys.stderr)
+        return 2
+    before = json.loads(Path(options["--before"]).read_text()) if "--before" in options else {}
+    now = json.loads(Path(options["--now"]).read_text()) if "--now" in options else measure_all(PRESETS)
+    print("\n".join(markdown(now, before)))
+    return 0
+
+
+def markdown(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    columns = [*(f"update {length}" for length in LENGTHS), "greedy", "beam"]
+    head = [*(f"update, T = {length}" for length in LENGTHS), "greedy step", "beam step"]
+    lines = [
+        f"| preset | {' | '.join(head)} | waits of an update | of a step |",
+        f"| --- | {'---: | ' * (len(head) + 2)}".rstrip(),
+    ]
+    for preset, row in now.items():
+        old = before.get(preset)
+        cells = [change(row, old, column, "operations") for column in columns]
+        cells += [change(row, old, f"update {LENGTHS[0]}", "waits"), change(row, old, "greedy", "waits")]
+        lines.append(f"| `{preset}` | {' | '.join(cells)} |")
+    return lines
+
+
+def change(now: dict[str, Any], before: dict[str, Any] | None, column: str, name: str) -> str:
+    """ "before → now", or the number alone where it is the same."""
+    value = number(now[column][name])
+    old = value if before is None else number(before[column][name])
+    return value if old == value else f"{old} → {value}"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
