@@ -5,8 +5,7 @@ are never rebuilt, so the order of additions does not depend on where a training
 training on CUDA the buckets travel in bfloat16.
 """
 
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -25,9 +24,11 @@ from seq2attn.training.objectives.objective import Objective, Sums
 class _Trained(nn.Module):
     """The parameters that are trained, and a function of them: an objective and its batch."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         super().__init__()
         self.trained = nn.ParameterList(parameters)  # no buffer is with them, to be exchanged
+        # torch looks for parameters without a gradient, and would warn where it finds none.
+        self.unused = nn.Parameter(torch.zeros_like(parameters[0].flatten()[:1]))
 
     def forward(self, objective: Objective, batch: Microbatch, seed: int) -> Sums:
         return objective(batch, seed)
@@ -51,7 +52,7 @@ class GradientExchange:
         if self._world.size == 1:
             return objective(batch, seed)
         engine = self._current()
-        with nullcontext() if last else engine.no_sync(), self._world.exchange(), _quiet():
+        with nullcontext() if last else engine.no_sync(), self._world.exchange():
             sums: Sums = engine(objective, batch, seed)
         return sums
 
@@ -77,11 +78,6 @@ class GradientExchange:
             self._engine.register_comm_hook(None, _narrow_sum if self._narrow else _sum)
             self._trained = list(map(id, trained))
         return self._engine
-
-
-def _quiet() -> warnings.catch_warnings:
-    """torch warns where every parameter has a gradient, because looking for others takes time."""
-    return warnings.catch_warnings(action="ignore")
 
 
 def _sum(_: object, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]

@@ -111,9 +111,7 @@ class _Trainer:
         """Continue from the last state, or save a first one, so that a killed run can always be resumed."""
         order = cache(partial(epoch_order, self.training, self.settings))
         fresh = State(data=self.training.fingerprint, validation=self.validation.fingerprint)
-        state = resume.restore(
-            self.directory, fresh, self.trained, self.world, lambda epoch: len(order(epoch))
-        )
+        state = resume.restore(self.directory, fresh, self.trained, self.world, order)
         self.state = state or fresh
         self.clock = Clock(self.state.elapsed)
         if state is None:
@@ -148,6 +146,8 @@ class _Trainer:
                     yield Finished(reason, self.state.step, best_step, self.clock.elapsed())
                     return
                 yield self._update(next(updates))
+                if self.settings.save_every and self.state.step % self.settings.save_every == 0:
+                    yield self._save()
 
     def _reason(self) -> str | None:
         """Why training has ended, or None while it goes on."""

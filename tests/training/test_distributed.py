@@ -210,7 +210,10 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
     )
     first, second = two_processes(tmp_path / "two", common, 9, 10**9)
     assert first == second
-    assert [line.split()[:2] for line in first] == [["interrupted", "10"], [one[-1].reason, str(one[-1].step)]]
+    assert [line.split()[:2] for line in first] == [
+        ["interrupted", "10"],
+        [one[-1].reason, str(one[-1].step)],
+    ]
     (state_1, alone), (state_2, both) = (
         resume.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")
     )
