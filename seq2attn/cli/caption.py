@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from seq2attn.cli import caption_options as options
 from seq2attn.cli import console, flags, mistaken
@@ -61,8 +60,7 @@ def caption(
     if images and all(map(mistaken.is_text, images)):
         mistaken.refuse_no_file(images[0], "Name image files, or folders of images")
 
-    size = sum(len(list(Path(path).iterdir())) for path in images or [] if Path(path).is_dir())
-    many = size + len(images or []) >= chunks.MANY
+    many = chunks.entries(images or []) >= chunks.MANY
     in_chunks = chunks.are_wanted(output, images or ["-"], many, attention is not None)
 
     from seq2attn.cli.output import overlays

@@ -194,10 +194,10 @@ def init_distributed(device: torch.device) -> Iterator[World]:
         torch.cuda.set_device(device)
     try:
         store, rank, size = _meeting()
-        # Each training of a process has keys of its own. With those of the training before, the processes
-        # would look for each other at its addresses, and wait for ever.
+        # Each training of a process has keys of its own, and each start by torchrun. With those of the one
+        # before, the processes would look for each other at its addresses, and wait for ever.
         number = next(_trainings)
-        own = dist.PrefixStore(f"seq2attn/{number}", store)  # type: ignore[attr-defined]
+        own = dist.PrefixStore(f"seq2attn/{number}/{ranks.restarts()}", store)  # type: ignore[attr-defined]
         launch = dist.PrefixStore(f"seq2attn/{number}", _of_the_launch(store))  # type: ignore[attr-defined]
     except (RuntimeError, ValueError) as error:
         raise _apart(size, error) from error

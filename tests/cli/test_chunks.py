@@ -55,10 +55,10 @@ def test_chunks_give_the_output_of_one_go(
     assert code == 0
     for name, value in (("LINES", 4), ("LARGE", 0)):
         monkeypatch.setattr(chunks, name, value)
-    code, nothing, said = pipe("translate", text_run, lines, "-o", tmp_path / "out", *options)
+    code, nothing, printed = pipe("translate", text_run, lines, "-o", tmp_path / "out", *options)
     assert (code, nothing) == (0, b"")
     assert (tmp_path / "out").read_bytes() == out
-    assert ("has more lines than the input" in said) == ("--prefix" in options)
+    assert ("has more lines than the input" in printed) == ("--prefix" in options)
     assert not (tmp_path / "out.parts").exists()
 
 
@@ -83,14 +83,14 @@ def test_translate_continues_after_an_end_and_makes_no_chunk_twice(
         return translate(self, texts, *rest, **options)
 
     monkeypatch.setattr(Translator, "translate", counted)
-    code, _, said = pipe("translate", text_run, lines, "-o", out)
+    code, _, printed = pipe("translate", text_run, lines, "-o", out)
     assert code == 130
-    assert f"{out}.parts: has 3 finished chunks: the same command continues" in said
+    assert f"{out}.parts: has 3 finished chunks: the same command continues" in printed
     assert not out.exists()
     assert pipe("translate", text_run, lines, "-o", out)[0] == 130  # three more, of seven
-    code, _, said = pipe("translate", text_run, lines, "-o", out)
+    code, _, printed = pipe("translate", text_run, lines, "-o", out)
     assert code == 0
-    assert f"{out}: continues after 6 finished chunks" in said
+    assert f"{out}: continues after 6 finished chunks" in printed
     assert counts == [1]
     assert out.read_bytes() == whole.read_bytes()
     assert not (tmp_path / "out.parts").exists()
@@ -125,9 +125,9 @@ def test_folder_of_somebody_else_is_refused_and_stays(
 ) -> None:
     (tmp_path / "out.parts").mkdir()
     (tmp_path / "out.parts" / "thesis.txt").write_text("years of work")
-    code, _, said = pipe("translate", text_run, lines, "-o", tmp_path / "out")
+    code, _, printed = pipe("translate", text_run, lines, "-o", tmp_path / "out")
     assert code == 1
-    assert "is no folder of chunks of seq2attn" in said
+    assert "is no folder of chunks of seq2attn" in printed
     assert (tmp_path / "out.parts" / "thesis.txt").exists()
 
 
@@ -149,9 +149,9 @@ def photos(tmp_path: Path) -> Path:
 def test_caption_continues_and_counts_what_could_not_be_read(
     image_run: str, photos: Path, pipe: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, whole, said = pipe("caption", image_run, photos)
+    code, whole, printed = pipe("caption", image_run, photos)
     assert code == 1
-    assert "1 of 9 images could not be read" in said
+    assert "1 of 9 images could not be read" in printed
     for name, value in (("IMAGES", 4), ("MANY", 0)):
         monkeypatch.setattr(chunks, name, value)
     calls: list[int] = []
@@ -166,9 +166,9 @@ def test_caption_continues_and_counts_what_could_not_be_read(
     monkeypatch.setattr(Captioner, "caption", counted)
     out = tmp_path / "out"
     assert pipe("caption", image_run, photos, "-o", out)[0] == 130
-    code, _, said = pipe("caption", image_run, photos, "-o", out)
+    code, _, printed = pipe("caption", image_run, photos, "-o", out)
     assert (code, calls) == (1, [4, 3, 1, 1])
-    assert "1 of 9 images could not be read" in said
+    assert "1 of 9 images could not be read" in printed
     assert out.read_bytes() == whole
 
 

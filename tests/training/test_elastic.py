@@ -88,8 +88,8 @@ def test_killed_process_is_started_again_and_the_run_ends_as_one_undisturbed(
 ) -> None:
     """The same command goes on from step 9, which train.save_every saved; --force replaces nothing then."""
     trained(processes, corpus, tmp_path / "whole", -1)
-    said = trained(processes, corpus, tmp_path / "killed", victim, "--force", max_restarts="2")
-    assert said.count("training continues from the last saved state") == 1
+    printed = trained(processes, corpus, tmp_path / "killed", victim, "--force", max_restarts="2")
+    assert printed.count("training continues from the last saved state") == 1
     whole, killed = (resume.load_state(directory.open_run(tmp_path / name)) for name in ("whole", "killed"))
     assert whole is not None
     assert killed is not None

@@ -7,9 +7,10 @@ command makes the missing chunks; another one begins anew. The output is that of
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,10 +111,25 @@ def are_wanted(output: Path | None, inputs: Sequence[str], large: bool, attentio
         raise UsageError(f"several processes share an output that is a file: name one by -o, {way}")
     if several and attention:
         raise UsageError(f"--attention: one process writes it: leave it out, {way}")
-    named = all(Path(name).exists() and not Path(name).is_fifo() for name in inputs)
+    named = all(map(_is_there, inputs))
     if several and not named:
         raise UsageError(f"several processes read files: name some that exist, and no pipe, {way}")
     return several or (large and is_file and named and not attention)
+
+
+def _is_there(name: str) -> bool:
+    with suppress(OSError, ValueError):  # such as a name that is too long
+        return Path(name).is_file() or Path(name).is_dir()
+    return False
+
+
+def entries(paths: Sequence[str]) -> int:
+    """How many files there are, those in folders included; about, where some cannot be read."""
+    count = len(paths)
+    for path in paths:
+        with suppress(OSError, ValueError):
+            count += len(os.listdir(path)) if Path(path).is_dir() else 0
+    return count
 
 
 def of_texts(names: Sequence[str]) -> list[str]:
