@@ -496,6 +496,24 @@ BUGS = (
     Bug("cli/translate_options.py", '"--scores"', '"--score"', ("docs/test_commands.py", "-k", "parse")),
     Bug("attention/normalisers.py", 'SOFT = {"softmax": softmax,', 'SOFT = {"softmax": sigmoid,', ("docs/test_examples.py", "-k", "prints")),
     Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
+    # on a CUDA device
+    Bug("training/trainer.py", "loss += sums.loss.detach() / update.tokens", "loss += sums.loss.item() / update.tokens", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/trainer.py", "objective(batch.to(self.world.device), seed)", "objective(batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/microbatches.py", 'result.each(Tensor.pin_memory) if device.type == "cuda" else result', "result", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("attention/history.py", "torch.arange(steps, device=self.step.device)", "torch.arange(steps)", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("attention/attention.py", "torch.rand(rows, device=like.device)", "torch.rand(rows, device=like.device, generator=torch.Generator())", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("models/encoders/rnn.py", "torch.arange(mask_BS.size(1), device=mask_BS.device)", "torch.arange(mask_BS.size(1))", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("search/constraints.py", "dtype=torch.long, device=device)", "dtype=torch.long)", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("search/constraints.py", "limits.prefix_BP.to(device)", "limits.prefix_BP", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("search/beam.py", "has_nan |= best_possible_B.isnan().any()", "has_nan |= bool(best_possible_B.isnan().any())", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("search/beam.py", "token_R = token_BW.flatten()", "token_R = token_BW.cpu().flatten().to(device)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("inference/ensemble.py", "mean_weights.float().cpu()", "mean_weights.float()", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("training/distributed.py", "dtype=torch.float64, device=self.device)", "dtype=torch.float64)", ("cuda/test_on_device.py", "-k", "two_processes")),
+    # the machine
+    Bug("shared_cores.py", "len(os.sched_getaffinity(0)) + 1", "1", ("test_shared_cores.py",)),
+    Bug("shared_cores.py", "self._free_looks + 1 if waited", "self._free_looks if waited", ("test_shared_cores.py",)),
+    Bug("shared_cores.py", "waited > CROWDED * elapsed", "waited > CROWDED", ("test_shared_cores.py",)),
+    Bug("tasks/training.py", "if self.world.device.type == \"cpu\" else 1", "if self.world.device.type != \"cpu\" else 1", ("tasks/test_tasks.py",)),
 )
 # fmt: on
 

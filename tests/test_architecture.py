@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ranks": {"errors"},
     "notes": {"ranks"},
     "locks": set(),
+    "shared_cores": set(),
     "files": {"errors", "locks"},
     "kernels": set(),
     "search": set(),
@@ -56,7 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "errors", "files", "notes", "progress", "ranks", "strict_json", "version"),
+        *("config", "errors", "files", "notes", "progress", "ranks", "shared_cores", "strict_json"),
+        *("version",),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {

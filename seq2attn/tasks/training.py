@@ -22,6 +22,7 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
+from seq2attn.shared_cores import SharedCores
 from seq2attn.tasks import arguments, training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
@@ -192,7 +193,7 @@ class Training:
         return self._events
 
     def _until_end(self, events: "Generator[Event, None, None]") -> "Generator[Event, None, None]":
-        with closing(events):
+        with closing(events), closing(self._shared_cores()) as cores:
             while True:
                 try:
                     with delayed_interrupt(self.stop):
@@ -204,7 +205,22 @@ class Training:
                 if event is None:
                     return
                 self._note_end(event)
+                cores.look()
                 yield event
+
+    def _shared_cores(self) -> SharedCores:
+        """What looks after the threads of the training if it computes on a CPU."""
+        import torch
+
+        threads = torch.get_num_threads() if self.world.device.type == "cpu" else 1
+        return SharedCores(threads, self._note_shared_cores)
+
+    def _note_shared_cores(self) -> None:
+        if self.world.is_main:
+            note(
+                "other programs use the processor, so training is slower while they do; its results stay "
+                "the same"
+            )
 
     def _note_end(self, event: "Event") -> None:
         from seq2attn.training.events import Finished

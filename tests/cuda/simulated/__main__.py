@@ -1,6 +1,7 @@
 """seq2attn on a simulated CUDA device.
 
     python tests/cuda/simulated run train first-try --device cuda --max-steps 20    any command
+    python tests/cuda/simulated script tests/cuda/on_a_gpu.py --quick               a script
     python tests/cuda/simulated pytest tests/attention/test_hard.py                 tests, with the device
     python tests/cuda/simulated smoke [PRESET ...]      updates, validation and search in each number format
     python tests/cuda/simulated count [PRESET ...]      operations, copies and waits, as JSON
@@ -21,7 +22,7 @@ sys.path[:] = [str(FOLDER.parent), *others, str(FOLDER.parents[1])]
 
 def main(arguments: list[str]) -> int:
     command, *rest = arguments or ["help"]
-    if command not in ("run", "pytest", "smoke", "count", "table"):
+    if command not in ("run", "script", "pytest", "smoke", "count", "table"):
         print(__doc__)
         return 0 if command in ("help", "--help", "-h") else 2
     from simulated.install import install
@@ -30,6 +31,10 @@ def main(arguments: list[str]) -> int:
     if command == "run":
         sys.argv = ["seq2attn", *rest]
         runpy.run_module("seq2attn", run_name="__main__", alter_sys=True)
+        return 0
+    if command == "script":
+        sys.argv = rest
+        runpy.run_path(rest[0], run_name="__main__")
         return 0
     if command == "pytest":
         import pytest

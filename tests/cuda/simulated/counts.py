@@ -17,9 +17,9 @@ _library: ctypes.CDLL | None = None
 
 
 class Summary(NamedTuple):
-    operations: int
-    copies: int  # between host and device
-    waits: int  # of the host
+    operations: float
+    copies: float  # between host and device
+    waits: float  # of the host
 
 
 def load(path: Path) -> None:

@@ -5,11 +5,14 @@ T is the length of sources and targets, in tokens.
 
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import counts, workload
+from small import settings_of
+
+from . import workload
 
 LENGTHS = (10, 30)
 PRESETS = (
@@ -24,15 +27,17 @@ NAMES = ("operations", "copies", "waits")
 def measure(preset: str, format: str = "bf16") -> dict[str, Any]:
     """What an update at each length and a step of decoding do."""
     row: dict[str, Any] = {}
-    for length in LENGTHS:
-        decode = length == LENGTHS[0]
-        result = workload.run(preset, format, source=length, target=length, updates=3, decode=decode)
-        last = result.updates[-1]
-        row[f"update {length}"] = counts.summary(last)._asdict()
-        row["calls"] = {name: n for name, n in sorted(last.items()) if name.startswith(("cudnn", "sdpa"))}
-        row["reasons"] = {name: n for name, n in sorted(last.items()) if name.startswith(("wait", "copy"))}
-        for name, step in result.decoding.items():
-            row[name] = step._asdict()
+    settings = settings_of(preset, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        for length in LENGTHS:
+            path = Path(folder, str(length), "run")
+            training = workload.train(path, settings, format, source=length, target=length)
+            row[f"update {length}"] = training.last._asdict()
+        for name, search in workload.decode(path, format).items():
+            row[name] = search.step._asdict()
+    last = sorted(training.counts[-1].items())
+    row["calls"] = {name: n for name, n in last if name.startswith(("cudnn", "sdpa"))}
+    row["reasons"] = {name: n for name, n in last if name.startswith(("wait", "copy"))}
     return row
 
 

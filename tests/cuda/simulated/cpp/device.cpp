@@ -17,4 +17,5 @@
 #include "aliases.h"
 #include "fallback.h"
 #include "operations.h"
+#include "timer.h"
 #include "python.h"
