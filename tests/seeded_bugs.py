@@ -498,7 +498,7 @@ BUGS = (
     Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
     # on a CUDA device
     Bug("training/trainer.py", "loss += sums.loss.detach() / update.tokens", "loss += sums.loss.item() / update.tokens", ("cuda/test_on_device.py", "-k", "bf16")),
-    Bug("training/trainer.py", "objective(batch.to(self.world.device), seed)", "objective(batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/trainer.py", "objective, batch.to(self.world.device), seed)", "objective, batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("training/microbatches.py", 'result.each(Tensor.pin_memory) if device.type == "cuda" else result', "result", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("attention/history.py", "torch.arange(steps, device=self.step.device)", "torch.arange(steps)", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("attention/attention.py", "torch.rand(rows, device=like.device)", "torch.rand(rows, device=like.device, generator=torch.Generator())", ("cuda/test_on_device.py", "-k", "bf16")),
