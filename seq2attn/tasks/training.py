@@ -287,6 +287,7 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
     """Note the sizes, and record how the run is trained from here on."""
     from seq2attn.runs import directory, provenance
     from seq2attn.training import resume as saved
+    from seq2attn.training.graphed_gradient import graph_obstacle
 
     run, data, world = training.run, training.data, training.world
     parameters = sum(p.numel() for p in training.model.parameters())
@@ -296,6 +297,9 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
         f"{len(data.training.target_lengths):,} training {data.unit}, {parameters:,} parameters, "
         f"{training.format} on {world.device}, into {run.path}"
     )
+    obstacle = graph_obstacle(run.config, world.size, world.device)
+    if run.config.train.cuda_graphs and obstacle is not None:
+        note(f"train.cuda_graphs changes nothing here: {obstacle}")
     if old is not None and run.config != old.config:
         directory.write_config(run)
     marks = data.training.fingerprint, data.validation.fingerprint
