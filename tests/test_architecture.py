@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "search": set(),
     "own_code": {"errors"},
     "config": {"errors", "near", "synonyms"},
-    "devices": {"config", "errors"},
+    "device_memory": {"errors"},
+    "devices": {"config", "device_memory", "errors"},
     "cuda_graphs": set(),
     "samples": set(),
     "attention": {"kernels", "own_code", "config"},
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
-        *("models", "own_code", "search", "runs", "devices", "data", "plotting"),
+        *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
         *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
