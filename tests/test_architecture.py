@@ -59,8 +59,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "errors", "files", "notes", "progress", "ranks", "shared_cores", "strict_json"),
-        *("version",),
+        *("config", "device_memory", "errors", "files", "notes", "progress", "ranks", "shared_cores"),
+        *("strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
