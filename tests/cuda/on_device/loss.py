@@ -12,12 +12,7 @@ from seq2attn.kernels.linear_cross_entropy import cross_entropies
 CUDA = torch.device("cuda", 0)
 M, D = 50, 8
 NEAR = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}  # error of a gradient, relative
-BY_ATOMICS = {
-    "aten::index_add_",
-    "aten::scatter_add_",
-    "aten::_index_put_impl_",
-    "aten::embedding_dense_backward",
-}
+BY_ATOMICS = ("index_add", "scatter_add", "index_put", "embedding_dense_backward")
 
 
 def parts(entries: int) -> tuple[Tensor, nn.Linear, Tensor]:
@@ -45,7 +40,7 @@ def test_loss_and_gradients_equal_torch(
     with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
         total, got_M = cross_entropies(x_device, device, targets.to(CUDA), smoothing)
     got = torch.autograd.grad(total, (x_device, device.weight, device.bias))
-    assert not BY_ATOMICS & counts.read().keys()
+    assert not [name for name in counts.read() if any(word in name for word in BY_ATOMICS)]
     assert (got_M.cpu() - want_M).abs().mean() < NEAR[dtype] * want_M.mean()
     assert total.item() == pytest.approx(want_M.sum().item(), rel=NEAR[dtype])
     for a, b in zip(got, want, strict=True):
