@@ -246,6 +246,7 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
 
 EXCHANGE = """
 import torch
+from seq2attn.config import TrainConfig
 from seq2attn.training.distributed import init_distributed
 from seq2attn.training.gradient_exchange import GradientExchange
 from seq2attn.training.objectives.objective import Sums
@@ -255,7 +256,7 @@ with init_distributed(torch.device("cpu")) as world:
     print(world.gather("é\\ud800" * world.rank + "a"), [*world.share(5)])
     model = torch.nn.ParameterDict({{name: torch.ones(2) for name in names}})
     model["frozen"].requires_grad_(False)
-    exchange = GradientExchange(model, world, "fp32")
+    exchange = GradientExchange(model, TrainConfig(), world, "fp32")
     for update in range(2):
         for batch in range(2):
             def objective(factor, seed):
