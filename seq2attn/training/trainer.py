@@ -3,8 +3,8 @@
 The order of the batches, and the seed of dropout before each batch, are pure functions of (train.seed, epoch,
 step, number of the batch in the update). So a saved state needs no state of a random generator, an update can
 be divided into batches over time (train.accumulate) or over processes, and a run that was interrupted ends
-bit for bit as one that was not. Under a cosine schedule this needs the same end: train.max_minutes and a new
-train.max_steps move it.
+bit for bit as one that was not: on a CPU, and on CUDA with train.deterministic. Under a cosine schedule this
+needs the same end: train.max_minutes and a new train.max_steps move it.
 
 The loss of each batch is a sum over its tokens. It is divided by the number of target tokens of the whole
 update, over all of its batches and processes. No parameter changes before the loss and the gradient are
@@ -102,7 +102,8 @@ class _Trainer:
         self.trained = resume.Trained(model, averages, gradient_step.optimizer, gradient_step.scaler)
         self.autocast = partial(autocast, world.device, self.format)
         self.validator = Validator(
-            model, self.directory, self.validation, averages, world, self.autocast, self.validate, self.stop
+            *(model, self.directory, self.validation, averages, world, gradient_step.exchange),
+            *(self.autocast, self.validate, self.stop),
         )
         self._resume()
         self.session_start = self.state
@@ -227,8 +228,7 @@ class _Trainer:
         return event
 
     def _save(self) -> Saved:
-        state = replace(self.state, elapsed=self.clock.elapsed())
-        self.state = resume.save(self.directory, state, self.trained, self.world)
+        self.state = resume.save(self.directory, self.state, self.clock.elapsed(), self.trained, self.world)
         return Saved(self.state.step, self.directory.path)
 
     def _log(self, line: Mapping[str, object]) -> None:
