@@ -55,6 +55,16 @@ BUGS = (
     Bug("kernels/additive_score.py", "value=-1", "value=1", ("kernels/test_additive_score.py",)),
     Bug("kernels/additive_score.py", ".flatten(0, -2), u_PA)", ".flatten(0, -2), u_PA, alpha=-1)", ("kernels/test_additive_score.py", "-k", "formula")),
     Bug("kernels/additive_score.py", "slope_BSA = 1 - square_BSA", "slope_BSA = square_BSA", ("kernels/test_additive_score.py", "-k", "gradients")),
+    # CUDA graphs
+    Bug("training/graphed_gradient.py", "(name, part.shape, part.dtype)", "(name, part.shape[:1], part.dtype)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "static.copy_(tensor, non_blocking=True)", "static.copy_(static)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "torch._foreach_zero_(new)", "torch._foreach_mul_(new, 1.0)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "own.copy_(parameter.grad)", "own.zero_()", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/graphed_gradient.py", "self._factor.fill_(1 / tokens)", "self._factor.fill_(1 / 8)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
+    Bug("training/microbatches.py", "_replace(mask_M=mask_M)", "_replace(mask_M=mask_M | True)", ("training/test_rounding.py",)),
+    Bug("training/rounding.py", "_pad(source_mask, added, positions, False)", "_pad(source_mask, added, positions, True)", ("training/test_rounding.py",)),
+    Bug("training/objectives/doubly_stochastic.py", "(mask_BS & real_BT[:, :1])", "mask_BS", ("training/test_rounding.py",)),
+    Bug("kernels/linear_cross_entropy.py", "x_MD * mask_M[:, None]", "x_MD", ("kernels/test_linear_cross_entropy.py", "-k", "mask")),
     # attention: past weights
     Bug("attention/history.py", "return by_head(history.cumulative)[..., None]", "return by_head(history.previous)[..., None]", ("attention/test_history.py",)),
     Bug("attention/history.py", "super().forward(history, history_keys) / history_keys.mT", "super().forward(history, history_keys) * history_keys.mT", ("attention/test_history.py",)),
@@ -361,9 +371,9 @@ BUGS = (
     Bug("tasks/training_data.py", "if near_zero(\"bleu\", value, len(outputs)):", "if False:", ("cli/test_scores_of_other_forms.py", "-k", "text_scores")),
     Bug("training/schedules.py", "score > self.best:", "score < self.best:", ("training/test_schedules.py",)),
     Bug("training/microbatches.py", "for index in range(position, len(order)):", "for index in range(len(order)):", ("training/test_trainer.py", "-k", "10_steps or bit or resum")),
-    Bug("training/trainer.py", "            torch.manual_seed(seed)", "", ("training/test_trainer.py", "-k", "10_steps or bit or resum")),
-    Bug("training/trainer.py", "sums.objective / update.tokens", "sums.objective / len(batch.targets_M)", ("training/test_trainer.py", "-k", "accumul")),
-    Bug("training/trainer.py", "sums.objective / update.tokens", "sums.loss / update.tokens", ("training/test_reinforce.py", "-k", "goes_down")),
+    Bug("training/batch_gradient.py", "torch.manual_seed(seed)", "pass", ("training/test_trainer.py", "-k", "10_steps or bit or resum")),
+    Bug("training/batch_gradient.py", "sums.objective / tokens", "sums.objective / len(batch.targets_M)", ("training/test_trainer.py", "-k", "accumul")),
+    Bug("training/batch_gradient.py", "sums.objective / tokens", "sums.loss / tokens", ("training/test_reinforce.py", "-k", "goes_down")),
     Bug("training/trainer.py", "        return self.state.baseline", "        return first_baseline(self.settings.reinforce, self.directory.target_size)", ("training/test_reinforce.py", "-k", "tells_baseline")),
     Bug("training/objectives/cross_entropy.py", "to_go=self.model.decoder.context_feeds_later_steps", "to_go=False", ("training/test_reinforce.py", "-k", "could_change")),
     Bug("training/state.py", '{"tensors": tensors} | asdict(state)', '{"tensors": tensors} | asdict(state) | {"baseline": None}', ("training/test_trainer.py", "-k", "10_steps or bit or resum")),
@@ -490,7 +500,7 @@ BUGS = (
     Bug("search/constraints.py", "self.longest = max(self.limit_B.tolist(), default=0)", "self.longest = 0", ("docs/test_examples.py", "-k", "prints")),
     # on a CUDA device
     Bug("training/trainer.py", "loss += sums.loss.detach() / update.tokens", "loss += sums.loss.item() / update.tokens", ("cuda/test_on_device.py", "-k", "bf16")),
-    Bug("training/trainer.py", "objective(batch.to(self.world.device), seed)", "objective(batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/batch_gradient.py", "objective(batch.to(self.device), seed)", "objective(batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("training/microbatches.py", 'result.each(Tensor.pin_memory) if device.type == "cuda" else result', "result", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("attention/history.py", "torch.arange(steps, device=self.step.device)", "torch.arange(steps)", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("attention/attention.py", "torch.rand(rows, device=like.device)", "torch.rand(rows, device=like.device, generator=torch.Generator())", ("cuda/test_on_device.py", "-k", "bf16")),
@@ -501,6 +511,11 @@ BUGS = (
     Bug("search/beam.py", "token_R = token_BW.flatten()", "token_R = token_BW.cpu().flatten().to(device)", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("inference/ensemble.py", "mean_weights.float().cpu()", "mean_weights.float()", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("training/distributed.py", "dtype=torch.float64, device=self.device)", "dtype=torch.float64)", ("cuda/test_on_device.py", "-k", "two_processes")),
+    # the machine
+    Bug("shared_cores.py", "len(os.sched_getaffinity(0)) + 1", "1", ("test_shared_cores.py",)),
+    Bug("shared_cores.py", "self._free_looks + 1 if waited", "self._free_looks if waited", ("test_shared_cores.py",)),
+    Bug("shared_cores.py", "waited > CROWDED * elapsed", "waited > CROWDED", ("test_shared_cores.py",)),
+    Bug("tasks/training.py", "if self.world.device.type == \"cpu\" else 1", "if self.world.device.type != \"cpu\" else 1", ("tasks/test_tasks.py",)),
 )
 # fmt: on
 

@@ -839,6 +839,12 @@ class TrainConfig(Section):
         "natively, otherwise fp32.",
         MAY_CHANGE_ON_RESUME,
     )
+    cuda_graphs: bool = setting(
+        False,
+        "CUDA graphs: on a CUDA device the kernels of a batch are launched by one call; batches are padded "
+        "to fewer shapes.",
+        MAY_CHANGE_ON_RESUME,
+    )
 
 
 class SearchConfig(Section):

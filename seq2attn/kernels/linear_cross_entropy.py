@@ -25,6 +25,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_ND: Tensor,
         bias_N: Tensor,
         targets_M: Tensor,
+        mask_M: Tensor | None,
         smoothing: float,
         dtype: torch.dtype,
         train: bool,
@@ -41,8 +42,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss_M -= smoothing * (x_MD.to(wide) @ mean_weight + mean_bias)
         grad_x = torch.empty_like(x_MD, dtype=wide)
         grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
+        # Rows outside the mask are left out of the sums over rows: their x is 0, and they count 0 times.
+        counts_M = grad_bias.new_ones(len(targets_M)) if mask_M is None else mask_M.to(wide)
+        own_MD = x_MD if mask_M is None else x_MD * mask_M[:, None]
+        own_all = x_all if mask_M is None else own_MD.to(dtype)
         rows = max(1, CHUNK[x_MD.device.type] // len(bias))
-        for x, grad, loss in zip(x_all.split(rows), grad_x.split(rows), loss_M.split(rows), strict=True):
+        parts = (part.split(rows) for part in (x_all, own_all, counts_M, grad_x, loss_M))
+        for x, own, counts, grad, loss in zip(*parts, strict=True):
             logits = torch.addmm(bias, x, weight.t())
             if not train:
                 loss += logits.to(wide).logsumexp(1)
@@ -51,18 +57,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
             p = torch.softmax(logits, 1, out=logits)  # in place: the cache has room for one of them
             loss += largest - p.amax(1).to(wide).log()  # logsumexp; the largest p is at least 1 / N
             grad.copy_(p @ weight)
-            grad_bias += p.sum(0)  # with a wider dtype torch would copy p
+            # with a wider dtype torch would copy p
+            grad_bias += p.sum(0) if mask_M is None else counts.to(dtype) @ p
             if dtype == wide:
-                grad_weight.addmm_(p.t(), x)
+                grad_weight.addmm_(p.t(), own)
             else:
-                grad_weight += p.t() @ x
+                grad_weight += p.t() @ own
+        if mask_M is not None:
+            loss_M = loss_M * counts_M
         if train:
             grad_x.sub_(target_rows, alpha=target_weight).sub_(mean_weight, alpha=smoothing)
-            grad_weight.index_add_(0, targets_M, x_MD.to(wide), alpha=-target_weight).sub_(
-                x_MD.sum(0, dtype=wide), alpha=smoothing / len(bias)
+            if mask_M is not None:
+                grad_x.mul_(counts_M[:, None])
+            grad_weight.index_add_(0, targets_M, own_MD.to(wide), alpha=-target_weight).sub_(
+                own_MD.sum(0, dtype=wide), alpha=smoothing / len(bias)
             )
-            grad_bias.index_add_(0, targets_M, grad_bias.new_ones(len(targets_M)), alpha=-target_weight).sub_(
-                smoothing * len(targets_M) / len(bias)
+            count = len(targets_M) if mask_M is None else counts_M.sum()
+            grad_bias.index_add_(0, targets_M, counts_M, alpha=-target_weight).sub_(
+                smoothing * count / len(bias)
             )
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
@@ -76,7 +88,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             gradient.mul_(scale).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         )
-        return (*gradients, None, None, None, None)
+        return (*gradients, None, None, None, None, None)
 
 
 def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> Tensor:
@@ -87,14 +99,17 @@ def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smo
 
 
 def cross_entropies(
-    features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float
+    features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float, mask_M: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The sum of `cross_entropy`, and the loss of each position, (M,), without gradient."""
+    """The sum of `cross_entropy`, and the loss of each position, (M,), without gradient.
+
+    With a mask, bool, only the positions where it is True count: the loss of the others is 0.
+    """
     device = features_MD.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
     with torch.autocast(device, enabled=False):
         both: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(
-            features_MD, output.weight, output.bias, targets_M, smoothing, dtype, train
+            features_MD, output.weight, output.bias, targets_M, mask_M, smoothing, dtype, train
         )
     return both

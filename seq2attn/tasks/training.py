@@ -22,6 +22,7 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
+from seq2attn.shared_cores import SharedCores
 from seq2attn.tasks import arguments, training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
@@ -191,7 +192,7 @@ class Training:
         return self._events
 
     def _until_end(self, events: "Generator[Event, None, None]") -> "Generator[Event, None, None]":
-        with closing(events):
+        with closing(events), closing(self._shared_cores()) as cores:
             while True:
                 try:
                     with delayed_interrupt(self.stop):
@@ -203,7 +204,22 @@ class Training:
                 if event is None:
                     return
                 self._note_end(event)
+                cores.look()
                 yield event
+
+    def _shared_cores(self) -> SharedCores:
+        """What looks after the threads of the training if it computes on a CPU."""
+        import torch
+
+        threads = torch.get_num_threads() if self.world.device.type == "cpu" else 1
+        return SharedCores(threads, self._note_shared_cores)
+
+    def _note_shared_cores(self) -> None:
+        if self.world.is_main:
+            note(
+                "other programs use the processor, so training is slower while they do; its results stay "
+                "the same"
+            )
 
     def _note_end(self, event: "Event") -> None:
         from seq2attn.training.events import Finished
@@ -264,6 +280,7 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
     """Note the sizes, and record how the run is trained from here on."""
     from seq2attn.runs import directory, provenance
     from seq2attn.training import resume as saved
+    from seq2attn.training.graphed_gradient import graph_obstacle
 
     run, data, world = training.run, training.data, training.world
     parameters = sum(p.numel() for p in training.model.parameters())
@@ -273,6 +290,9 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
         f"{len(data.training.target_lengths):,} training {data.unit}, {parameters:,} parameters, "
         f"{training.format} on {world.device}, into {run.path}"
     )
+    obstacle = graph_obstacle(run.config, world.size, world.device)
+    if run.config.train.cuda_graphs and obstacle is not None:
+        note(f"train.cuda_graphs changes nothing here: {obstacle}")
     if old is not None and run.config != old.config:
         directory.write_config(run)
     marks = data.training.fingerprint, data.validation.fingerprint

@@ -14,18 +14,23 @@ from seq2attn.config import TrainConfig
 from seq2attn.data.batches import Pairs
 from seq2attn.errors import UserError
 from seq2attn.training.distributed import World
+from seq2attn.training.rounding import round_up
 
 
 class Microbatch(NamedTuple):
-    """The input of one forward pass: I sources and B targets of T tokens, M of them real (no padding)."""
+    """The input of one forward pass: I sources and B targets of T tokens, M of them real (no padding).
+
+    In a batch of rounded shape the M tokens are all B*T, and `mask_M` tells the real ones.
+    """
 
     source: Tensor
     source_mask: Tensor
     inputs_BT: Tensor
-    real_M: Tensor  # positions of the real target tokens among the B*T
+    real_M: Tensor | None  # positions of the real target tokens among the B*T; None: see `mask_M`
     targets_M: Tensor
     source_of_B: Tensor | None = None  # the source of each target; None: the targets are those of the sources
     number_I: Tensor | None = None  # of each source in the data; stays on the CPU
+    mask_M: Tensor | None = None  # bool, True = real; only in a batch of rounded shape
 
     def each(self, function: Callable[[Tensor], Tensor]) -> Self:
         tensors = {name: tensor for name, tensor in self._asdict().items() if tensor is not None}
@@ -44,15 +49,25 @@ class UpdateBatches(NamedTuple):
     position: int
 
 
-def microbatch(pairs: Pairs, rows: np.ndarray, draw: int | None, device: torch.device) -> Microbatch:
-    """The batch of those rows, ready to be copied to the device; `draw` is the seed of what varies in it."""
+def microbatch(
+    pairs: Pairs, rows: np.ndarray, draw: int | None, device: torch.device, rounded: bool = False
+) -> Microbatch:
+    """The batch of those rows, ready to be copied to the device; `draw` is the seed of what varies in it.
+    `rounded`: its shape is one of few.
+    """
     batch = pairs.batch(rows, draw)
+    if rounded:
+        batch = round_up(batch)
     # The real positions are found here: found on the device, their number would have to come back from it.
-    real_M = batch.target_mask_BT.flatten().nonzero()[:, 0]
-    targets_M = batch.targets_BT.flatten()[real_M]
+    mask_M, targets_M = batch.target_mask_BT.flatten(), batch.targets_BT.flatten()
+    real_M = None if rounded else mask_M.nonzero()[:, 0]
+    if real_M is not None:
+        targets_M = targets_M[real_M]
     result = Microbatch(
         batch.source, batch.source_mask, batch.inputs_BT, real_M, targets_M, batch.source_of_B, batch.number_I
     )
+    if rounded:
+        result = result._replace(mask_M=mask_M)
     return result.each(Tensor.pin_memory) if device.type == "cuda" else result
 
 
@@ -72,6 +87,7 @@ def update_batches(
     """The batches of all updates from a position in the data on, without end.
 
     An update may reach into the next epoch. `order` is that of the first epoch, if it is known already.
+    With train.cuda_graphs the shape of each batch is one of few.
     """
     stream = _stream(pairs, settings, epoch, position, order)
     size = settings.accumulate * world.size
@@ -82,7 +98,7 @@ def update_batches(
         for number in range(world.rank, size, world.size):
             rows, *after = update[number]
             draw = mix(settings.seed, *after)
-            batches.append((number, microbatch(pairs, rows, draw, world.device)))
+            batches.append((number, microbatch(pairs, rows, draw, world.device, settings.cuda_graphs)))
         yield UpdateBatches(batches, tokens, *update[-1][1:])
 
 

@@ -33,6 +33,7 @@ from seq2attn.training.distributed import World
 from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
 from seq2attn.training.finite import refuse_non_finite
 from seq2attn.training.gradient_step import GradientStep
+from seq2attn.training.graphed_gradient import batch_gradient, graphs_where_possible
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
 from seq2attn.training.objectives.cross_entropy import CrossEntropy
 from seq2attn.training.objectives.objective import Objective
@@ -86,7 +87,7 @@ class _Trainer:
 
     def __post_init__(self) -> None:
         model, world = self.model, self.world
-        self.settings = settings = self.directory.config.train
+        self.settings = settings = graphs_where_possible(self.directory.config, world)
         if settings.metric != "loss" and self.validate is None:
             raise ValueError(f'train.metric is "{settings.metric}": it needs a validate that returns it')
         if settings.self_critical.start_step is not None and self.reward_function is None:
@@ -95,6 +96,7 @@ class _Trainer:
             keep_freed_memory()
         world.broadcast(named_tensors(model).values())
         self.gradient_step = gradient_step = GradientStep(model, settings, world, self.format)
+        self.batch_gradient = batch_gradient(settings, gradient_step, world.device)
         self.averages = averages = WeightAverages(model, settings)
         self.trained = resume.Trained(model, averages, gradient_step.optimizer, gradient_step.scaler)
         self.autocast = partial(autocast, world.device, self.format)
@@ -167,9 +169,7 @@ class _Trainer:
         entropy = None
         for number, batch in update.batches:
             seed = mix(settings.seed, step, number)
-            torch.manual_seed(seed)
-            sums = objective(batch.to(self.world.device), seed)
-            self.gradient_step.backward(sums.objective / update.tokens)
+            sums = self.batch_gradient(objective, batch, seed, update.tokens)
             loss += sums.loss.detach() / update.tokens
             if sums.entropy is not None:
                 entropy = (0.0 if entropy is None else entropy) + sums.entropy / update.tokens

@@ -24,12 +24,14 @@ GROUPS = {
         "on_device/rules.py",
         "../attention/test_hard.py::test_inference_noise_is_the_same_on_a_gpu",
     ],
+    "CUDA graphs": ["on_device/captures.py", "on_device/graphed_updates.py"],
 }
 # every other file is in the group of searches and rules
 _named = {argument for arguments in GROUPS.values() for argument in arguments}
 for _path in sorted((FOLDER / "on_device").glob("[a-z]*.py")):
     if _path.stem != "conftest" and f"on_device/{_path.name}" not in _named:
         GROUPS["searches and rules"].append(f"on_device/{_path.name}")
+SLOW_GROUPS = {"CUDA graphs": ["on_device/graphed_updates.py", "-m", "slow"]}
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "SIMULATED_CUDA_DEVICES": "2"}
 
 obstacle = build.obstacle()
@@ -57,6 +59,12 @@ def test_group_passes_on_the_device(group: str) -> None:
     output = simulated("pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *GROUPS[group])
     assert " passed" in output
     assert "skipped" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", SLOW_GROUPS)
+def test_slow_group_passes_on_the_device(group: str) -> None:
+    assert " passed" in simulated("pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *SLOW_GROUPS[group])
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:

@@ -74,6 +74,21 @@ def test_loss_and_gradients_equal_torch_cross_entropy(smoothing: float) -> None:
 
 
 @pytest.mark.usefixtures("_pieces")
+@pytest.mark.parametrize("smoothing", SMOOTHING)
+def test_positions_outside_the_mask_count_nothing(smoothing: float) -> None:
+    features, output, targets = parts()
+    inputs, mask = (features, output.weight, output.bias), torch.arange(M) % 3 != 1
+    few = F.cross_entropy(output(features[mask]), targets[mask], label_smoothing=smoothing, reduction="sum")
+    total, each_M = cross_entropies(features, output, targets, smoothing, mask)
+    torch.testing.assert_close(total, few)
+    assert each_M[~mask].tolist() == [0.0] * int((~mask).sum())
+    for a, b in zip(torch.autograd.grad(total, inputs), torch.autograd.grad(few, inputs), strict=True):
+        torch.testing.assert_close(a, b)
+    with torch.no_grad():
+        torch.testing.assert_close(cross_entropies(features, output, targets, smoothing, mask)[0], few)
+
+
+@pytest.mark.usefixtures("_pieces")
 def test_gradients_by_finite_differences() -> None:
     features, output, targets = parts()
     tensors = (features, output.weight, output.bias)

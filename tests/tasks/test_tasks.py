@@ -1,6 +1,7 @@
 """The library under the command line: prepare, train, evaluate and presets from Python."""
 
 import dataclasses
+import itertools
 import json
 import logging
 import random
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 import seq2attn
-from seq2attn import config
+from seq2attn import config, shared_cores
 from seq2attn.cli import app
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.options import SearchOptions
@@ -403,6 +404,33 @@ def test_notes_and_warnings_go_to_the_logger(
     assert warning == f"{tmp_path / 'run'}: no run to continue; training starts from the beginning"
     assert any("200 training pairs" in record.getMessage() for record in notes.records)
     assert capsys.readouterr().out == ""
+
+
+def test_setting_that_changes_nothing_here_is_said(
+    home: Path, tmp_path: Path, notes: pytest.LogCaptureFixture
+) -> None:
+    changes = (*SMALL, "train.cuda_graphs=true")
+    seq2attn.train("first-try", home / "prepared", tmp_path / "run", changes, device="cpu")
+    texts = [record.getMessage() for record in notes.records]
+    assert texts.count("train.cuda_graphs changes nothing here: the device is cpu") == 1
+
+
+def test_training_says_once_that_other_programs_use_the_processor(
+    home: Path, tmp_path: Path, notes: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shared_cores.gnu_openmp() is None:
+        pytest.skip("needs Linux, and GNU's OpenMP in torch")
+    hours = itertools.count(1)
+    monkeypatch.setattr(shared_cores, "INTERVAL", 0.0)
+    monkeypatch.setattr(shared_cores, "core_waits", lambda: {"1": 3600.0 * next(hours)})
+    teams = []
+    monkeypatch.setattr(shared_cores._SleepingTeam, "end", lambda team: teams.append(team))
+    torch.set_num_threads(2)
+    seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+    messages = [record.getMessage() for record in notes.records]
+    assert len([message for message in messages if message.startswith("other programs use the")]) == 1
+    assert len(teams) == 1  # which ended with the training
+    teams[0]._end.set()
 
 
 def test_a_closed_training_trains_no_further(home: Path, tmp_path: Path) -> None:

@@ -32,8 +32,12 @@ def token_losses(model: Seq2Seq, batch: Microbatch, smoothing: float, weights: b
     """Encoder, decoder and cross-entropy of one batch; `weights` asks for those of attention too."""
     memory = encode(model, batch, batch.source_of_B)
     output = model.decoder.hidden_states(batch.inputs_BT, memory, weights=weights)
-    features_MD = output.features_BTD.flatten(0, 1).index_select(0, batch.real_M)
-    total, each_M = cross_entropies(features_MD, model.decoder.output, batch.targets_M, smoothing)
+    features_MD = output.features_BTD.flatten(0, 1)
+    if batch.real_M is not None:
+        features_MD = features_MD.index_select(0, batch.real_M)
+    total, each_M = cross_entropies(
+        features_MD, model.decoder.output, batch.targets_M, smoothing, batch.mask_M
+    )
     return TokenLosses(total, each_M, output, memory)
 
 
@@ -55,10 +59,11 @@ class CrossEntropy:
         objective = loss
         if penalty and output.weights_BTLHS is not None:
             objective = objective + penalty * doubly_stochastic(
-                mean_attention(output.weights_BTLHS), batch.real_M, memory.mask_BS
+                mean_attention(output.weights_BTLHS), batch.real_M, memory.mask_BS, batch.mask_M
             )
         if output.log_p_BT is None or output.entropy_BT is None:
             return Sums(objective, loss)
+        assert batch.real_M is not None
         added, entropy = reinforce_loss(
             each_M,
             output.log_p_BT,

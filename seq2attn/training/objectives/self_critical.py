@@ -59,6 +59,7 @@ class SelfCritical:
 
     def __call__(self, batch: Microbatch, seed: int) -> Sums:
         assert batch.number_I is not None
+        assert batch.real_M is not None
         sampled = self.reward_function(self.model, batch.source, batch.source_mask, batch.number_I, seed)
         with self.autocast():
             memory = encode(self.model, batch, sampled.source_of_R)

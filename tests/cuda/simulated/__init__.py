@@ -6,6 +6,7 @@
     cuda_module  stands in for torch.cuda
     cudnn        for torch.lstm
     attention    for scaled_dot_product_attention
+    graphs       for CUDA graphs and streams
     nccl         for NCCL
     workload     an update and decoding steps of a preset
     smoke        every preset in every number format

@@ -2,6 +2,7 @@
 
 aten::NAME, cudnn:NAME   an operation: about one launch of a kernel on a GPU. Views and allocations are
                          none. Multi-tensor operations and layer norm are one.
+graph:replay             a CUDA graph was launched, whatever it holds
 copy:HOW                 a copy between host and device
 wait:WHY                 the host waits for the device
 sdpa:KERNEL, nccl        calls of attention by the kernel that torch would choose, and exchanges
@@ -27,6 +28,8 @@ def load(path: Path) -> None:
     global _library
     _library = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
     _library.simulated_bytes.restype = _library.simulated_counts.restype = ctypes.c_int64
+    _library.simulated_graph.restype = ctypes.c_int64
+    _library.simulated_graph_error.restype = ctypes.c_char_p
     _library.simulated_seed.argtypes = [ctypes.c_int, ctypes.c_uint64]
 
 
@@ -62,4 +65,4 @@ def summary(counts: Mapping[str, int]) -> Summary:
     def total(*kinds: str) -> int:
         return sum(n for name, n in counts.items() if name.startswith(kinds) and name not in NO_KERNELS)
 
-    return Summary(total("aten::", "cudnn:"), total("copy:"), total("wait:"))
+    return Summary(total("aten::", "cudnn:", "graph:"), total("copy:"), total("wait:"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from . import counts
+from . import counts, graphs
 
 COUNT = int(os.environ.get("SIMULATED_CUDA_DEVICES", "1"))
 NAME = "a simulated CUDA device"
@@ -56,6 +56,7 @@ def set_device(device: Any) -> None:
 
 
 def synchronize(device: Any = None) -> None:
+    graphs.refuse_in_capture()
     counts.add("wait:synchronize")
 
 
@@ -105,7 +106,6 @@ def install() -> None:
         "reset_peak_memory_stats": nothing,
         "default_generators": tuple(Generator(index) for index in range(COUNT)),
         "empty_cache": nothing,
-        "is_current_stream_capturing": lambda: False,
     }
     for name, value in replacements.items():
         setattr(torch.cuda, name, value)

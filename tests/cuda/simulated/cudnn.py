@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import counts
+from . import counts, graphs
 
 Settings = tuple[Any, ...]  # biases, layers, dropout, training, both directions, batch first
 
@@ -64,6 +64,13 @@ def is_one_piece(weights: Sequence[Tensor]) -> bool:
     return len(storages) == 1
 
 
+class _Pass:
+    """What the backward pass needs of the forward pass, made again by each call of a CUDA graph."""
+
+    inner: Sequence[Tensor] = ()
+    outer: Sequence[Tensor] = ()
+
+
 class _Recurrent(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -72,11 +79,18 @@ class _Recurrent(torch.autograd.Function):
         host, device = torch.ops.simulated_device.host, torch.ops.simulated_device.device
         ctx.training, ctx.name, ctx.index = training, name, inputs[0].device.index
         ctx.dtypes = [tensor.dtype for tensor in inputs]
-        with torch.enable_grad():
-            ctx.inner = [host(tensor.detach()).float().requires_grad_(True) for tensor in inputs]
-            x, state, weights = ctx.inner[0], ctx.inner[1 : 1 + states], ctx.inner[1 + states :]
-            ctx.outer = plain(x, state if states > 1 else state[0], weights, *settings)
-        return tuple(device(out.detach().to(inputs[0].dtype), ctx.index) for out in ctx.outer)
+        ctx.pass_ = own = _Pass()
+
+        def compute() -> list[Tensor]:
+            with torch.enable_grad():
+                own.inner = [host(tensor.detach()).float().requires_grad_(True) for tensor in inputs]
+                x, state, weights = own.inner[0], own.inner[1 : 1 + states], own.inner[1 + states :]
+                own.outer = plain(x, state if states > 1 else state[0], weights, *settings)
+            return [out.detach().to(inputs[0].dtype) for out in own.outer]
+
+        results = tuple(device(out, ctx.index) for out in compute())
+        graphs.on_replay(compute, results)
+        return results
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
@@ -84,12 +98,19 @@ class _Recurrent(torch.autograd.Function):
             raise RuntimeError("cudnn RNN backward can only be called in training mode")
         host, device = torch.ops.simulated_device.host, torch.ops.simulated_device.device
         counts.add(f"cudnn:{ctx.name} backward")
-        given = [
-            torch.zeros_like(out) if gradient is None else host(gradient.contiguous()).float()
-            for gradient, out in zip(gradients, ctx.outer, strict=True)
-        ]
-        with torch.enable_grad():
-            results = torch.autograd.grad(ctx.outer, ctx.inner, given)
-        ctx.outer = ctx.inner = None
-        pairs = zip(results, ctx.dtypes, strict=True)
-        return (None,) * 5 + tuple(device(gradient.to(dtype), ctx.index) for gradient, dtype in pairs)
+        own, dtypes = ctx.pass_, ctx.dtypes
+        known = [None if gradient is None else gradient.contiguous() for gradient in gradients]
+
+        def compute() -> list[Tensor]:
+            given = [
+                torch.zeros_like(out) if gradient is None else host(gradient).float()
+                for gradient, out in zip(known, own.outer, strict=True)
+            ]
+            with torch.enable_grad():
+                results = torch.autograd.grad(own.outer, own.inner, given)
+            own.outer = own.inner = ()
+            return [gradient.to(dtype) for gradient, dtype in zip(results, dtypes, strict=True)]
+
+        results = tuple(device(gradient, ctx.index) for gradient in compute())
+        graphs.on_replay(compute, results)
+        return (None,) * 5 + results

@@ -18,7 +18,7 @@ def install() -> None:
         ctypes.CDLL(str(torch_folder() / "lib" / name), ctypes.RTLD_GLOBAL)
     counts.load(path)
     # they import torch, which must come after the library
-    from . import attention, cuda_module, cudnn, nccl
+    from . import attention, cuda_module, cudnn, graphs, nccl
 
-    for part in (cuda_module, cudnn, attention, nccl):
+    for part in (cuda_module, graphs, cudnn, attention, nccl):
         part.install()

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from small import settings_of
 
@@ -21,7 +21,23 @@ PRESETS = (
     *("luong15", "luong15-paper", "chorowski15", "tu16", "gehring17-paper", "xu15-soft", "xu15-hard"),
     *("caption-transformer", "caption-fixed", "video"),
 )
-NAMES = ("operations", "copies", "waits")
+LAUNCH = 6e-6  # seconds of the host for an operation
+CARDS = ("H200", "RTX 4090", "T4, fp16")
+
+
+class Paper(NamedTuple):
+    """What products and traffic of memory take on paper."""
+
+    tokens: int  # target tokens of an update
+    speeds: tuple[int, ...]  # target tokens a second of each of CARDS
+
+
+BOUNDS = {
+    "transformer": Paper(4096, (1_900_000, 580_000, 170_000)),
+    "vaswani17-paper": Paper(25_000, (740_000, 220_000, 56_000)),
+    "bahdanau15-paper": Paper(4096, (500_000, 175_000, 52_000)),
+    "luong15-paper": Paper(4096, (190_000, 70_000, 21_000)),
+}
 
 
 def measure(preset: str, format: str = "bf16") -> dict[str, Any]:
@@ -63,8 +79,29 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     before = json.loads(Path(options["--before"]).read_text()) if "--before" in options else {}
     now = json.loads(Path(options["--now"]).read_text()) if "--now" in options else measure_all(PRESETS)
-    print("\n".join(markdown(now, before)))
+    print("\n".join([*markdown(now, before), "", *bounds(now, before)]))
     return 0
+
+
+def bounds(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Target tokens a second that launches and cards allow."""
+    column = f"update {LENGTHS[-1]}"
+    lines = [
+        f"| target tokens a second | launches | {' | '.join(CARDS)} |",
+        f"| --- | {'---: | ' * (len(CARDS) + 1)}".rstrip(),
+    ]
+    for preset, paper in BOUNDS.items():
+        if preset not in now:
+            continue
+        # in thousands, because the time of a launch is not known better
+        launches = [
+            f"{paper.tokens / (LAUNCH * row[preset][column]['operations']) / 1000:,.0f},000"
+            for row in (before, now)
+            if preset in row
+        ]
+        speeds = " | ".join(f"{speed:,}" for speed in paper.speeds)
+        lines.append(f"| `{preset}`, {paper.tokens:,} an update | {' → '.join(launches)} | {speeds} |")
+    return lines
 
 
 def markdown(now: dict[str, Any], before: dict[str, Any]) -> list[str]:

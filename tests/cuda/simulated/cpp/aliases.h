@@ -21,12 +21,19 @@ at::Tensor on_cpu(const at::Tensor& tensor) {
 struct Owner {  // of the memory of a tensor of the device
   at::Tensor cpu;
   std::vector<at::Tensor> others;
+  std::shared_ptr<void> user = std::make_shared<int>();
 };
 
 // `others` own the memory that the result may be a view of.
 at::Tensor on_device(const at::Tensor& cpu, c10::Device device, const std::vector<at::Tensor>& others) {
   if (!cpu.defined() || cpu.is_cuda()) return cpu;
-  auto* owner = new Owner{cpu, others};
+  auto* owner = new Owner{cpu, {}};
+  for (const auto& other : others) {
+    if (other.storage().data() == cpu.storage().data()) owner->others.push_back(other);
+  }
+  if (owner->others.empty()) {
+    own_memory(std::make_shared<at::Tensor>(cpu), owner->user, cpu.storage().mutable_data(), cpu.storage().nbytes());
+  }
   size_t bytes = cpu.storage().nbytes();
   auto release = [](void* pointer) { delete static_cast<Owner*>(pointer); };
   c10::DataPtr data(cpu.storage().mutable_data(), owner, release, device);

@@ -6,13 +6,15 @@
 // tensor, a mask or an index that was made on the CPU. It counts what would be a launch of a kernel, a copy
 // between host and device, and a wait of the host.
 //
-// It does not check the kernels of CUDA, cuDNN or NCCL, and it has no streams.
+// It records and replays CUDA graphs. It does not check the kernels of CUDA, cuDNN or NCCL, and its streams run
+// everything at once.
 //
 // Python loads it before torch (`install.py`), so that its hooks are the first that torch finds.
 
 #include "counts.h"
 #include "memory.h"
 #include "generator.h"
+#include "capture.h"
 #include "hooks.h"
 #include "aliases.h"
 #include "fallback.h"

@@ -81,13 +81,14 @@ struct Call {
 
   at::Tensor cpu_argument(const at::Tensor& tensor, const c10::Argument& argument) {
     if (!tensor.defined()) return tensor;
+    if (is_written(argument)) keep_content(tensor);
     if (!tensor.is_cuda()) {
       const bool is_scalar =
           tensor.dim() == 0 && !is_written(argument) && (!fused || argument.name() == "lr");
       const bool is_index = indexes && argument.name() == "indices";
       TORCH_CHECK(is_scalar || is_index, TWO_DEVICES, *device, " and ", tensor.device(), "! (argument ",
                   argument.name(), " of ", name, ")");
-      if (is_index) count("wait:an index of the CPU");
+      if (is_index) count_wait("an index of the CPU");
       return tensor;
     }
     TORCH_CHECK(tensor.device() == *device, TWO_DEVICES, *device, " and ", tensor.device(), "! (", name, ")");
@@ -134,6 +135,53 @@ struct Call {
     }
   }
 
+  // The arguments of a record. The numbers of the CPU among them stay as they are now.
+  std::vector<c10::IValue> recorded_arguments() {
+    if (!capture.load()) return {};
+    for (const auto& tensor : inputs) use_memory(tensor);
+    std::vector<c10::IValue> arguments(stack->begin() + first, stack->end());
+    for (auto& argument : arguments) {
+      const bool own = argument.isTensor() && argument.toTensor().defined() && argument.toTensor().dim() == 0;
+      if (!own) continue;
+      bool is_alias = false;
+      for (const auto& [_, alias] : aliases) is_alias |= alias.is_same(argument.toTensor());
+      if (!is_alias) argument = argument.toTensor().clone();
+    }
+    return arguments;
+  }
+
+  void record_for_replay(std::vector<c10::IValue> arguments, std::vector<c10::IValue> results) {
+    std::vector<at::Tensor> outputs;  // undefined: the result is an argument, or a view of one
+    std::set<const void*> known;
+    for (const auto& [_, alias] : aliases) known.insert(alias.storage().data());
+    auto output = [&](const at::Tensor& tensor) {
+      const bool is_own = tensor.defined() && tensor.numel() && !known.count(tensor.storage().data());
+      outputs.push_back(is_own ? tensor : at::Tensor());
+    };
+    for (const auto& result : results) {
+      if (result.isTensor()) output(result.toTensor());
+      if (result.isTensorList()) for (const at::Tensor tensor : result.toTensorVector()) output(tensor);
+    }
+    auto operation = op;
+    record([operation, arguments, outputs, name = name] {
+      at::AutoDispatchBelowAutograd below;
+      c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+      torch::jit::Stack own(arguments);
+      operation.callBoxed(&own);
+      size_t next = 0;
+      auto write = [&](const at::Tensor& tensor) {
+        const auto& into = outputs.at(next++);
+        if (!into.defined()) return;
+        TORCH_CHECK(into.sizes() == tensor.sizes(), name, ": the size of its result changed in a replay");
+        into.copy_(tensor);
+      };
+      for (const auto& result : own) {
+        if (result.isTensor()) write(result.toTensor());
+        if (result.isTensorList()) for (const at::Tensor tensor : result.toTensorVector()) write(tensor);
+      }
+    });
+  }
+
   void resize_outputs() {
     for (auto& tensor : inputs) {
       const auto& alias = aliases[tensor.unsafeGetTensorImpl()];
@@ -176,14 +224,17 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   std::vector<c10::IValue> arguments(stack->begin() + call.first, stack->end());
   call.replace_arguments();
   count(call.name);
-  if (call.waits) count("wait:" + call.name);
+  if (call.waits) count_wait(call.name);
+  const auto cpu_arguments = call.recorded_arguments();
   {
     at::AutoDispatchBelowAutograd below;
     c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
     op.callBoxed(stack);
   }
   call.resize_outputs();
+  const std::vector<c10::IValue> results(stack->end() - call.schema.returns().size(), stack->end());
   call.replace_results(arguments);
+  if (capture.load()) call.record_for_replay(cpu_arguments, results);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ struct CUDAHooks final : CUDAHooksInterface {
     return make_generator<DeviceGenerator>(index < 0 ? active_device : index);
   }
   Device getDeviceFromPtr(void*) const override { return Device(kCUDA, active_device); }
-  void deviceSynchronize(DeviceIndex) const override { count("wait:synchronize"); }
+  void deviceSynchronize(DeviceIndex) const override { count_wait("synchronize"); }
 };
 
 using at::CUDAHooksRegistry;
@@ -78,9 +78,9 @@ struct DeviceGuard final : c10::impl::DeviceGuardImplInterface {
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }
   bool queryStream(const c10::Stream&) const override { return true; }
-  void synchronizeStream(const c10::Stream&) const override { count("wait:synchronize"); }
-  void synchronizeEvent(void*) const override { count("wait:synchronize"); }
-  void synchronizeDevice(const c10::DeviceIndex) const override { count("wait:synchronize"); }
+  void synchronizeStream(const c10::Stream&) const override { count_wait("synchronize"); }
+  void synchronizeEvent(void*) const override { count_wait("synchronize"); }
+  void synchronizeDevice(const c10::DeviceIndex) const override { count_wait("synchronize"); }
 };
 C10_REGISTER_GUARD_IMPL(CUDA, DeviceGuard)
 

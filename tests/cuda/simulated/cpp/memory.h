@@ -8,14 +8,15 @@
 #include <cstring>
 #include <set>
 
-#include "counts.h"
+#include "capture.h"
 
 namespace {
 
 int64_t bytes_now = 0, bytes_peak = 0;
 
 struct Block {
-  void* base;
+  std::shared_ptr<void> memory;  // a graph may hold it, too
+  std::shared_ptr<void> user;
   size_t size;
 };
 
@@ -25,7 +26,6 @@ void release_block(void* context) {
     std::lock_guard<std::mutex> guard(lock);
     bytes_now -= block->size;
   }
-  std::free(block->base);
   delete block;
 }
 
@@ -43,7 +43,10 @@ struct DeviceMemory final : c10::Allocator {
       bytes_now += size;
       bytes_peak = std::max(bytes_peak, bytes_now);
     }
-    return {base, new Block{base, size}, &release_block, device};
+    std::shared_ptr<void> held(base, &std::free);
+    auto user = std::make_shared<int>();
+    own_memory(held, user, base, size);
+    return {base, new Block{held, user, size}, &release_block, device};
   }
   c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
   void copy_data(void* to, const void* from, size_t size) const override { std::memcpy(to, from, size); }
@@ -62,6 +65,7 @@ void release_pinned(void* base) {
 
 struct PinnedMemory final : c10::Allocator {
   c10::DataPtr allocate(size_t size) override {
+    if (captures_all_threads || std::this_thread::get_id() == capture_thread) refuse_in_capture();
     void* base = nullptr;
     TORCH_CHECK(posix_memalign(&base, 64, std::max<size_t>(size, 1)) == 0, "out of memory of the host");
     {

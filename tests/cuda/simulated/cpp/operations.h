@@ -82,15 +82,25 @@ at::Tensor& copy_(at::Tensor& self, const at::Tensor& source, bool non_blocking)
   } else if (self.is_cuda()) {
     const bool is_free = hooks.isPinnedPtr(source.storage().data()) && non_blocking;
     count(is_free ? "copy:host to device, pinned" : "copy:host to device");
-    if (!is_free) count("wait:a pageable or blocking copy to the device");
+    if (!is_free) count_wait("a pageable or blocking copy to the device");
   } else {
     count("copy:device to host");
     const bool is_free = hooks.isPinnedPtr(self.storage().data()) && non_blocking;
-    if (!is_free) count("wait:a copy to the host");
+    if (!is_free) count_wait("a copy to the host");
   }
   at::AutoDispatchBelowAutograd below;
   c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-  on_cpu(self).copy_(on_cpu(source));
+  const auto into = on_cpu(self), from = on_cpu(source);
+  keep_content(self);
+  into.copy_(from);
+  if (capture.load()) {
+    use_memory(self);
+    use_memory(source);
+    record([into, from] {
+      at::AutoDispatchBelowAutograd below;
+      into.copy_(from);
+    });
+  }
   return self;
 }
 

@@ -39,6 +39,30 @@ TORCH_LIBRARY_IMPL(simulated_device, CPU, m) { m.impl("device", TORCH_FN(device)
 
 extern "C" {
 
+// The error of the last call of these, or an empty text.
+thread_local std::string graph_error;
+const char* simulated_graph_error() { return graph_error.c_str(); }
+
+int64_t simulated_graph(const char* act, int64_t number, int flag, void (*callback)(int64_t)) {
+  graph_error = "";
+  try {
+    const std::string what = act;
+    if (what == "begin") begin_capture(number, flag);
+    if (what == "end") return end_capture();
+    if (what == "replay") replay_graph(number);
+    if (what == "forget") forget_graph(number);
+    if (what == "record" && capture.load()) record([callback, number] { callback(number); });
+    if (what == "refuse") refuse_in_capture();
+  } catch (const c10::Error& error) {
+    graph_error = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    graph_error = error.what();
+  }
+  return 0;
+}
+
+int simulated_captures() { return capture.load() != nullptr; }
+
 void simulated_reset() {
   std::lock_guard<std::mutex> guard(lock);
   counts.clear();
