@@ -2,19 +2,24 @@
 
 Python prints the warnings on stderr and leaves out the notes, unless the program configures logging:
 `logging.basicConfig(level="INFO")` shows both. The command line prints both. As in errors, a note names an
-argument in backquotes, and the command line writes it as a flag.
+argument in backquotes, and the command line writes it as a flag. Of several processes that torchrun started,
+the first one tells what is the same for all.
 """
 
 import logging
+
+from seq2attn import ranks
 
 LOGGER = logging.getLogger("seq2attn")
 
 
 def note(text: str) -> None:
     """Tell what was done, or what to do next."""
-    LOGGER.info("%s", text)
+    if ranks.speaks():
+        LOGGER.info("%s", text)
 
 
 def warn(text: str) -> None:
     """Tell of something that may be wrong and does not stop the work."""
-    LOGGER.warning("%s", text)
+    if ranks.speaks():
+        LOGGER.warning("%s", text)

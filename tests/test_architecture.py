@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strict_json": set(),
     "near": set(),
     "synonyms": set(),
-    "notes": set(),
+    "ranks": {"errors"},
+    "notes": {"ranks"},
     "locks": set(),
     "shared_cores": set(),
     "files": {"errors", "locks"},
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         *("models", "kernels", "runs", "devices", "cuda_graphs", "data.batches", "data.tokenizer"),
-        *("config", "errors", "files", "prefetch", "strict_json"),
+        *("config", "errors", "files", "prefetch", "ranks", "strict_json"),
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
@@ -57,12 +58,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "errors", "files", "notes", "progress", "shared_cores", "strict_json", "version"),
+        *("config", "errors", "files", "notes", "progress", "ranks", "shared_cores", "strict_json"),
+        *("version",),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
         *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "own_code", "runs"),
-        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "strict_json"),
+        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "ranks", "strict_json"),
         *("synonyms", "version"),
     },
     "__init__": {"tasks", "inference", "runs", "data", "errors", "version"},
@@ -299,6 +301,7 @@ WRITERS = {
     "inference/feature_cache.py": {"mkdir"},
     "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
+    "cli/output/chunks.py": {"mkdir", "rmtree"},
     "tasks/score_files.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},
     "cli/app.py": {"open"},

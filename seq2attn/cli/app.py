@@ -20,12 +20,14 @@ from typing import Annotated, Any, NoReturn, Self
 
 import typer
 
+from seq2attn import ranks
 from seq2attn.cli import (
     caption,
     console,
     evaluate,
     evaluate_options,
     export,
+    failure,
     plot_alignment,
     prepare,
     search_flags,
@@ -37,6 +39,10 @@ from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.errors import UsageError, UserError, with_flags
 from seq2attn.own_code import raised_by_own_code
 from seq2attn.version import __version__
+
+INTERRUPTED = 130
+# Commands that do not share their work with other processes of torchrun: each would do all of it.
+ALONE = ("prepare", "evaluate", "plot-alignment", "export")
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -105,13 +111,18 @@ def run(arguments: Sequence[str]) -> int:
         except BaseException as error:  # noqa: BLE001 (whatever ends a command is reported here)
             if "--debug" in options and not isinstance(error, SystemExit):
                 traceback.print_exc()
-            code = _ended_by(error, stop, arguments)
+            code, line = _ended_by(error, stop)
+            if line is not None:
+                failure.tell(line, code == INTERRUPTED)
     _close_stdout()
     return code
 
 
 def _run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
+    if ranks.size() > 1 and arguments and arguments[0] in ALONE:
+        problem = f"{arguments[0]} works in one process, and torchrun has started {ranks.size()}"
+        raise UsageError(f"{problem}: start it without torchrun")
     try:
         with command.make_context("seq2attn", list(arguments), obj=arguments) as context:
             command.invoke(context)
@@ -199,36 +210,32 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _ended_by(error: BaseException, stop: _Stop, arguments: Sequence[str]) -> int:
-    """Report `error` to the user in one line, and return the exit code."""
+def _ended_by(error: BaseException, stop: _Stop) -> tuple[int, str | None]:
+    """The exit code, and the line that tells the user of `error`; None if nobody needs one."""
     own = raised_by_own_code(error)
     if isinstance(error, SystemExit) and not own:
-        return error.code if isinstance(error.code, int) else 1 if error.code else 0
+        return error.code if isinstance(error.code, int) else 1 if error.code else 0, None
     if isinstance(error, BrokenPipeError) and _reader_is_gone():
-        return 0
+        return 0, None
     # An interrupt during the import of a C extension may appear as any error.
     if isinstance(error, KeyboardInterrupt) or stop.requested:
-        console.error("interrupted")
-        return 130
+        return INTERRUPTED, "interrupted"
     if isinstance(error, UserError):
-        console.error(with_flags(str(error), console.flags, error.setting, search_flags.NAMES))
-        return error.exit_code
+        return error.exit_code, with_flags(str(error), console.flags, error.setting, search_flags.NAMES)
     if isinstance(error, OSError) and error.errno is not None:
-        console.error(_system(error))
-    elif _is_out_of_memory(error):
-        console.error(
+        return 1, _system(error)
+    if _is_out_of_memory(error):
+        return 1, (
             "out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) "
             "or the model (--set model.*)"
         )
-    elif own:
-        console.error(f"the code that you allowed failed: {own}; correct it")
-    else:
-        kind, text = type(error).__name__, str(error)
-        console.error(
-            f"internal error: {kind}{': ' if text else ''}{text} "
-            "(a defect of seq2attn: please report it with the output of the same command with --debug)"
-        )
-    return 1
+    if own:
+        return 1, f"the code that you allowed failed: {own}; correct it"
+    kind, text = type(error).__name__, str(error)
+    return 1, (
+        f"internal error: {kind}{': ' if text else ''}{text} "
+        "(a defect of seq2attn: please report it with the output of the same command with --debug)"
+    )
 
 
 def _system(error: OSError) -> str:

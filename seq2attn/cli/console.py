@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from seq2attn import ranks
 from seq2attn.cli.output.progress_line import Clock, counted, duration, fitted
 from seq2attn.errors import with_flags
 from seq2attn.notes import LOGGER
@@ -97,7 +98,9 @@ def error(text: str) -> None:
 
 
 def result(text: str = "") -> None:
-    """Print a line on stdout, unchanged."""
+    """Print a line on stdout, unchanged. Of several processes the first one does."""
+    if not ranks.speaks():
+        return
     try:
         print(text, flush=_live is not None)
     except OSError as error:

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from seq2attn import config
+from seq2attn import config, ranks
 from seq2attn.cli import console
 from seq2attn.errors import UsageError
 
 
 def _quiet(value: bool) -> bool:
-    console.quiet = value
+    console.quiet = value or not ranks.speaks()
     return value
 
 

@@ -51,29 +51,29 @@ def run(plan: Plan, device: str, allow_code: bool) -> None:
     from seq2attn.own_code import allow_code as permitted
     from seq2attn.training.distributed import init_distributed
 
-    with permitted(allow_code), init_distributed(find_device(device)) as world:
-        console.quiet = console.quiet or not world.is_main
-        with open_training(plan, console.progress, world) as training:
-            data, run, settings = training.data, training.run, training.run.config
-            with _stoppable() as stop:
-                display = Display(run.path, world.is_main, data.example, settings.train)
-                events = training.events(stop, display.validating)
-                with display:
-                    for event in events:
-                        display.show(event)
-            assert training.end is not None
-            if training.end.reason == "interrupted":
-                console.note(_stopped(training.end.step, training.end.best_step, settings))
-                raise typer.Exit(130)
-            if stop():  # a request during the last save, so the test is left out
-                step = training.end.step
-                console.note(
-                    f"stopped at step {step}, before the test: `seq2attn evaluate {run.path}` scores it"
-                )
-                raise typer.Exit(130)
-            if world.is_main and settings.train.max_minutes is not None:
-                console.note("scoring the test splits, which --max-minutes does not count")
-            _test(training, device)
+    with (
+        permitted(allow_code),
+        init_distributed(find_device(device)) as world,
+        open_training(plan, console.progress, world) as training,
+    ):
+        data, run, settings = training.data, training.run, training.run.config
+        with _stoppable() as stop:
+            display = Display(run.path, world.is_main, data.example, settings.train)
+            events = training.events(stop, display.validating)
+            with display:
+                for event in events:
+                    display.show(event)
+        assert training.end is not None
+        if training.end.reason == "interrupted":
+            console.note(_stopped(training.end.step, training.end.best_step, settings))
+            raise typer.Exit(130)
+        if any(world.sum([stop()])):  # a request during the last save, so the test is left out
+            step = training.end.step
+            console.note(f"stopped at step {step}, before the test: `seq2attn evaluate {run.path}` scores it")
+            raise typer.Exit(130)
+        if world.is_main and settings.train.max_minutes is not None:
+            console.note("scoring the test splits, which --max-minutes does not count")
+        _test(training, device)
 
 
 def _test(training: Training, device: str) -> None:

@@ -1,6 +1,5 @@
 """`seq2attn translate`: reads lines and writes translations in their order, as soon as they are ready."""
 
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +8,13 @@ from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import translate_options as options
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import formats, line_warnings, result_files
+from seq2attn.cli.output import chunks, formats, line_warnings, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
 
 FORMATS = ("text", "jsonl", "moses")
-# Lines that are translated together: few at first, for an early answer, then many, so that lines of similar
-# length meet.
-FIRST_LINES, MOST_LINES = 64, 4096
-CHARACTERS_WITH_ATTENTION = 1 << 16  # of lines that are translated together: attention needs much memory
 RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 
@@ -45,6 +40,8 @@ def translate(
     """Translate text: one line of output for each line of input. Each line is written as soon as it is ready.
 
     An empty line stays empty. The output does not depend on the batch size or on the order of the lines.
+    A large file is translated to -o in chunks: after a kill the same command continues. For several devices
+    or machines: torchrun --nproc-per-node N -m seq2attn translate RUN FILE -o FILE
     """
     settings = set_ or []
     if format not in FORMATS:
@@ -64,59 +61,56 @@ def translate(
     lines = line_reader.LineReader(files or [], longest=longest)
     prefixes = None if prefix is None else line_reader.LineReader([str(prefix)])
 
-    from seq2attn.devices import keep_freed_memory
+    inputs = [*(files or ["-"]), *([] if prefix is None else [str(prefix)])]
+    size = sum(Path(file).stat().st_size for file in inputs if Path(file).is_file())
+    in_chunks = chunks.are_wanted(output, inputs, size >= chunks.LARGE, attention is not None)
+
+    from seq2attn.cli.output.translated_lines import TranslatedLines
+    from seq2attn.devices import find_device, keep_freed_memory
     from seq2attn.evaluation.utilities import with_utility
     from seq2attn.inference import MAX_SOURCE, Translator
     from seq2attn.inference.attention_file import AttentionWriter
+    from seq2attn.training.distributed import init_distributed
 
     keep_freed_memory()
-    translator = Translator.load(
-        run, device=device, precision=precision, settings=settings, processes=True, allow_code=allow_code
-    )
-    if alignments or attention is not None:
-        option = "--alignments" if alignments else "--attention"
-        require_attention(run, translator, "write", f"; leave out {option}")
-    search = replace(
-        with_utility(search, translator.languages[1]),
-        attention="all" if attention_heads == "all" else alignments or attention is not None,
-    )
-    if not files and line_reader.is_terminal():
-        console.note("one line, one translation; Ctrl-D ends")
-
     with ExitStack() as stack:
-        write = result_files.writer(stack, output)
+        world = stack.enter_context(init_distributed(find_device(device)))
+        translator = Translator.load(
+            run,
+            device=str(world.device),
+            precision=precision,
+            settings=settings,
+            processes=world.size == 1,
+            allow_code=allow_code,
+        )
+        if alignments or attention is not None:
+            option = "--alignments" if alignments else "--attention"
+            require_attention(run, translator, "write", f"; leave out {option}")
+        options = {
+            "search": search,
+            "format": format,
+            "scores": scores,
+            "alignments": alignments,
+            "set": settings,
+        }
+        options |= {"precision": precision, "device": world.device.type}
+        search = replace(
+            with_utility(search, translator.languages[1]),
+            attention="all" if attention_heads == "all" else alignments or attention is not None,
+        )
+        if not files and line_reader.is_terminal():
+            console.note("one line, one translation; Ctrl-D ends")
+
         weights = None
         if attention is not None:
             file_ = stack.enter_context(result_files.attention(attention))
             weights = stack.enter_context(AttentionWriter(file_, attention))
-        show = stack.enter_context(console.progress()) if result_files.shows_progress(files, output) else None
         warnings = stack.enter_context(LineWarnings(MAX_SOURCE, translator.source_lengths or {}))
-        started, number, most = time.monotonic(), 0, FIRST_LINES
-        characters = line_reader.CHARACTERS if weights is None else CHARACTERS_WITH_ATTENTION
-        while block := lines.take(most, characters):
-            starts = None if prefixes is None else prefixes.take_all(len(block), str(prefix), block[-1].where)
-            records = [warnings.record(line) if format == "jsonl" else {"text": line.text} for line in block]
-            texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
-            outputs = translator.translate(texts, search, prefixes=starts, first=number)
-            parts = []
-            for line, record, translations in zip(block, records, outputs, strict=True):
-                warnings.check(line, record.get("text"), translations[0])
-                if format == "jsonl":
-                    parts.append(formats.as_json(record, translations, search.n_best, alignments))
-                elif format == "moses":
-                    parts.append(formats.as_moses(translations, number, alignments))
-                else:
-                    parts.append(formats.as_text(translations, search.n_best, scores, alignments))
-                if weights is not None:
-                    weights.add(number, translations)
-                number += 1
-            write("".join(parts))
-            most = min(2 * most, MOST_LINES)
-            if show is not None:
-                speed = number / max(time.monotonic() - started, 1e-9)
-                show("translating", number, None, f"{speed:,.0f} lines/s")
-        if prefixes is not None and prefixes.take(1):
-            console.warn(f"{prefix}: has more lines than the input; the rest is not used")
+        translated = TranslatedLines(
+            translator, search, lines, prefixes, prefix, warnings, weights, format, scores, alignments
+        )
+        key = chunks.fingerprint(run, chunks.of_texts(inputs), options) if in_chunks else None
+        translated.write_to(output, key, world, result_files.shows_progress(files, output))
 
 
 def _check_files(files: list[str], output: Path | None, attention: Path | None, prefix: Path | None) -> None:

@@ -830,6 +830,11 @@ class TrainConfig(Section):
         SelfCriticalConfig(), "Self-critical training: rewards of sampled captions.", IMAGES
     )
     # Machine
+    save_every: Count | None = setting(
+        None,
+        "Saving interval: number of steps between saved training states; not set: each validation saves one.",
+        MAY_CHANGE_ON_RESUME,
+    )
     log_every: Count = setting(
         50, "Log interval: number of steps between lines of the log.", MAY_CHANGE_ON_RESUME
     )

@@ -50,16 +50,20 @@ def caption(
     numbers: Sequence[int],
     options: SearchOptions = DEFAULTS,
     *,
+    first: int = 0,
     features: NDArray[np.float16] | None = None,
     progress: Progress = silent,
 ) -> list[str]:
-    """The best caption of each of those images, as text on one line."""
+    """The best caption of each of those images, as text on one line.
+
+    `first` is the number of the first one, which seeds what is drawn for it.
+    """
     options = replace(options, attention=False)
     outputs: list[str] = []
     for block in image_blocks(captioner, len(numbers)):
         progress(block.start, len(numbers))
         images = load_images(captioner, split, [numbers[place] for place in block], features)
-        ranked = captioner.caption(images, options, first=block.start)
+        ranked = captioner.caption(images, options, first=first + block.start)
         outputs += [" ".join(captions[0].text.split("\n")) for captions in ranked]
     progress(len(numbers), len(numbers))
     return outputs

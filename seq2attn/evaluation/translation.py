@@ -18,17 +18,23 @@ BLOCK = 512  # sentences between two reports of progress
 
 
 def translate(
-    translator: Any, sources: Sequence[Any], options: SearchOptions = DEFAULTS, *, progress: Progress = silent
+    translator: Any,
+    sources: Sequence[Any],
+    options: SearchOptions = DEFAULTS,
+    *,
+    first: int = 0,
+    progress: Progress = silent,
 ) -> list[str]:
     """The best translation of each source as text on one line, by search or, with `utility`, of samples.
 
-    Sources are what `translate` of the translator takes.
+    Sources are what `translate` of the translator takes. `first` is the number of the first one, which seeds
+    what is drawn for it.
     """
     options = replace(options, attention=False)
     outputs: list[str] = []
     for start in range(0, len(sources), BLOCK):
         progress(start, len(sources))
-        ranked = translator.translate(sources[start : start + BLOCK], options, first=start)
+        ranked = translator.translate(sources[start : start + BLOCK], options, first=first + start)
         outputs += [" ".join(translations[0].text.split("\n")) for translations in ranked]
     progress(len(sources), len(sources))
     return outputs

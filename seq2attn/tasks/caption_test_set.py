@@ -37,7 +37,15 @@ class CaptionTestSet(TestSet):
     def beside(self) -> str:
         return self.where if self.split is not None else "the reference"
 
-    def take(self, system: System, reader: "Captioner", options: SearchOptions, stages: Stages) -> None:
+    def take(
+        self,
+        system: System,
+        reader: "Captioner",
+        options: SearchOptions,
+        stages: Stages,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        """As in every test set. `outputs` are the captions, where they have been made already."""
         from seq2attn.evaluation import captioning
 
         assert self.split is not None  # a run with files of captions was refused
@@ -52,12 +60,15 @@ class CaptionTestSet(TestSet):
                 "with `data`"
             )
         with stages() as show:
-            system.outputs = captioning.caption(
-                reader,
-                self.split,
-                range(len(self)),
-                with_utility(options, reader.languages[1]),
-                progress=lambda done, total: show(f"describing {self.name}", done, total),
+            system.outputs = list(
+                outputs
+                or captioning.caption(
+                    reader,
+                    self.split,
+                    range(len(self)),
+                    with_utility(options, reader.languages[1]),
+                    progress=lambda done, total: show(f"describing {self.name}", done, total),
+                )
             )
             forced = captioning.force(
                 reader,

@@ -6,6 +6,7 @@ Validation scores BLEU and CIDEr-D against all captions of an image, with the se
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -29,6 +30,7 @@ from seq2attn.notes import note
 from seq2attn.progress import SILENT, Progress, Stages
 from seq2attn.tasks import caption_test_set, corpus_cache, next_commands
 from seq2attn.tasks.report import Report
+from seq2attn.tasks.sharing import of_all, share_out
 from seq2attn.tasks.test_set import System, note_form
 from seq2attn.tasks.training_data import SAMPLES, TestResult, TrainingData, interruptible, text_scores
 from seq2attn.training.distributed import World
@@ -42,7 +44,7 @@ class CaptioningData(TrainingData):
     def __init__(
         self, settings: Config, prepared: Prepared, model: Seq2Seq, world: World, stages: Stages = SILENT
     ) -> None:
-        self.config, self.prepared = settings, prepared
+        self.config, self.prepared, self.world = settings, prepared, world
         self.encoder = cast(ImageEncoderConfig, settings.model.encoder)
         self.splits = {name: prepared.captioned_split(name) for name in ("train", "valid")}
         cached = {
@@ -82,13 +84,8 @@ class CaptioningData(TrainingData):
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
-            outputs = caption(
-                captioner,
-                split,
-                numbers,
-                features=cast(CaptionedImages, self.validation).features,
-                progress=interruptible(stop, progress),
-            )
+            of_images = cast(CaptionedImages, self.validation).features
+            outputs = self._outputs(captioner, split, numbers, interruptible(stop, progress), of_images)
             sample = split.names[sample_row], references[sample_row][0], outputs[sample_row]
             by_text = text_scores(outputs, parallel(references), *language_and_case, sample)
             cider = CiderD(references).corpus(outputs)
@@ -96,19 +93,44 @@ class CaptioningData(TrainingData):
 
         return validate
 
+    def _outputs(
+        self,
+        captioner: Captioner,
+        split: CaptionedSplit,
+        numbers: Sequence[int],
+        progress: Progress,
+        features: NDArray[np.float16] | None = None,
+    ) -> list[str]:
+        """The captions of those images: each process makes its share of them."""
+        report = of_all(self.world, len(numbers), progress)
+
+        def work(part: range) -> list[str]:
+            own = numbers[part.start : part.stop]
+            return caption(captioner, split, own, first=part.start, features=features, progress=report)
+
+        return share_out(self.world, len(numbers), work)
+
     def reward_function(self) -> RewardFunction:
         return cider_rewards(self.splits["train"].captions, self.prepared.target_tokenizer, self.config)
 
     def test(self, run: Path, device: str, stages: Stages) -> Iterator[TestResult]:
-        with closing(Captioner.load(run, device=device, processes=True)) as captioner:
+        # A process that has joined others must not be copied.
+        alone = self.world.size == 1
+        with closing(Captioner.load(run, device=device, processes=alone)) as captioner:
             for name in self._tests():
                 test, system = caption_test_set.of_split(self.prepared, name), System(str(run))
-                images = self.prepared.captioned_split(name).names
+                split = self.prepared.captioned_split(name)
+                images = split.names
                 if not images:
                     continue
                 note_form(test.where, [caption for of_image in test.references for caption in of_image])
                 test.lowercase = self.prepared.target_tokenizer.lowercase
-                test.take(system, captioner, DEFAULTS, stages)
+                with stages() as show:
+                    report = partial(show, f"describing {name}")
+                    outputs = self._outputs(captioner, split, range(len(images)), report)
+                if not self.world.is_main:
+                    continue
+                test.take(system, captioner, DEFAULTS, stages, outputs)
                 test.score([system])
                 rows = _spread(range(len(images)), SAMPLES)
                 yield TestResult(

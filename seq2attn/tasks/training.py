@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seq2attn import config
+from seq2attn import config, ranks
 from seq2attn.config import Changes, Config, as_typed
 from seq2attn.errors import UsageError, UserError
 from seq2attn.notes import note, warn
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seq2attn.training.events import Event, Finished
 
 FIRST_PRESET = "first-try"
+BEGUN = "run"  # key of the run that the processes have begun, in the store of torchrun
 FREE = tuple(config.names_marked(config.MAY_CHANGE_ON_RESUME))
 
 
@@ -72,7 +73,7 @@ class Plan:
         training_checks.refuse_name(self.out)
         if self.settings is not None and (self.data is not None or not self.continues):
             training_checks.refuse_data(self.data or first_corpus(self.settings), self.settings)
-        if not self.continues:
+        if not self.continues and not ranks.restarts():  # then `open_training` knows whose run it is
             training_checks.refuse_place(self.out, self.force)
 
 
@@ -230,12 +231,17 @@ class Training:
     def test(self, device: str | None = None) -> "Iterator[TestResult]":
         """The scores of the best weights on each test split, by default on the device of the training.
 
-        Any process may train the run meanwhile, so this training is closed.
+        Any process may train the run meanwhile, so this training is closed. Several processes share the work,
+        each on its own device: all must read the scores to their end, and only the main one gets any.
         """
         self.close()
         self._release()
-        if self.world.is_main:
-            yield from self.data.test(self.run.path, device or str(self.world.device), self._stages)
+        self.world.barrier()  # the main process has saved the weights
+        several = self.world.size > 1
+        place = device if device and not several else str(self.world.device)
+        for result in self.data.test(self.run.path, place, self._stages):
+            if self.world.is_main:
+                yield result
 
 
 @contextmanager
@@ -249,6 +255,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
     from seq2attn.training import resume as saved
 
     with ExitStack() as claim:
+        plan = _restarted(plan, world)
         world.run_on_main(lambda: _claim(claim, plan))
         old = directory.open_run(plan.out, trained=False) if plan.continues else None
         settings = plan.settings or config.change(old.config if old else Config(), plan.changes, plan.where)
@@ -431,6 +438,16 @@ def _own_random_state(device: "torch.device") -> Iterator[None]:
         yield
 
 
+def _restarted(plan: Plan, world: "World") -> Plan:
+    """The plan of processes that torchrun has started again: they continue the run that they had begun."""
+    if not ranks.restarts() or world.meeting is None or not world.meeting.launch.check([BEGUN]):
+        return plan
+    if world.meeting.launch.get(BEGUN) != os.fsencode(plan.out.resolve()):
+        return plan
+    note(f"{plan.out}: a process had failed; training continues from the last saved state")
+    return replace(plan, resume=True, force=False)
+
+
 def _claim(stack: ExitStack, plan: Plan) -> None:
     """Keep other processes from training the run until the stack is closed."""
     from seq2attn.runs.claim import claimed
@@ -534,6 +551,8 @@ def _create_run(
             force=force,
             source_lengths=task_of(prepared.modality).source_lengths(prepared),
         )
+        if world.meeting is not None:
+            world.meeting.launch.set(BEGUN, os.fsencode(out.resolve()))
 
     world.run_on_main(create)
     return directory.open_run(out, trained=False)

@@ -72,7 +72,7 @@ class TranslationTask(Task):
     ) -> "TranslationData":
         from seq2attn.tasks.translation_data import TranslationData
 
-        return TranslationData(settings, prepared)
+        return TranslationData(settings, prepared, world)
 
     def load(
         self,

@@ -13,8 +13,10 @@ from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.progress import Progress, Stages
 from seq2attn.tasks import next_commands
+from seq2attn.tasks.sharing import of_all, share_out
 from seq2attn.tasks.test_set import note_form
 from seq2attn.tasks.training_data import SAMPLES, TestResult, TrainingData, interruptible, text_scores
+from seq2attn.training.distributed import World
 from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
 
@@ -22,8 +24,8 @@ from seq2attn.training.objectives.self_critical import RewardFunction
 class TranslationData(TrainingData):
     unit, names = "pairs", ("source", "reference", "translation")
 
-    def __init__(self, settings: Config, prepared: Prepared) -> None:
-        self.config, self.prepared = settings, prepared
+    def __init__(self, settings: Config, prepared: Prepared, world: World) -> None:
+        self.config, self.prepared, self.world = settings, prepared, world
         self.training, self.validation = prepared.split("train"), prepared.split("valid")
         self.tests = [name for name in prepared.splits if name.startswith("test")]
 
@@ -43,7 +45,7 @@ class TranslationData(TrainingData):
                 self.config,
                 languages=prepared.languages,
             )
-            outputs = translate(translator, sources, progress=interruptible(stop, progress))
+            outputs = self._outputs(translator, sources, interruptible(stop, progress))
             sample = sources[sample_row], references[sample_row], outputs[sample_row]
             return text_scores(outputs, [references], *language_and_case, sample)
 
@@ -63,7 +65,7 @@ class TranslationData(TrainingData):
             if not sources:
                 continue
             with stages() as show:
-                outputs = translate(translator, sources, progress=partial(show, f"translating {name}"))
+                outputs = self._outputs(translator, sources, partial(show, f"translating {name}"))
             note_form(f"{prepared.path}, split {name}", references)
             reasons = []
             if reason := without_four(outputs, [references], language):
@@ -77,6 +79,16 @@ class TranslationData(TrainingData):
                 tuple(reasons),
                 tuple((sources[row], references[row], outputs[row]) for row in rows),
             )
+
+    def _outputs(self, translator: Translator, sources: Sequence[str], progress: Progress) -> list[str]:
+        """The translations of the sources: each process makes its share of them."""
+        report = of_all(self.world, len(sources), progress)
+
+        def work(part: range) -> list[str]:
+            texts = sources[part.start : part.stop]
+            return translate(translator, texts, first=part.start, progress=report)
+
+        return share_out(self.world, len(sources), work)
 
     def next_commands(self, run: Path) -> list[str]:
         texts = next(

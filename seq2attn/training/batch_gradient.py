@@ -19,6 +19,6 @@ class BatchGradient:
         The seed is that of all that is drawn.
         """
         torch.manual_seed(seed)
-        sums = objective(batch.to(self.device), seed)
+        sums = self.gradient_step.forward(objective, batch.to(self.device), seed)
         self.gradient_step.backward(sums.objective / tokens)
         return sums

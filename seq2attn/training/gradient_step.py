@@ -15,21 +15,27 @@ from seq2attn.config import TrainConfig
 from seq2attn.devices import Format
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.distributed import World
+from seq2attn.training.gradient_exchange import GradientExchange
+from seq2attn.training.microbatches import Microbatch
+from seq2attn.training.objectives.objective import Objective, Sums
 from seq2attn.training.optimizers import build_optimizer
 
 
 class GradientStep:
-    """For each update: `freeze`, `backward` of each batch, `norm`, then `apply`."""
+    """For each update: `begin`, `forward` and `backward` of each batch, `norm`, then `apply`."""
 
     def __init__(self, model: Seq2Seq, settings: TrainConfig, world: World, format: Format) -> None:
-        self.settings, self.world = settings, world
+        self.settings = settings
+        self.exchange = GradientExchange(model, world, format)
+        self._left = 0  # batches of this update that are still to come
         self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
         self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
         self.optimizer = build_optimizer(self.parameters, self.backbone, settings)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
 
-    def freeze(self, step: int) -> None:
-        """The backbone has no gradient until train.unfreeze_step is over."""
+    def begin(self, step: int, batches: int) -> None:
+        """An update of so many batches. The backbone has no gradient until train.unfreeze_step is over."""
+        self._left = batches
         for parameter in self.backbone:
             parameter.requires_grad_(step > self.settings.unfreeze_step)
 
@@ -42,14 +48,17 @@ class GradientStep:
             for parameter in self.backbone:
                 parameter.requires_grad_(True)
 
+    def forward(self, objective: Objective, batch: Microbatch, seed: int) -> Sums:
+        """The objective of a batch of this process."""
+        self._left -= 1
+        return self.exchange.forward(objective, batch, seed, last=self._left == 0)
+
     def backward(self, objective: Tensor) -> None:
-        """Add the gradient of a part of the objective."""
-        torch.autograd.backward(self.scaler.scale(objective))
+        """Add the gradient of a part of the objective. The last one sums those of all processes."""
+        self.exchange.backward(self.scaler.scale(objective))
 
     def norm(self) -> Tensor:
         """The norm of the whole gradient, of all processes, without the loss scale; on the device."""
-        # The optimizer would also step by a gradient of zero: a frozen backbone must have none.
-        self.world.sum_gradients([p for p in self.parameters if p.requires_grad])
         self.scaler.unscale_(self.optimizer)
         return torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
 

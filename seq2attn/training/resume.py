@@ -90,11 +90,11 @@ def save(run: Run, state: State, trained: Trained, world: World) -> State:
 
 
 def restore(
-    run: Run, fresh: State, trained: Trained, world: World, batches: Callable[[int], int]
+    run: Run, fresh: State, trained: Trained, world: World, order: Callable[[int], Sequence[object]]
 ) -> State | None:
     """Continue from the last state of the run; None if none was saved.
 
-    `fresh` has the fingerprints of the data, and `batches(epoch)` is the number of batches of an epoch.
+    `fresh` has the fingerprints of the data, and `order(epoch)` are the batches of an epoch.
     Raises UserError, before anything is changed, if the state does not fit.
     """
     loaded = load_state(run)
@@ -115,7 +115,7 @@ def restore(
     refuse_unfit(state, tensors, Expected.by(trained, run.config.train), where)
     if state.best is not None:
         refuse_unfit_weights(run, trained.model)
-    if state.position > (length := batches(state.epoch)):
+    if state.position > (length := len(order(state.epoch))):
         problem = f"position is {state.position}, and the epoch has {length} batches"
         raise UserError(f"{where}/state.json: damaged ({problem}); restore it, or train again with `force`")
     if world.is_main:
@@ -125,8 +125,7 @@ def restore(
     for name, tensor in _below("average/", tensors).items():
         trained.averages.moving[name].copy_(tensor)
     earlier = _numbered("earlier/", tensors)
-    if world.is_main:
-        trained.averages.earlier.extend(earlier[number] for number in sorted(earlier))
+    trained.averages.earlier.extend(earlier[number] for number in sorted(earlier))
     groups = trained.optimizer.state_dict()["param_groups"]
     trained.optimizer.load_state_dict({"state": _numbered("optimizer/", tensors), "param_groups": groups})
     if state.scaler is not None and trained.scaler.is_enabled():

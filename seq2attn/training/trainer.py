@@ -62,7 +62,8 @@ def train(
     """Train `model`, which has first weights and is on world.device, with the settings of `run`. Training
     continues from the last state of the run if there is one.
 
-    `validate(model)` scores the model in the main process while the averaged weights are in place. Unless
+    `validate(model)` scores the model while the averaged weights are in place. All processes call it, so they
+    may share the work; what the main one gets counts. It raises Interrupted in all or in none. Unless
     train.metric is "loss", its values must hold that metric. `reward_function` samples targets from the model
     and scores them; train.self_critical.start_step needs it. `stop()` is called before each update: when it
     returns True, the state is saved and training ends.
@@ -112,9 +113,7 @@ class _Trainer:
         """Continue from the last state, or save a first one, so that a killed run can always be resumed."""
         order = cache(partial(epoch_order, self.training, self.settings))
         fresh = State(data=self.training.fingerprint, validation=self.validation.fingerprint)
-        state = resume.restore(
-            self.directory, fresh, self.trained, self.world, lambda epoch: len(order(epoch))
-        )
+        state = resume.restore(self.directory, fresh, self.trained, self.world, order)
         self.state = state or fresh
         self.clock = Clock(self.state.elapsed)
         if state is None:
@@ -149,6 +148,8 @@ class _Trainer:
                     yield Finished(reason, self.state.step, best_step, self.clock.elapsed())
                     return
                 yield self._update(next(updates))
+                if self.settings.save_every and self.state.step % self.settings.save_every == 0:
+                    yield self._save()
 
     def _reason(self) -> str | None:
         """Why training has ended, or None while it goes on."""
@@ -164,7 +165,7 @@ class _Trainer:
         lr = learning_rate(settings, step, decays=self.state.plateau.decays, minutes=self.clock.spent / 60)
         objective = self._objective(step)
         self.model.train()
-        self.gradient_step.freeze(step)
+        self.gradient_step.begin(step, len(update.batches))
         loss = torch.zeros((), dtype=torch.float64, device=self.world.device)
         entropy = None
         for number, batch in update.batches:

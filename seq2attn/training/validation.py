@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
+from operator import add
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from seq2attn.runs.tensors import named_tensors, save_weights
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Interrupted, Scores, Validation
 from seq2attn.training.finite import refuse_non_finite
-from seq2attn.training.microbatches import microbatch
+from seq2attn.training.microbatches import microbatch, mix
 from seq2attn.training.objectives.cross_entropy import token_losses
 from seq2attn.training.objectives.objective import Autocast
 from seq2attn.training.schedules import selection_score
@@ -115,13 +117,17 @@ class Validator:
         began = time.monotonic()
         self.model.eval()
         with self.averages.in_place():
-            loss, scores, interrupted = self._measure() if self.world.is_main else (0.0, Scores({}), False)
+            try:
+                loss = self._loss()
+                scores = Scores({}) if self.score is None else self.score(self.model)
+            except Interrupted:
+                return None
             score = self._selection_score(loss, scores)
             clock.validation = time.monotonic() - began
-            sums = self.world.sum([loss, *score, float(interrupted), clock.to_exchange(self.world)])
-            loss, score, clock.spent = sums[0], (sums[1], sums[2]), sums[4]
-            if sums[3]:
-                return None
+            # What is best must be the same in all processes, whatever `score` gives in the others.
+            main = [number * self.world.is_main for number in (loss, *score)]
+            loss, *own, clock.spent = self.world.sum([*main, clock.to_exchange(self.world)])
+            score = own[0], own[1]
             refuse_non_finite(self.run, state.step, "validation loss", loss)
             best = state.best is None or score > state.best.score
             if best and self.world.is_main:
@@ -133,33 +139,31 @@ class Validator:
             # that continues from there gives the same as a run that never stopped.
             plateau = state.plateau.update(self.settings, score)
             state = replace(state, plateau=plateau, validated=state.step)
-            if self.world.is_main:
-                self.averages.remember()
+            self.averages.remember()
         return state, Validation(state.step, loss, scores.values, scores.sample, best, clock.elapsed())
-
-    def _measure(self) -> tuple[float, Scores, bool]:
-        """The loss, the scores, and whether the validation was interrupted."""
-        loss, scores = 0.0, Scores({})
-        try:
-            loss = self._loss()
-            if self.score is not None:
-                scores = self.score(self.model)
-        except Interrupted:
-            return loss, scores, True
-        return loss, scores, False
 
     @torch.no_grad()
     def _loss(self) -> float:
-        """Nats per target token over the whole validation split, without label smoothing."""
-        total, tokens = 0.0, 0
-        for rows in self.pairs.plan(self.settings.batch_tokens, 0, 0):
-            if self.stop():
-                raise Interrupted
-            batch = microbatch(self.pairs, rows, None, self.world.device).to(self.world.device)
+        """Nats per target token over the whole validation split, without label smoothing.
+
+        Each process computes some of the batches. Raises Interrupted in all of them if one is to stop.
+        """
+        plan = self.pairs.plan(self.settings.batch_tokens, 0, 0)
+        losses, tokens, stops = [0.0] * len(plan), 0, False
+        for number in range(self.world.rank, len(plan), self.world.size):
+            stops = self.stop()
+            if stops:
+                break
+            torch.manual_seed(mix(self.settings.seed, number))  # where attention samples
+            batch = microbatch(self.pairs, plan[number], None, self.world.device).to(self.world.device)
             with self.autocast():
-                total += token_losses(self.model, batch, 0.0).total.item()
+                losses[number] = token_losses(self.model, batch, 0.0).total.item()
             tokens += len(batch.targets_M)
-        return total / tokens
+        # The losses are added up in the order of one process, so that they are the same to the last bit.
+        *losses, all_tokens, requests = self.world.sum([*losses, tokens, stops])
+        if requests:
+            raise Interrupted
+        return reduce(add, losses, 0.0) / all_tokens
 
     def _selection_score(self, loss: float, scores: Scores) -> tuple[float, float]:
         name = self.settings.metric

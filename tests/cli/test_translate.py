@@ -457,9 +457,9 @@ def test_translate_writes_a_partial_file_on_an_interrupt(
         err = process.stderr.read().decode()
     weights = tmp_path / "w.npz"
     assert err == (
+        f"warning: {out}: not finished, so it is as it was; what was finished is in {out}.partial (1 line)\n"
         f"warning: {weights}: not finished, so it is not there; what was finished is in "
         f"{weights}.partial (the weights of 1 translation)\n"
-        f"warning: {out}: not finished, so it is as it was; what was finished is in {out}.partial (1 line)\n"
         "seq2attn: interrupted\n"
     )
     assert out.read_text() == "of yesterday\n"

@@ -9,6 +9,8 @@ import pytest
 import torch
 from toy import fit, settings
 
+from seq2attn import notes
+from seq2attn.cli import app, failure
 from seq2attn.errors import UserError
 from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors
@@ -34,7 +36,8 @@ with init_distributed(torch.device("cpu")) as world:
     if world.is_main and not directory.is_run(path):
         toy.new_run(path, conf)
     world.barrier()
-    validate = (lambda _: Scores({{"bleu": 3.0}})) if world.is_main else (lambda _: 1 / 0)
+    # what the main process gets counts
+    validate = lambda _: Scores({{"bleu": 3.0 if world.is_main else 99.0}})
     for steps in {stops!r}:
         net = toy.model(conf) if world.is_main else toy.model(toy.settings(*{changes!r}, "train.seed=99"))
         stop = toy.After(steps if world.rank == 1 else 10**9)
@@ -84,6 +87,8 @@ ENDING = """
 import os, signal, sys
 import torch
 from seq2attn.cli import app, train
+from seq2attn import notes
+from seq2attn.cli import app, failure
 from seq2attn.errors import UserError
 from seq2attn.training.distributed import init_distributed
 def go():
@@ -139,7 +144,7 @@ def test_killed_process_is_reported_by_the_other_in_one_line(rank):
     # the library warns on its own
     lines = [line for line in err.splitlines() if line.startswith("seq2attn:")]
     assert (status, out, len(lines)) == (1, "", 1)
-    assert f"process {2 - rank} of 2: another process of this training has ended" in lines[0]
+    assert f"process {2 - rank} of 2: another process has ended" in lines[0]
     assert "`resume`" in lines[0]
     assert "internal error" not in err
 
@@ -196,7 +201,7 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
         "train.metric=bleu",
         "train.ema=0.9",
         "train.weight_decay=0.1",
-        "train.validate_every=3",
+        "train.validate_every=4",
         "train.average=3",
         *more,
     )
@@ -231,13 +236,54 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
             [
                 line[fact]
                 for line in lines
-                if "loss" in line
-                for fact in ("loss", "baseline", "entropy")
+                for fact in ("loss", "baseline", "entropy", "valid_loss", "bleu")
                 if fact in line
             ]
         )
     assert told[0] == pytest.approx(told[1], rel=1e-9)
-    assert len(told[0]) == (30 if more else 10)
+    assert len(told[0]) == (40 if more else 20)
+
+
+EXCHANGE = """
+import torch
+from seq2attn.training.distributed import init_distributed
+from seq2attn.training.gradient_exchange import GradientExchange
+from seq2attn.training.objectives.objective import Sums
+torch.set_num_threads(1)
+names = "everywhere", "first_batch", "one_process", "nowhere", "frozen"
+with init_distributed(torch.device("cpu")) as world:
+    print(world.gather("é\\ud800" * world.rank + "a"), [*world.share(5)])
+    model = torch.nn.ParameterDict({{name: torch.ones(2) for name in names}})
+    model["frozen"].requires_grad_(False)
+    exchange = GradientExchange(model, world, "fp32")
+    for update in range(2):
+        for batch in range(2):
+            def objective(factor, seed):
+                total = model["everywhere"].sum() * factor
+                if batch == 0:
+                    total = total + 10 * model["first_batch"].sum()
+                if world.rank == 1:
+                    total = total + 100 * model["one_process"].sum()
+                if update == 1:
+                    total = total + 1000 * model["frozen"].sum()
+                return Sums(total, total)
+            exchange.backward(exchange.forward(objective, 1.0 + world.rank, 0, last=batch == 1).objective)
+        print(*(None if p.grad is None else p.grad.tolist() for p in map(model.get, names)))
+        for p in model.values():
+            p.grad = None
+        model["frozen"].requires_grad_(True)
+"""
+
+
+def test_gradients_are_those_of_one_process():
+    """Two batches of each process. A parameter that no batch needs has no gradient, even if it was frozen."""
+    (first, _, status), (second, _, status_2) = _started(EXCHANGE.format())
+    assert (status, status_2) == (0, 0)
+    gathered = "['a', 'é\\ud800a']"
+    sums = "[6.0, 6.0] [20.0, 20.0] [200.0, 200.0] None"
+    lines = [f"{sums} None", f"{sums} [4000.0, 4000.0]"]
+    assert first.splitlines() == [f"{gathered} [0, 1]", *lines]
+    assert second.splitlines() == [f"{gathered} [2, 3, 4]", *lines]
 
 
 def test_one_process_exchanges_nothing(monkeypatch):
@@ -245,9 +291,8 @@ def test_one_process_exchanges_nothing(monkeypatch):
     with distributed.init_distributed(torch.device("cpu")) as world:
         assert world.is_main
         assert world.sum([1.5, 2.0]) == [1.5, 2.0]
-        parameter = torch.nn.Parameter(torch.ones(2))
-        world.sum_gradients([parameter])
-        assert parameter.grad is None
+        assert world.gather("é") == ["é"]
+        assert world.share(3) == range(3)
         world.barrier()
 
 
@@ -260,3 +305,48 @@ def test_init_distributed_refuses_more_processes_than_cuda_devices(monkeypatch):
         distributed.init_distributed(torch.device("cuda", 0)),
     ):
         pass
+
+
+@pytest.fixture
+def second_of_two(monkeypatch, tmp_path):
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "1"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    return tmp_path / "error.json"
+
+
+def test_second_process_tells_a_failure_of_its_own_after_a_moment(monkeypatch, capsys, second_of_two):
+    """The first one did not fail, or torchrun would have ended this one meanwhile. torchrun gets the line."""
+    waits = []
+    monkeypatch.setattr(failure.time, "sleep", waits.append)
+    assert app.run(["train", "nosuch"]) == 2
+    assert waits == [failure.MOMENT]
+    line = capsys.readouterr().err
+    assert line.startswith("seq2attn: process 2 of 2: nosuch: ")
+    assert line.count("\n") == 1
+    message = json.loads(second_of_two.read_text())["message"]
+    assert line == f"seq2attn: {message['extraInfo']['py_callstack']}\n"
+
+
+def test_second_process_that_torchrun_ends_says_nothing(monkeypatch, capsys, second_of_two):
+    def end(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(failure.time, "sleep", end)
+    assert app.run(["train", "nosuch"]) == 2
+    assert capsys.readouterr().err == ""
+    assert not second_of_two.exists()
+
+
+def test_first_process_tells_what_is_the_same_for_all(monkeypatch, capsys, caplog, second_of_two):
+    with caplog.at_level("INFO", logger="seq2attn"):
+        notes.note("of both")
+        assert not caplog.messages
+        assert app.run(["train", "--list"]) == 0
+        assert capsys.readouterr().out == ""
+        monkeypatch.setenv("RANK", "0")
+        notes.warn("of both")
+        assert caplog.messages == ["of both"]
+    assert app.run(["evaluate", "run"]) == 2
+    assert "evaluate works in one process, and torchrun has started 2" in capsys.readouterr().err
+    assert second_of_two.exists()

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
-from seq2attn.cli.input.image_paths import ImagePath, ImagePaths, advised, modality_warning
+from seq2attn.cli.input.image_paths import ImagePath, advised, modality_warning
 from seq2attn.data.images.files import content_of
 from seq2attn.data.images.transforms import THREADS
 from seq2attn.errors import UserError
@@ -30,10 +30,16 @@ class DecodedImage(NamedTuple):
     note: str | None = None
 
 
+class Paths(Protocol):
+    """Images to describe, such as `ImagePaths`."""
+
+    def take(self, most: int) -> list[ImagePath]: ...
+
+
 class ImagePrefetcher:
     """A context manager. `blocks` yields the images in the order of their paths."""
 
-    def __init__(self, paths: ImagePaths, captioner: Captioner) -> None:
+    def __init__(self, paths: Paths, captioner: Captioner) -> None:
         self._paths, self._captioner = paths, captioner
         self._most = max(1, BYTES // sum(view.side**2 * 3 * view.frames for view in captioner.transforms))
         self._decoding = threading.Lock()

@@ -65,6 +65,16 @@ class LineReader:
         There are at most `most` lines, of about `characters` characters together. An empty list means the
         end. An error of reading is raised after the last line before it.
         """
+        return [_decoded(*line, self._paths, self._longest) for line in self._next(most, characters)]
+
+    def skip(self, count: int) -> int:
+        """Drop the next `count` lines; returns how many there were."""
+        dropped = 0
+        while dropped < count and (lines := self._next(count - dropped, CHARACTERS)):
+            dropped += len(lines)
+        return dropped
+
+    def _next(self, most: int, characters: int) -> "list[_Raw]":
         while len(self._lines) < most and not self._ended and (not self._lines or self._blocks.ready()):
             try:
                 self._lines += next(self._blocks)
@@ -79,7 +89,7 @@ class LineReader:
             size += len(self._lines[count][0])
             count += 1
         lines, self._lines = self._lines[:count], self._lines[count:]
-        return [_decoded(*line, self._paths, self._longest) for line in lines]
+        return lines
 
     def take_all(self, count: int, name: str, where: str) -> list[str]:
         """The next `count` lines, of the file `name`, for the input up to `where`.

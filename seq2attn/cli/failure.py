@@ -1,0 +1,42 @@
+"""The one line of a command that failed, told by one of the processes that torchrun started.
+
+What fails in all of them alike is told by the first. Another process waits for a moment: torchrun ends it
+once the first one has failed. If it does not, the failure is its own, and it tells it. torchrun gets the
+line, too, and prints it as the root cause.
+"""
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+
+from seq2attn import files, ranks
+from seq2attn.cli import console
+
+MOMENT = 3.0  # seconds; torchrun looks at its processes ten times a second
+
+
+def tell(line: str, interrupted: bool) -> None:
+    """Print why the command failed, or `interrupted`, where this process has to."""
+    if not ranks.speaks():
+        if interrupted:  # by the user, or by torchrun because another one failed
+            return
+        try:
+            time.sleep(MOMENT)
+        except KeyboardInterrupt:
+            return
+        line = f"process {ranks.rank() + 1} of {ranks.size()}: {line}" if "process " not in line else line
+    console.error(line)
+    _give_to_torchrun(line)
+
+
+def _give_to_torchrun(line: str) -> None:
+    """Write the file that torchrun reads when one of its processes has failed."""
+    name = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not name or os.path.lexists(name):
+        return
+    extra = {"py_callstack": console.printable(line), "timestamp": str(int(time.time()))}
+    content = json.dumps({"message": {"message": console.printable(line), "extraInfo": extra}})
+    with contextlib.suppress(Exception):  # the failure itself has been told
+        files.write(Path(name), content.encode(), "")
