@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 
 from seq2attn.config import Precision
+from seq2attn.device_memory import allocate_in_segments_that_grow
 from seq2attn.errors import UsageError, UserError
 
 Format = Literal["fp32", "bf16", "fp16"]
@@ -23,6 +24,7 @@ def find_device(name: str) -> torch.device:
 
     Raises UsageError for another name, and UserError if the machine has no such device.
     """
+    allocate_in_segments_that_grow()
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     kind, colon, number = name.partition(":")

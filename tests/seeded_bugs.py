@@ -55,6 +55,10 @@ BUGS = (
     Bug("kernels/additive_score.py", "value=-1", "value=1", ("kernels/test_additive_score.py",)),
     Bug("kernels/additive_score.py", ".flatten(0, -2), u_PA)", ".flatten(0, -2), u_PA, alpha=-1)", ("kernels/test_additive_score.py", "-k", "formula")),
     Bug("kernels/additive_score.py", "slope_BSA = 1 - square_BSA", "slope_BSA = square_BSA", ("kernels/test_additive_score.py", "-k", "gradients")),
+    # memory of a GPU
+    Bug("inference/predictor.py", "(slice(half), slice(half, None))", "(slice(half), slice(half))", ("test_device_memory.py", "-k", "halves")),
+    Bug("device_memory.py", "torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)", "0", ("test_device_memory.py", "-k", "free")),
+    Bug("device_memory.py", "os.environ.setdefault(", "os.environ.__setitem__(", ("test_device_memory.py", "-k", "segments")),
     # CUDA graphs
     Bug("training/graphed_gradient.py", "(name, part.shape, part.dtype)", "(name, part.shape[:1], part.dtype)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
     Bug("training/graphed_gradient.py", "static.copy_(tensor, non_blocking=True)", "static.copy_(static)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),

@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "search": set(),
     "own_code": {"errors"},
     "config": {"errors", "near", "synonyms"},
-    "devices": {"config", "errors"},
+    "device_memory": {"errors"},
+    "devices": {"config", "device_memory", "errors"},
     "cuda_graphs": set(),
     "samples": set(),
     "attention": {"kernels", "own_code", "config"},
@@ -49,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
-        *("models", "own_code", "search", "runs", "devices", "data", "plotting"),
+        *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
         *("config", "errors", "files", "near", "strict_json"),
     },
     "evaluation": {
@@ -58,8 +59,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "errors", "files", "notes", "progress", "ranks", "shared_cores", "strict_json"),
-        *("version",),
+        *("config", "device_memory", "errors", "files", "notes", "progress", "ranks", "shared_cores"),
+        *("strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {

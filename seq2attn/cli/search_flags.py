@@ -130,7 +130,7 @@ FLAGS: dict[str, Any] = {
             "Maximum number of source tokens in a batch, padding included. It changes speed and "
             "memory, not the output.",
             "N",
-            f"{BATCH_TOKENS['cpu']:,} on a CPU, {BATCH_TOKENS['cuda']:,} on CUDA",
+            f"{BATCH_TOKENS:,} on a CPU; by free memory on CUDA",
         ),
     ],
 }

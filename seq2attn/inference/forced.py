@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD
+from seq2attn.device_memory import too_little_memory
 from seq2attn.errors import UserError
 from seq2attn.inference.encoding import pad
 from seq2attn.inference.options import AttentionOption, check_attention
@@ -35,7 +36,8 @@ def score_targets(
     batch_tokens = predictor.batch_tokens if batch_tokens is None else batch_tokens
     results: dict[int, Hypothesis] = {}
     lengths = [max(count, len(target) + 1) for count, target in zip(positions, targets, strict=True)]
-    with predictor.inference_mode():
+    text = f"batch_tokens is {batch_tokens:,}, too much for the memory of the device: make it smaller"
+    with predictor.inference_mode(), too_little_memory("batch_tokens", text):
         for rows in batches(range(len(targets)), lengths, batch_tokens):
             of_batch = [targets[i] for i in rows]
             inputs_BT = pad([[BOS, *target] for target in of_batch], PAD).to(predictor.device)

@@ -26,7 +26,7 @@ AttentionOption = bool | Literal["all"]
 
 UTILITIES = ("chrf", "bleu")  # names of utility functions: see `evaluation.text.utility`
 SAMPLES = 32  # default number of samples of a source for a utility
-BATCH_TOKENS = {"cpu": 3072, "cuda": 16384}  # default of `batch_tokens`, by device type
+BATCH_TOKENS = 3072  # default of `batch_tokens` on a CPU; on CUDA it depends on the free memory
 
 # The least and the most that a whole number may be. Settings of a run have the same bounds.
 BOUNDS: dict[str, tuple[int | None, int | None]] = {

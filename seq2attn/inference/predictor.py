@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
+from seq2attn.device_memory import decoding_tokens, too_little_memory
 from seq2attn.devices import autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
@@ -50,6 +51,10 @@ NO_NUMBERS = (
     "the model's probabilities are not numbers: its weights are damaged, or too large for this precision "
     "(try fp32)"
 )
+TOO_LITTLE_MEMORY = (
+    "max_length or `beam` is too large for the memory of the device: even one input alone does not fit; make "
+    "them smaller, or choose `device` cpu"
+)
 
 Source = TypeVar("Source")  # one input as a member reads it
 Result = TypeVar("Result")
@@ -72,6 +77,23 @@ class Job(NamedTuple):
     prefixes: list[list[int]] | None
     seeds: list[int]
     options: ResolvedOptions
+
+    def halves(self) -> "tuple[Job, Job]":
+        """Two batches, of the first half of the inputs and of the others."""
+        half = len(self.inputs) // 2
+        first, second = (
+            Job(
+                self.inputs[part],
+                [side[part] for side in self.sources],
+                self.positions[part],
+                self.limits[part],
+                None if self.prefixes is None else self.prefixes[part],
+                self.seeds[part],
+                self.options,
+            )
+            for part in (slice(half), slice(half, None))
+        )
+        return first, second
 
 
 class Predictor(abc.ABC, Generic[Source, Result]):
@@ -143,7 +165,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     @property
     def batch_tokens(self) -> int:
         """The default number of padded source positions of one batch."""
-        return BATCH_TOKENS.get(self.device.type, BATCH_TOKENS["cpu"])
+        return BATCH_TOKENS if self.device.type == "cpu" else decoding_tokens(self.device)
 
     def encode(self, sources: Sequence[Sequence[Source]], seeds: Sequence[int]) -> list[Memory]:
         """The memory of each member; `sources` by member. `seeds` are for attention that samples."""
@@ -299,6 +321,19 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         return pool.map(jobs)
 
     def _search(self, job: Job) -> list[list[Result]]:
+        """The results of each input. A batch that does not fit the memory of a GPU is searched in halves."""
+        half = len(job.inputs) // 2
+        if half == 0:
+            with too_little_memory("max_length", TOO_LITTLE_MEMORY):
+                return self._search_batch(job)
+        try:
+            return self._search_batch(job)
+        except torch.OutOfMemoryError:
+            pass  # here the tensors of the batch are still alive
+        torch.cuda.empty_cache()
+        return [result for part in job.halves() for result in self._search(part)]
+
+    def _search_batch(self, job: Job) -> list[list[Result]]:
         options = job.options
         group = GROUP if options.width <= WIDE else 1
         missing = -len(job.inputs) % group  # sources that are missing to a whole group

@@ -193,10 +193,17 @@ class Training:
         return self._events
 
     def _until_end(self, events: "Generator[Event, None, None]") -> "Generator[Event, None, None]":
+        from seq2attn.device_memory import too_little_memory
+
+        tokens = self.run.config.train.batch_tokens
+        text = (
+            f"train.batch_tokens is {tokens:,}: batches of this size need more memory than the device has; "
+            "with half of it and twice train.accumulate the updates stay as large"
+        )
         with closing(events), closing(self._shared_cores()) as cores:
             while True:
                 try:
-                    with delayed_interrupt(self.stop):
+                    with delayed_interrupt(self.stop), too_little_memory("train.batch_tokens", text):
                         event = next(events, None)
                 except KeyboardInterrupt:
                     for event in events:  # the state is saved

@@ -433,6 +433,19 @@ def test_training_says_once_that_other_programs_use_the_processor(
     teams[0]._end.set()
 
 
+def test_training_that_needs_too_much_memory_names_the_setting(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr("seq2attn.training.batch_gradient.BatchGradient.__call__", fail)
+    with pytest.raises(
+        UserError, match=r"^train\.batch_tokens is 300: .*twice train\.accumulate.*CUDA out of"
+    ):
+        seq2attn.train("first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu")
+
+
 def test_a_closed_training_trains_no_further(home: Path, tmp_path: Path) -> None:
     with seq2attn.training_session(
         "first-try", home / "prepared", tmp_path / "run", SMALL, device="cpu"

@@ -59,12 +59,12 @@ def pairs(settings: Config, longest: int, count: int) -> Pairs:
 
 
 def fit(
-    path: Path, preset: str, *changes: str, format: Any = "fp32", count: int = 40, longest: int = 9
+    path: Path, preset: str, *changes: str, format: Any = "fp32", count: int = 40, longest: int = 16
 ) -> Result:
     """Train for a few updates, and count what each does."""
     settings = small.narrow(
         preset,
-        ["train.batch_tokens=120", "model.dropout=0.0", "train.log_every=1", "train.max_steps=7", *changes],
+        ["train.batch_tokens=120", "model.dropout=0.0", "train.log_every=1", "train.max_steps=9", *changes],
     )
     data = pairs(settings, longest, count)
     is_text = settings.model.modality.has_vocabulary
@@ -117,8 +117,9 @@ def test_update_by_graphs_equals_one_without(tmp_path: Path, preset: str) -> Non
     plain = fit(tmp_path, preset)
     graphed = fit(tmp_path, preset, "train.cuda_graphs=true")
     assert_same(plain, graphed, 1e-5)
-    assert 3 <= graphed.replays < len(graphed.numbers)  # the first batch of a shape has no graph
-    assert len({len(update) for update in graphed.counts}) > 1
+    # The first batch of a shape has no graph. Texts have several shapes here, some of which come again.
+    shapes = 1 if preset.startswith(("xu15", "caption")) else 2
+    assert 2 <= graphed.replays <= len(graphed.numbers) - shapes
 
 
 def test_update_by_a_graph_is_a_few_operations_with_two_waits(tmp_path: Path) -> None:
@@ -132,8 +133,8 @@ def test_update_by_a_graph_is_a_few_operations_with_two_waits(tmp_path: Path) ->
 def test_update_of_several_batches_adds_their_gradients(tmp_path: Path) -> None:
     """Some of an update's batches have a graph, and others have none yet."""
     changes = ("train.accumulate=3", "train.optimizer=sgd", "train.schedule=constant")
-    plain = fit(tmp_path, "first-try", *changes)
-    graphed = fit(tmp_path, "first-try", *changes, "train.cuda_graphs=true")
+    plain = fit(tmp_path, "first-try", *changes, longest=9)
+    graphed = fit(tmp_path, "first-try", *changes, "train.cuda_graphs=true", longest=9)
     assert_same(plain, graphed, 1e-5)
     assert any(update.get("graph:replay") in (1, 2) for update in graphed.counts)
 
