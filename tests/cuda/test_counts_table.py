@@ -19,6 +19,4 @@ def test_page_has_the_tables() -> None:
     done = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True, check=True)
     lines = [line for line in done.stdout.splitlines() if line]
     missing = set(lines) - set(PAGE.read_text(encoding="utf-8").splitlines())
-    assert not missing, (
-        "write the output of `python tests/cuda/simulated table --before ...` into it"
-    )
+    assert not missing, "write the output of `python tests/cuda/simulated table --before ...` into it"
