@@ -21,6 +21,7 @@ PRESETS = (
     *("luong15", "luong15-paper", "chorowski15", "tu16", "gehring17-paper", "xu15-soft", "xu15-hard"),
     *("caption-transformer", "caption-fixed", "video"),
 )
+GRAPHED = 6  # updates, of which the first ones record the graph
 LAUNCH = 6e-6  # seconds of the host for an operation
 CARDS = ("H200", "RTX 4090", "T4, fp16")
 
@@ -51,6 +52,11 @@ def measure(preset: str, format: str = "bf16") -> dict[str, Any]:
             row[f"update {length}"] = training.last._asdict()
         for name, search in workload.decode(path, format).items():
             row[name] = search.step._asdict()
+        graphed = settings_of(preset, GRAPHED, ["train.cuda_graphs=true"])
+        path = Path(folder, "graphs", "run")
+        graphs = workload.train(path, graphed, format, source=LENGTHS[-1], target=LENGTHS[-1])
+        if "graph:replay" in graphs.counts[-1]:
+            row["graphs"] = graphs.last._asdict()
     last = sorted(training.counts[-1].items())
     row["calls"] = {name: n for name, n in last if name.startswith(("cudnn", "sdpa"))}
     row["reasons"] = {name: n for name, n in last if name.startswith(("wait", "copy"))}
@@ -107,13 +113,12 @@ def bounds(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
 def markdown(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
     columns = [*(f"update {length}" for length in LENGTHS), "greedy", "beam"]
     head = [*(f"update, T = {length}" for length in LENGTHS), "greedy step", "beam step"]
-    lines = [
-        f"| preset | {' | '.join(head)} | waits of an update | of a step |",
-        f"| --- | {'---: | ' * (len(head) + 2)}".rstrip(),
-    ]
+    head += ["update with CUDA graphs", "waits of an update", "waits of a step"]
+    lines = [f"| preset | {' | '.join(head)} |", f"| --- | {'---: | ' * len(head)}".rstrip()]
     for preset, row in now.items():
         old = before.get(preset)
         cells = [change(row, old, column, "operations") for column in columns]
+        cells.append(number(row["graphs"]["operations"]) if "graphs" in row else "not possible")
         cells += [change(row, old, f"update {LENGTHS[0]}", "waits"), change(row, old, "greedy", "waits")]
         lines.append(f"| `{preset}` | {' | '.join(cells)} |")
     return lines
