@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shared_cores": set(),
     "files": {"errors", "locks"},
     "kernels": set(),
-    "search": set(),
+    "search": {"kernels"},
     "own_code": {"errors"},
     "config": {"errors", "near", "synonyms"},
     "device_memory": {"errors"},
@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"config", "errors", "files", "near", "progress", "strict_json", "version"},
     "runs": {
         *("models", "devices", "data.tokenizer"),
-        *("config", "errors", "files", "locks", "strict_json", "version"),
+        *("config", "errors", "files", "locks", "notes", "strict_json", "version"),
     },
     "training": {
         *("models", "kernels", "runs", "devices", "cuda_graphs", "data.batches", "data.tokenizer"),
@@ -95,7 +95,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
 # fall, but for the lines of a new score, normaliser or family of models: a change that makes the core smaller
 # lowers its number here.
-BUDGETS = {"text core": 2200, "kernels": 477, "vision": 523}
+BUDGETS = {"text core": 2197, "kernels": 598, "vision": 523}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")
 

@@ -1,3 +1,4 @@
+import os
 import platform
 import subprocess
 import sys
@@ -39,12 +40,79 @@ def test_find_device_refuses_an_unknown_name(name):
 
 
 @pytest.mark.parametrize(("in_hardware", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_find_format_auto_is_bf16_where_hardware_has_it(monkeypatch, in_hardware, expected):
+def test_find_format_auto_is_bf16_where_a_cpu_has_it(monkeypatch, in_hardware, expected):
     monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: in_hardware)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: in_hardware)
     assert devices.find_format("auto", torch.device("cpu")) == expected
-    assert devices.find_format("auto", torch.device("cuda", 0)) == expected
     assert devices.find_format("fp16", torch.device("cpu")) == "fp16"
+
+
+def by_number(monkeypatch, *capabilities):
+    """GPUs of these compute capabilities."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capabilities[device.index])
+
+
+def test_find_format_auto_is_what_the_tensor_cores_of_that_gpu_compute(monkeypatch):
+    """bf16 since Ampere, fp16 on Volta and Turing; an older GPU has none."""
+    by_number(monkeypatch, (9, 0), (8, 0), (7, 5), (7, 0), (6, 1))
+    formats = [devices.find_format("auto", torch.device("cuda", number)) for number in range(5)]
+    assert formats == ["bf16", "bf16", "fp16", "fp16", "fp32"]
+    assert devices.find_format("bf16", torch.device("cuda", 2)) == "bf16"
+
+
+def test_emulation_tells_where_a_format_is_not_in_hardware(monkeypatch):
+    by_number(monkeypatch, (8, 0), (7, 5), (6, 1))
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(devices, "_cpu_has_fp16", lambda: True)
+    monkeypatch.setattr(devices.platform, "machine", lambda: "x86_64")
+    told = {
+        (precision, device): devices.emulation(precision, torch.device(device)) is not None
+        for precision in ("auto", "fp32", "bf16", "fp16")
+        for device in ("cpu", "cuda:0", "cuda:1", "cuda:2")
+    }
+    emulated = [("bf16", "cpu"), ("bf16", "cuda:1"), ("bf16", "cuda:2"), ("fp16", "cuda:2")]
+    assert [key for key, is_told in told.items() if is_told] == emulated
+    assert devices.emulation("bf16", torch.device("cuda", 1)) == (
+        "cuda:1 has no bf16 in hardware: with `precision` fp32 it is faster"
+    )
+
+
+def test_emulation_is_not_told_of_processors_that_torch_does_not_know(monkeypatch):
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(devices.platform, "machine", lambda: "aarch64")
+    assert devices.emulation("bf16", torch.device("cpu")) is None
+
+
+def test_deterministic_is_for_a_gpu_alone(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = torch.are_deterministic_algorithms_enabled()
+    with devices.deterministic(torch.device("cpu")):
+        assert torch.are_deterministic_algorithms_enabled() == before
+        assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with devices.deterministic(torch.device("cuda", 0)):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"  # a user's own
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+        with devices.deterministic(torch.device("cuda", 0)):
+            assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    assert torch.are_deterministic_algorithms_enabled() == before
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+
+
+def test_deterministic_names_the_setting_where_torch_has_no_such_algorithm(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    lacks = "cumsum_cuda_kernel does not have a deterministic implementation, but you set"
+    with (
+        pytest.raises(
+            UserError, match=r"^train\.deterministic: .*cumsum_cuda_kernel.*leave the setting out"
+        ) as caught,
+        devices.deterministic(torch.device("cuda", 0)),
+    ):
+        raise RuntimeError(lacks)
+    assert caught.value.setting == "train.deterministic"
+    with pytest.raises(RuntimeError, match="shape"), devices.deterministic(torch.device("cuda", 0)):
+        raise RuntimeError("another shape")
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_find_format_reads_cpuinfo_where_torch_has_no_answer(monkeypatch):

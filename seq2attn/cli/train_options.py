@@ -54,7 +54,8 @@ Set = Annotated[
 Format = Annotated[
     Precision | None,
     typer.Option(
-        help="Number format. auto is bf16 if the device supports it natively, otherwise fp32.",
+        help="Number format. auto is bf16 if the device supports it natively, otherwise fp16 on a GPU with "
+        "tensor cores and fp32 elsewhere.",
         show_default="auto",
     ),
 ]

@@ -841,7 +841,12 @@ class TrainConfig(Section):
     precision: Precision = setting(
         "auto",
         "Number format: type of the numbers in the forward pass; auto: bf16 if the device computes it "
-        "natively, otherwise fp32.",
+        "natively, otherwise fp16 on a GPU with tensor cores and fp32 elsewhere.",
+        MAY_CHANGE_ON_RESUME,
+    )
+    deterministic: bool = setting(
+        False,
+        "Determinism: whether a GPU computes the same bits at each run, more slowly; a CPU always does.",
         MAY_CHANGE_ON_RESUME,
     )
     cuda_graphs: bool = setting(

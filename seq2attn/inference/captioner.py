@@ -1,6 +1,7 @@
 """Captioning: images or clips to captions, in the order of the images, with the attention of each word.
 
-This module prints nothing. The result of an image depends neither on the other images nor on the batch size.
+This module prints nothing. On a CPU, in float32, the result of an image depends neither on the other images
+nor on the batch size.
 """
 
 import os

@@ -33,6 +33,7 @@ from seq2attn.inference.scheduling.threads import map_in_threads, thread_count
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import select
+from seq2attn.runs.half_weights import computes_in_half
 from seq2attn.search.beam import beam_search
 from seq2attn.search.constraints import Limits
 from seq2attn.search.mbr import rank_by_expected_utility
@@ -120,10 +121,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         self.target_tokenizer = target_tokenizer
         parameter = next(models[0].decoder.parameters())
         self.device = parameter.device
-        is_half = parameter.dtype != torch.float32  # such a model computes without autocast
-        self.format = find_format(
-            "fp32" if is_half or precision == "auto" else cast(Precision, precision), self.device
-        )
+        plain = precision == "auto" or computes_in_half(self.models)  # without autocast
+        self.format = find_format("fp32" if plain else cast(Precision, precision), self.device)
         can_fork = processes and CAN_FORK and self.device.type == "cpu" and torch.get_num_threads() > 1
         self._processes = ForkPool(self._search, torch.get_num_threads()) if can_fork else None
         # In half precision the last bits differ between batches anyway, and padding costs time.
@@ -194,11 +193,22 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         for model in self.models:
             model.eval()
         try:
-            with at_work(self.device.type), torch.inference_mode(), autocast(self.device, self.format):
+            with at_work(self.device.type), self._without_gradients():
                 yield
         finally:
             for module, training in before:
                 module.training = training
+
+    @contextmanager
+    def _without_gradients(self) -> Iterator[None]:
+        """No gradients, and the number format.
+
+        Under autocast torch converts a weight of a model in training once for all steps. In inference mode it
+        would do so at each.
+        """
+        mode = torch.inference_mode if self.format == "fp32" else torch.no_grad
+        with mode(), autocast(self.device, self.format):
+            yield
 
     def _resolve(
         self,
@@ -353,7 +363,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
             return self.ensemble.step(token_R, state, options.attention)
 
-        with torch.inference_mode(), autocast(self.device, self.format):
+        with self._without_gradients():
             state = self.ensemble.initial_state(self.encode(sources, seeds), options.width)
             results = (
                 sample(step, state, limits, seeds=seeds, **keywords)

@@ -1,6 +1,7 @@
 """Translation: texts to ids, a search, and hypotheses back to texts, in the order of the texts.
 
-This module prints nothing. The result of a text depends neither on the other texts nor on the batch size.
+This module prints nothing. On a CPU, in float32, the result of a text depends neither on the other texts nor
+on the batch size. CUDA rounds products of other shapes otherwise, which can decide a near tie.
 """
 
 import os
@@ -62,7 +63,7 @@ class Translator(Predictor[list[int], Translation]):
     ) -> None:
         """An ensemble of the model and `others`, on the device of the model.
 
-        `auto` precision is fp32 here: only fp32 gives the same bits in every batch.
+        `auto` precision is fp32 here: only fp32 gives the same bits in every batch, and on a CPU alone.
 
         With `processes`, large calls on a CPU of a Linux system use forked processes instead of threads. They
         are faster, and results are the same to the last bit. The processes have the models as they are at the

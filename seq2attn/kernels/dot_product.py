@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seq2attn.kernels.deferred_gradients import product_dtype
+
 VECTOR = 16  # float32 numbers in a vector register
 
 
@@ -37,16 +39,29 @@ def dot_product_attention(
         scale = query.size(-1) ** -0.5 if scale is None else scale
         with torch.autocast("cpu", enabled=False):
             return _plain(query.to(wide), key.to(wide), value.to(wide), mask, causal, scale).to(dtype)
+    group = query.size(1) // key.size(1)
+    if not cpu:
+        # Of torch's fused kernels none reads shared heads beside a mask, or keys whose numbers lie apart.
+        if group > 1 and mask is not None:
+            key, value, group = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1), 1
+        query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
     return F.scaled_dot_product_attention(
-        query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=query.size(1) != key.size(1)
+        query, key, value, mask, is_causal=causal, scale=scale, enable_gqa=group > 1
     )
 
 
 def to_compute_dtype(x: Tensor) -> Tensor:
-    """Keys or values as later steps read them fastest: contiguous, in float32 or wider. While gradients are
-    recorded, x itself.
+    """Keys or values as later steps read them fastest: contiguous, and in `compute_dtype`. While gradients
+    are recorded, x itself.
     """
-    return x if torch.is_grad_enabled() else x.to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    return x if torch.is_grad_enabled() else x.to(compute_dtype(x)).contiguous()
+
+
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """The type in which the steps of a search read keys and values fastest: on a CPU float32 or wider, on
+    CUDA that of products, to which each step would otherwise convert them all.
+    """
+    return product_dtype(x) if x.is_cuda else torch.promote_types(x.dtype, torch.float32)
 
 
 def _plain(

@@ -36,10 +36,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wide = torch.promote_types(dtype, torch.float32)
         weight, bias, x_all = weight_ND.to(dtype), bias_N.to(dtype), x_MD.to(dtype)
         mean_weight, mean_bias = weight_ND.mean(0, dtype=wide), bias_N.mean(dtype=wide)
-        target_weight = 1 - smoothing
-        target_rows = weight_ND[targets_M]
-        loss_M = -target_weight * ((x_MD * target_rows).sum(1, dtype=wide) + bias_N[targets_M])
-        loss_M -= smoothing * (x_MD.to(wide) @ mean_weight + mean_bias)
+        target_weight, mean_M = 1 - smoothing, x_MD.to(wide) @ mean_weight + mean_bias
+        # On a CPU the targets' part of the gradient is added at the end. On CUDA it is subtracted from p:
+        # that adds no rows by atomics, whose order is another at each run, and keeps no row of W a target.
+        in_p = x_MD.is_cuda
+        if in_p:
+            loss_M = -smoothing * mean_M
+        else:
+            target_rows = weight_ND[targets_M]
+            loss_M = -target_weight * ((x_MD * target_rows).sum(1, dtype=wide) + bias_N[targets_M])
+            loss_M -= smoothing * mean_M
         grad_x = torch.empty_like(x_MD, dtype=wide)
         grad_weight, grad_bias = torch.zeros_like(weight_ND, dtype=wide), torch.zeros_like(bias_N, dtype=wide)
         # Rows outside the mask are left out of the sums over rows: their x is 0, and they count 0 times.
@@ -47,18 +53,23 @@ class _LinearCrossEntropy(torch.autograd.Function):
         own_MD = x_MD if mask_M is None else x_MD * mask_M[:, None]
         own_all = x_all if mask_M is None else own_MD.to(dtype)
         rows = max(1, CHUNK[x_MD.device.type] // len(bias))
-        parts = (part.split(rows) for part in (x_all, own_all, counts_M, grad_x, loss_M))
-        for x, own, counts, grad, loss in zip(*parts, strict=True):
+        parts = (x_all, own_all, counts_M, grad_x, loss_M, targets_M[:, None])
+        chunks = zip(*(part.split(rows) for part in parts), strict=True)
+        for x, own, counts, grad, loss, target in chunks:
             logits = torch.addmm(bias, x, weight.t())
+            if in_p:
+                loss -= target_weight * logits.gather(1, target)[:, 0].to(wide)
             if not train:
                 loss += logits.to(wide).logsumexp(1)
                 continue
             largest = logits.amax(1).to(wide)
             p = torch.softmax(logits, 1, out=logits)  # in place: the cache has room for one of them
             loss += largest - p.amax(1).to(wide).log()  # logsumexp; the largest p is at least 1 / N
+            if in_p:
+                p.scatter_(1, target, p.gather(1, target) - target_weight)
             grad.copy_(p @ weight)
-            # with a wider dtype torch would copy p
-            grad_bias += p.sum(0) if mask_M is None else counts.to(dtype) @ p
+            # on a CPU, with a wider dtype, torch would copy p
+            grad_bias += p.sum(0, dtype=wide if in_p else None) if mask_M is None else counts.to(dtype) @ p
             if dtype == wide:
                 grad_weight.addmm_(p.t(), own)
             else:
@@ -66,16 +77,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if mask_M is not None:
             loss_M = loss_M * counts_M
         if train:
-            grad_x.sub_(target_rows, alpha=target_weight).sub_(mean_weight, alpha=smoothing)
+            if not in_p:
+                grad_x.sub_(target_rows, alpha=target_weight)
+                grad_weight.index_add_(0, targets_M, own_MD.to(wide), alpha=-target_weight)
+                grad_bias.index_add_(0, targets_M, counts_M, alpha=-target_weight)
+            grad_x.sub_(mean_weight, alpha=smoothing)
             if mask_M is not None:
                 grad_x.mul_(counts_M[:, None])
-            grad_weight.index_add_(0, targets_M, own_MD.to(wide), alpha=-target_weight).sub_(
-                own_MD.sum(0, dtype=wide), alpha=smoothing / len(bias)
-            )
+            grad_weight.sub_(own_MD.sum(0, dtype=wide), alpha=smoothing / len(bias))
             count = len(targets_M) if mask_M is None else counts_M.sum()
-            grad_bias.index_add_(0, targets_M, counts_M, alpha=-target_weight).sub_(
-                smoothing * count / len(bias)
-            )
+            grad_bias.sub_(smoothing * count / len(bias))
             ctx.save_for_backward(grad_x, grad_weight, grad_bias)
             ctx.dtypes = x_MD.dtype, weight_ND.dtype, bias_N.dtype
         ctx.mark_non_differentiable(loss_M)

@@ -18,7 +18,10 @@ def lstm(from_input: Tensor, from_hidden: Tensor, c: Tensor) -> tuple[Tensor, Te
     (Hochreiter and Schmidhuber 1997, with the forget gate of Gers 2000).
 
         c' = sigmoid(f) c + sigmoid(i) tanh(g)        h' = sigmoid(o) tanh(c')
+
+    c is a sum over all steps: it is in float32 or wider, whatever the gates are in.
     """
+    c = c.to(torch.promote_types(c.dtype, torch.float32))
     return cast(tuple[Tensor, Tensor], _LSTM.apply(from_input, from_hidden, c))
 
 
@@ -40,7 +43,7 @@ class _LSTM(torch.autograd.Function):
         gates[:, 2 * size : 3 * size].tanh_()
         gates[:, 3 * size :].sigmoid_()
         i, f, g, o = gates.chunk(4, -1)
-        c_next = f * c + i * g  # under autocast the gates are narrow; c keeps its width
+        c_next = f * c + i * g
         tanh_c = c_next.tanh()
         ctx.save_for_backward(gates, c, tanh_c)
         ctx.dtypes = from_input.dtype, from_hidden.dtype

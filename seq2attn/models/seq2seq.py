@@ -63,8 +63,8 @@ def _encoder(model: ModelConfig, shared: SharedSettings, vocabulary: int) -> Enc
     decoder = model.decoder
     match model.encoder:
         case config.RNNEncoderConfig() as encoder:
-            # a decoder that starts from the final states needs the c of an LSTM, which torch's fused call
-            # does not return
+            # a decoder that starts from the final states needs the c of an LSTM at the last real words, which
+            # torch's fused call does not return on a CPU
             keep_final = decoder.kind == "rnn" and decoder.bridge == "last"
             return RNNEncoder(encoder, shared, vocabulary, keep_final)
         case config.ConvEncoderConfig() as encoder:

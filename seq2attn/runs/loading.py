@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 
@@ -24,10 +24,12 @@ from seq2attn.config import (
     refuse_training_only,
 )
 from seq2attn.data.tokenizer import Tokenizer
-from seq2attn.devices import find_device
+from seq2attn.devices import FLOATS, emulation, find_device
 from seq2attn.errors import UsageError, UserError
 from seq2attn.models.seq2seq import Seq2Seq, build
+from seq2attn.notes import note
 from seq2attn.runs.directory import Run, open_run
+from seq2attn.runs.half_weights import to_half
 from seq2attn.runs.headers import read_shapes
 from seq2attn.runs.tensors import load_weights, named_tensors
 
@@ -79,6 +81,8 @@ def load_runs(
             f"precision {precision}: choose {', '.join(get_args(Precision))}", setting="precision"
         )
     torch_device = find_device(device)
+    if line := emulation(cast(Precision, precision), torch_device):
+        note(line)
     settings = as_typed(settings)
     stored = [open_run(path) for path in run_paths(run)]
     for one in stored:
@@ -97,8 +101,8 @@ def load_runs(
         models.append(_load_model(other).to(torch_device))
     tokenizers: dict[bytes, Tokenizer] = {}
     target_tokenizer = load_tokenizer(first.target_tokenizer, first.target_size, tokenizers)
-    if torch_device.type == "cpu" and precision == "bf16":
-        to_bfloat16(models)
+    if precision in FLOATS and not any(one.config.model.own_code for one in runs):
+        to_half(models, FLOATS[precision])
     return LoadedRuns(runs, models, target_tokenizer, tokenizers)
 
 
@@ -116,16 +120,6 @@ def load_tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Toke
             "restore both from one run, or train again"
         )
     return known[content]
-
-
-def to_bfloat16(models: Sequence[Seq2Seq]) -> None:
-    """Convert all weights in place, if every model of an ensemble computes the same with such weights.
-
-    Autocast would otherwise convert each weight again at each use.
-    """
-    if all(model.encoder.supports_half_weights and model.decoder.supports_half_weights for model in models):
-        for model in models:
-            model.to(torch.bfloat16)
 
 
 def _changed(run: Run, settings: Sequence[str]) -> Run:

@@ -11,9 +11,10 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from seq2attn.kernels.finished_test import FinishedTest
 from seq2attn.search.backpointers import Backpointers, End
 from seq2attn.search.constraints import Constraints, Limits
-from seq2attn.search.step import Hypothesis, Select, State, Step, refuse_nan, sentences_to_keep
+from seq2attn.search.step import Hypothesis, Select, State, Step, refuse_nan
 from seq2attn.search.topk import log_softmax, top_candidates
 
 
@@ -83,7 +84,7 @@ def beam_search(
         return []
     constraints = Constraints(limits)
     max_lengths: list[int] = constraints.limit_B.tolist()
-    backpointers = Backpointers()
+    backpointers, finished_test = Backpointers(), FinishedTest(batch_multiple)
     results = FinishedPool.empty(sentences, beam, device)  # of all sentences
     finished = FinishedPool.empty(sentences, beam, device)  # of those in the batch
     sentence_B = torch.arange(sentences, device=device)  # int64 (B,): the sentences still in the batch
@@ -120,11 +121,11 @@ def beam_search(
         # a finished sentence has no live hypotheses any more
         alive_BW = alive_BW.masked_fill(is_finished_B[:, None], -torch.inf)
         parent_row_BW = torch.arange(len(sentence_B), device=device)[:, None] * beam + parent_BW
-        keep_B = sentences_to_keep(is_finished_B, batch_multiple)
+        keep_B = finished_test.sentences_to_keep(is_finished_B)
         if keep_B is not None:
-            results.put(sentence_B, finished)
             if len(keep_B) == 0:
                 break
+            results.put(sentence_B, finished)
             finished = FinishedPool(*(field[keep_B] for field in finished))
             sentence_B, alive_BW, token_BW, parent_row_BW = (
                 tensor[keep_B] for tensor in (sentence_B, alive_BW, token_BW, parent_row_BW)
@@ -134,5 +135,6 @@ def beam_search(
         if beam > 1 or keep_B is not None:  # otherwise each row extends itself
             state = select(state, parent_row_BW.flatten())
 
+    results.put(sentence_B, finished)
     refuse_nan(has_nan)
     return backpointers.hypotheses(results.ends(n_best), max_lengths)

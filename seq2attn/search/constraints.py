@@ -53,7 +53,8 @@ class Constraints:
         self._update_bounds()
 
     def _update_bounds(self) -> None:
-        # These are copied from the device once, so that no step has to wait for the device.
+        # These are copied from the device once, so that no step has to wait for the device. On CUDA they stay
+        # those of all sentences, of which the ones that stay in the batch are a part.
         self._is_forced_T: list[bool] = (self.forced_BT >= 0).any(0).tolist()
         self._last_minimum = max(self.minimum_B.tolist(), default=0)
 
@@ -63,7 +64,8 @@ class Constraints:
         self.minimum_B = self.minimum_B[sentence_B]
         if self.no_repeat is not None:
             self.no_repeat.select_sentences(sentence_B)
-        self._update_bounds()
+        if not sentence_B.is_cuda:
+            self._update_bounds()
 
     def advance(self, parent_BW: Tensor, token_BW: Tensor) -> None:
         """Each row is now what row `parent` of its sentence was, with one more token."""

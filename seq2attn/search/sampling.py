@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seq2attn.kernels.finished_test import FinishedTest
 from seq2attn.search.backpointers import Backpointers, End
 from seq2attn.search.constraints import Constraints, Limits
-from seq2attn.search.step import Hypothesis, Select, State, Step, normalised, refuse_nan, sentences_to_keep
+from seq2attn.search.step import Hypothesis, Select, State, Step, normalised, refuse_nan
 from seq2attn.search.topk import log_softmax
 
 
@@ -75,7 +76,7 @@ def sample(
     constraints = Constraints(limits)
     max_lengths: list[int] = constraints.limit_B.tolist()
     uniform_BWT = _uniform(seeds, samples, max_lengths).to(device)
-    backpointers = Backpointers()
+    backpointers, finished_test = Backpointers(), FinishedTest(batch_multiple)
     sentence_B = torch.arange(sentences, device=device)  # int64 (B,): the sentences still in the batch
     log_p_BW = torch.zeros(sentences, samples, dtype=torch.float64, device=device)  # of all sentences
     last_BW = torch.full((sentences, samples), -1, device=device)  # int64: the step of EOS; -1: none yet
@@ -105,7 +106,7 @@ def sample(
 
         token_R = token_BW.flatten()
         is_finished_B = ((last_BW[sentence_B] >= 0) | ~log_p_BW[sentence_B].isfinite()).all(1)
-        keep_B = sentences_to_keep(is_finished_B, batch_multiple)
+        keep_B = finished_test.sentences_to_keep(is_finished_B)
         if keep_B is not None:
             if len(keep_B) == 0:
                 break

@@ -1,5 +1,4 @@
-"""What every search shares: the step function that it calls, the hypotheses that it returns, and when
-finished sentences leave its batch.
+"""What every search shares: the step function that it calls, and the hypotheses that it returns.
 
 A step is any function from the last tokens and a state to logits; search knows no model. The states of our
 decoders, and how their rows are selected, are in `models/state.py`; the cache of a Transformer is in
@@ -53,17 +52,3 @@ def refuse_nan(has_nan: Tensor) -> None:
     """Raise NonFiniteProbabilities if a step returned NaN."""
     if bool(has_nan):
         raise NonFiniteProbabilities("a step returned NaN")
-
-
-def sentences_to_keep(is_finished_B: Tensor, batch_multiple: int) -> Tensor | None:
-    """The numbers of the sentences that stay in the batch, ascending, or None if all stay.
-
-    The unfinished sentences stay, and as many finished ones as make their number a multiple of
-    `batch_multiple`. The result is empty when all are finished. It is None if fewer than an eighth of the
-    sentences would leave, because the rest of the state has to be copied.
-    """
-    unfinished = len(is_finished_B) - int(is_finished_B.sum())
-    size = -(-unfinished // batch_multiple) * batch_multiple
-    if 8 * size > 7 * len(is_finished_B):
-        return None
-    return is_finished_B.long().argsort(stable=True)[:size].sort().values

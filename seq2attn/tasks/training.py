@@ -273,6 +273,8 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         corpus = plan.data or (old.corpus if old else first_corpus(settings))
         prepared = _open_data(corpus, settings, plan, world, stages)
         settings = _with_data_of(prepared, settings)
+        if settings.train.deterministic:  # the model's first weights go to the device below
+            claim.enter_context(devices.deterministic(world.device))
         model = build_model(settings, prepared, world, old)
         run = (
             _resume_run(old, settings, prepared)
@@ -292,6 +294,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
 
 def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepared: "Prepared") -> None:
     """Note the sizes, and record how the run is trained from here on."""
+    from seq2attn.devices import emulation
     from seq2attn.runs import directory, provenance
     from seq2attn.training import resume as saved
     from seq2attn.training.graphed_gradient import graph_obstacle
@@ -304,6 +307,8 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
         f"{len(data.training.target_lengths):,} training {data.unit}, {parameters:,} parameters, "
         f"{training.format} on {world.device}, into {run.path}"
     )
+    if line := emulation(training.format, world.device):
+        note(line)
     obstacle = graph_obstacle(run.config, world.size, world.device)
     if run.config.train.cuda_graphs and obstacle is not None:
         note(f"train.cuda_graphs changes nothing here: {obstacle}")

@@ -89,6 +89,10 @@ def update_batches(
     An update may reach into the next epoch. `order` is that of the first epoch, if it is known already.
     With train.cuda_graphs the shape of each batch is one of few.
     """
+    if world.device.type == "cuda":
+        torch.cuda.set_device(
+            world.device
+        )  # this may be the first line of a thread, which begins with device 0
     stream = _stream(pairs, settings, epoch, position, order)
     size = settings.accumulate * world.size
     while True:

@@ -1,4 +1,4 @@
-"""The last state of training, saved and restored: what a resumed run needs to continue bit for bit.
+"""The last state of training, saved and restored: what a resumed run needs to continue exactly.
 
     RUN/training/state.json          the counters, and the name of the file of tensors
     RUN/training/STEP.safetensors    weights, moments of the optimizer, and weights that are averaged

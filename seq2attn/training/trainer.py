@@ -3,8 +3,8 @@
 The order of the batches, and the seed of dropout before each batch, are pure functions of (train.seed, epoch,
 step, number of the batch in the update). So a saved state needs no state of a random generator, an update can
 be divided into batches over time (train.accumulate) or over processes, and a run that was interrupted ends
-bit for bit as one that was not. Under a cosine schedule this needs the same end: train.max_minutes and a new
-train.max_steps move it.
+bit for bit as one that was not: on a CPU, and on CUDA with train.deterministic. Under a cosine schedule this
+needs the same end: train.max_minutes and a new train.max_steps move it.
 
 The loss of each batch is a sum over its tokens. It is divided by the number of target tokens of the whole
 update, over all of its batches and processes. No parameter changes before the loss and the gradient are

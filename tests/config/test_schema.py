@@ -376,7 +376,8 @@ def test_settings_that_a_resumed_run_may_change() -> None:
     assert leaves & set(config.names_marked(config.MAY_CHANGE_ON_RESUME)) == {
         "about",
         *(f"train.{name}" for name in ("max_steps", "max_minutes", "patience", "log_every", "precision")),
-        *("train.validate_every", "train.validate_sentences"),
+        *("train.validate_every", "train.validate_sentences", "train.save_every"),
+        *("train.deterministic", "train.cuda_graphs"),
         *(f"search.{name}" for name in config.SearchConfig.model_fields),
     }
 

@@ -27,7 +27,7 @@ from seq2attn.inference import Translation, Translator
 from seq2attn.inference.predictor import BANNED
 from seq2attn.inference.translator import Member
 from seq2attn.models.seq2seq import Seq2Seq, build
-from seq2attn.runs.loading import to_bfloat16
+from seq2attn.runs.half_weights import computes_in_half, to_half
 
 both = pytest.mark.parametrize(("encoder", "decoder"), list(itertools.product(ENCODERS, DECODERS)))
 
@@ -299,8 +299,9 @@ def test_utility_chooses_among_the_samples(encoder: str, decoder: str) -> None:
 def test_half_precision_gives_nearly_equal_outputs(encoder: str, decoder: str, attention: str) -> None:
     exact, texts = translator_of(encoder, decoder, attention=attention, sharpness=0.5), texts_of(40)
     model = copy.deepcopy(exact.members[0].model)
-    to_bfloat16([model])
-    assert (next(model.parameters()).dtype == torch.bfloat16) == ("rnn" not in (encoder, decoder))
+    to_half([model], torch.bfloat16)
+    assert computes_in_half([model]) == ("rnn" not in (encoder, decoder))
+    assert all(weight.dtype == torch.bfloat16 for weight in model.parameters() if weight.dim() > 1)
     numbers: Any = exact.source_tokenizer
     half = Translator(model, numbers, numbers, exact.config, precision="bf16")
     for options in (

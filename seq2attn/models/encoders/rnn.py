@@ -3,7 +3,8 @@ section 3.2), in one direction or both, in one layer or several.
 
 The backward RNN starts at the last real word of each sentence, so that padding comes last in both directions.
 So no state of a real position depends on padding, and torch's fused loops can run on the padded batch, which
-is 2.3 times as fast as its packed sequences on a CPU.
+is 2.3 times as fast as its packed sequences on a CPU. On CUDA one call runs
+a layer in both directions.
 """
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 from seq2attn.config import RNNEncoderConfig
 from seq2attn.config.sizes import SharedSettings
 from seq2attn.kernels.dropout import dropout
+from seq2attn.kernels.fused_rnn import fused_rnn_layer, positions_from_the_end, reorder
 from seq2attn.models.interfaces import TextEncoder
-from seq2attn.models.layers.cells import CELLS, Cell, CellState
+from seq2attn.models.layers.cells import CELLS, Cell
 from seq2attn.models.layers.stack import Stack
 from seq2attn.models.memory import Memory, part_of
 
@@ -43,16 +45,20 @@ class Recurrence(Stack[Stack[Cell]]):
         (B, V).
         """
         x, final = x_BSI, []
-        from_the_end = _from_the_end(mask_BS)
+        from_the_end = positions_from_the_end(mask_BS)
         last_B = mask_BS.sum(1) - 1
         for index, layer in enumerate(self):
             if index:
                 x = dropout(x, self.dropout, self.training)
+            if x.is_cuda:
+                x, end = fused_rnn_layer(x, mask_BS, [cell.weights for cell in layer], self.reverse)
+                final.append(end)
+                continue
             outputs, ends = [], []
             for direction, cell in enumerate(layer):
                 backward = self.reverse or direction == 1
-                y, end = self._run(cell, _reorder(x, from_the_end) if backward else x, last_B)
-                outputs.append(_reorder(y, from_the_end) if backward else y)
+                y, end = self._run(cell, reorder(x, from_the_end) if backward else x, last_B)
+                outputs.append(reorder(y, from_the_end) if backward else y)
                 ends.append(end)
             x = torch.cat(outputs, -1)
             final.append(tuple(torch.cat(parts, -1) for parts in zip(*ends, strict=True)))
@@ -60,11 +66,9 @@ class Recurrence(Stack[Stack[Cell]]):
 
     def _run(self, cell: Cell, x_BSI: Tensor, last_B: Tensor) -> tuple[Tensor, Vectors]:
         start = cell.zero(x_BSI.size(0), x_BSI)
-        states = (
-            cell.steps(x_BSI, None, start) if self.keep_final else CellState(cell.run(x_BSI, None, start))
-        )
+        states = cell.steps(x_BSI, None, start) if self.keep_final else (cell.run(x_BSI, None, start),)
         rows = torch.arange(len(last_B), device=last_B.device)
-        return states.h, tuple(state[rows, last_B] for state in states if state is not None)
+        return states[0], tuple(state[rows, last_B] for state in states if state is not None)
 
 
 class RNNEncoder(TextEncoder):
@@ -84,14 +88,3 @@ class RNNEncoder(TextEncoder):
         x, final = self.layers.states_and_final(embedded, mask_BS)
         keys, values = (part_of(part, x, embedded) for part in self.parts)
         return Memory(keys, values, mask_BS, final[-1][0], final=final if self.layers.keep_final else None)
-
-
-def _from_the_end(mask_BS: Tensor) -> Tensor:
-    """Positions (B, S) that reverse each sentence and leave its padding last. They are their own inverse."""
-    position = torch.arange(mask_BS.size(1), device=mask_BS.device)
-    length = mask_BS.sum(1, keepdim=True)
-    return torch.where(position < length, length - 1 - position, position)
-
-
-def _reorder(x_BSD: Tensor, index_BS: Tensor) -> Tensor:
-    return x_BSD.gather(1, index_BS[..., None].expand_as(x_BSD))

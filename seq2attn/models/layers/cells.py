@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from seq2attn.config import Cell as Kind
 from seq2attn.kernels import rnn_cells
-from seq2attn.kernels.deferred_gradients import Linear, product_dtype, unrolled
+from seq2attn.kernels.deferred_gradients import Linear, unrolled
+from seq2attn.kernels.fused_rnn import fused_rnn
 
 
 class CellState(NamedTuple):
@@ -79,8 +80,22 @@ class Cell(nn.Module, abc.ABC):
         return CellState(h_BTH, torch.stack(cells, 1) if cells else None)
 
     def run(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> Tensor:
-        """The h (B, T, H) of `steps`."""
-        return self.steps(x_BTI, feedback_BF, state).h
+        """The h (B, T, H) of `steps`, by torch's call if it has one: on a CPU it has one of an LSTM alone."""
+        if not (x_BTI.is_cuda or self.vectors == 2):
+            return self.steps(x_BTI, feedback_BF, state).h
+        weight, *others = self.weights
+        if self.feedback is not None and feedback_BF is not None:
+            fed_BTF = feedback_BF[:, None].expand(-1, x_BTI.size(1), -1)
+            x_BTI = torch.cat([x_BTI, fed_BTF.to(x_BTI.dtype)], -1)
+            weight = torch.cat([weight, self.feedback.weight], 1)
+        first = [part[None] for part in state if part is not None]
+        return fused_rnn(x_BTI, first, [(weight, *others)], self.training)[0]
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Input and hidden state to gates, and their biases."""
+        own, hidden = self.input_to_gates, self.hidden_to_gates
+        return own.weight, hidden.weight, own.bias, hidden.bias
 
 
 class RNNCell(Cell):
@@ -119,20 +134,6 @@ class LSTMCell(Cell):
     def update(self, from_input: Tensor, from_hidden: Tensor, state: CellState) -> CellState:
         assert state.c is not None
         return CellState(*rnn_cells.lstm(from_input, from_hidden, state.c))
-
-    def run(self, x_BTI: Tensor, feedback_BF: Tensor | None, state: CellState) -> Tensor:
-        """The h of `steps` by torch's fused call. On a CPU torch has one for no other cell."""
-        own, hidden = self.input_to_gates, self.hidden_to_gates
-        weight = own.weight
-        if self.feedback is not None and feedback_BF is not None:
-            fed_BTF = feedback_BF[:, None].expand(-1, x_BTI.size(1), -1)
-            x_BTI = torch.cat([x_BTI, fed_BTF.to(x_BTI.dtype)], -1)
-            weight = torch.cat([weight, self.feedback.weight], 1)
-        dtype = product_dtype(x_BTI)
-        first = [part[None].to(dtype) for part in state if part is not None]
-        weights = [w.to(dtype) for w in (weight, hidden.weight, own.bias, hidden.bias)]
-        # with biases, one layer, no dropout, one direction, batch first
-        return torch.lstm(x_BTI.to(dtype), first, weights, True, 1, 0.0, self.training, False, True)[0]
 
 
 CELLS: dict[Kind, type[Cell]] = {"rnn": RNNCell, "gru": GRUCell, "lstm": LSTMCell}

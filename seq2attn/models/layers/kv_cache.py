@@ -17,6 +17,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from seq2attn.kernels.dot_product import compute_dtype
 from seq2attn.models.state import Selectable
 
 # Slots of the first buffers. The next ones have twice as many slots as are needed, so that all copies
@@ -34,11 +35,8 @@ class Cache(Selectable):
 
     @classmethod
     def empty(cls, sentences: int, heads: int, size: int, like: Tensor) -> Self:
-        """A cache without slots, on the device of `like`. Its type is float32 or wider, because steps read
-        float32 fastest on a CPU.
-        """
-        dtype = torch.promote_types(like.dtype, torch.float32)
-        nothing = like.new_empty(sentences, heads, 0, size, dtype=dtype)
+        """A cache without slots, on the device of `like`, in the type that steps read fastest."""
+        nothing = like.new_empty(sentences, heads, 0, size, dtype=compute_dtype(like))
         return cls(nothing, nothing, 0, [0])
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Self, Tensor, Tensor]:

@@ -4,7 +4,7 @@
     install      makes the device; call it before torch is imported
     counts       operations, copies and waits so far
     cuda_module  stands in for torch.cuda
-    cudnn        for torch.lstm
+    cudnn        for torch.lstm, torch.gru and torch.rnn_tanh
     attention    for scaled_dot_product_attention
     graphs       for CUDA graphs and streams
     nccl         for NCCL

@@ -5,6 +5,7 @@ aten::NAME, cudnn:NAME   an operation: about one launch of a kernel on a GPU. Vi
 graph:replay             a CUDA graph was launched, whatever it holds
 copy:HOW                 a copy between host and device
 wait:WHY                 the host waits for the device
+late:event               the host asks for an event behind which more work is queued: the device is not idle
 sdpa:KERNEL, nccl        calls of attention by the kernel that torch would choose, and exchanges
 """
 

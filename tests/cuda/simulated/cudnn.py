@@ -16,8 +16,10 @@ Settings = tuple[Any, ...]  # biases, layers, dropout, training, both directions
 
 
 def install() -> None:
-    lstm = recurrent(torch.lstm, "lstm", states=2)
-    torch.lstm = torch._VF.lstm = lstm
+    for name, states in (("lstm", 2), ("gru", 1), ("rnn_tanh", 1)):
+        call = recurrent(getattr(torch, name), name, states)
+        setattr(torch, name, call)
+        setattr(torch._VF, name, call)
 
 
 def recurrent(plain: Callable[..., Any], name: str, states: int) -> Callable[..., Any]:
@@ -59,9 +61,15 @@ def refuse_mixed(tensors: Sequence[Tensor]) -> None:
 
 
 def is_one_piece(weights: Sequence[Tensor]) -> bool:
-    """Whether the weights lie in one piece of memory: otherwise cuDNN warns, and copies them."""
-    storages = {weight.untyped_storage().data_ptr() for weight in weights}
-    return len(storages) == 1
+    """Whether the weights lie in one piece of memory, all matrices before all biases: otherwise torch warns,
+    and copies them.
+    """
+    end = weights[0].untyped_storage().data_ptr()
+    for weight in sorted(weights, key=lambda weight: -weight.dim()):
+        if weight.data_ptr() != end or not weight.is_contiguous():
+            return False
+        end += weight.nbytes
+    return True
 
 
 class _Pass:

@@ -13,10 +13,12 @@ namespace {
 
 std::mutex lock;  // of the counts and of the lists of memory
 std::map<std::string, int64_t> counts;
+int64_t operations = 0;  // of all time
 
 void count(const std::string& name) {
   std::lock_guard<std::mutex> guard(lock);
   counts[name] += 1;
+  operations += name.rfind("aten::", 0) == 0;
 }
 
 int device_count() {

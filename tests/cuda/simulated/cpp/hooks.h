@@ -74,12 +74,22 @@ struct DeviceGuard final : c10::impl::DeviceGuardImplInterface {
   c10::Stream getNewStream(c10::Device device, int) const override { return getStream(device); }
   c10::Stream exchangeStream(c10::Stream stream) const override { return getStream(stream.device()); }
   c10::DeviceIndex deviceCount() const noexcept override { return device_count(); }
-  void record(void**, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {}
+  void record(void** event, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {
+    if (*event == nullptr) *event = new int64_t;
+    *static_cast<int64_t*>(*event) = operations;
+  }
+  void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override {
+    delete static_cast<int64_t*>(event);
+  }
   void block(void*, const c10::Stream&) const override {}
   bool queryEvent(void*) const override { return true; }
   bool queryStream(const c10::Stream&) const override { return true; }
   void synchronizeStream(const c10::Stream&) const override { count_wait("synchronize"); }
-  void synchronizeEvent(void*) const override { count_wait("synchronize"); }
+  // A host that has queued more work since does not let the device run idle.
+  void synchronizeEvent(void* event) const override {
+    if (event != nullptr && operations > *static_cast<int64_t*>(event)) return count("late:event");
+    count_wait("synchronize");
+  }
   void synchronizeDevice(const c10::DeviceIndex) const override { count_wait("synchronize"); }
 };
 C10_REGISTER_GUARD_IMPL(CUDA, DeviceGuard)
