@@ -40,6 +40,11 @@ obstacle = build.obstacle()
 pytestmark = pytest.mark.skipif(obstacle is not None, reason=obstacle or "")
 
 
+def test_files_of_the_device_are_not_collected_without_it() -> None:
+    names = [path.name for path in (FOLDER / "on_device").glob("*.py")]
+    assert not [name for name in names if name.startswith("test_") or name.endswith("_test.py")]
+
+
 def simulated(*arguments: str, launcher: tuple[str, ...] = (), cwd: Path = FOLDER) -> str:
     """The output of `python tests/cuda/simulated ARGUMENTS`. Fails with it if the exit status is not 0."""
     done = subprocess.run(
