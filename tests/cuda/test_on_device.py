@@ -19,7 +19,7 @@ GROUPS = {
     "presets in bf16": ["on_device/training.py", "-k", "bf16"],
     "presets in fp16": ["on_device/training.py", "-k", "fp16"],
     "kernels": [f"on_device/{name}.py" for name in ("fused_rnn", "loss", "dot_product", "half_precision")]
-    + ["on_device/finished_test.py", "on_device/determinism.py"],
+    + ["on_device/late_end.py", "on_device/determinism.py"],
     "commands": ["on_device/commands.py"],
     "searches and rules": [
         "on_device/searches.py",
