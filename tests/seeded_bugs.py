@@ -523,6 +523,8 @@ BUGS = (
     Bug("training/trainer.py", "loss += sums.loss.detach() / update.tokens", "loss += sums.loss.item() / update.tokens", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("training/batch_gradient.py", "objective, batch.to(self.device), seed)", "objective, batch, seed)", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("training/microbatches.py", 'result.each(Tensor.pin_memory) if device.type == "cuda" else result', "result", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("training/gradient_step.py", "self.scaler.scale(objective)", "self.scaler.scale(objective * 1.0)", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("search/beam.py", "token_R = token_BW.flatten()", "token_R = token_BW.flatten() + 0", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("attention/history.py", "torch.arange(steps, device=self.step.device)", "torch.arange(steps)", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("attention/attention.py", "torch.rand(rows, device=like.device)", "torch.rand(rows, device=like.device, generator=torch.Generator())", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("kernels/fused_rnn.py", "enabled=False", "enabled=torch.is_autocast_enabled(x_BTI.device.type)", ("cuda/test_on_device.py", "-k", "kernels")),
