@@ -39,7 +39,7 @@ def test_segments_grow_unless_the_user_says_otherwise(monkeypatch: pytest.Monkey
     ("free", "cached", "tokens"),
     [
         (15 * GIB, 0, 16384),
-        (10 * GIB, 5 * GIB, 16384),
+        (6 * GIB, 9 * GIB, 16384),
         (139 * GIB, 0, 1 << 18),
         (1 << 20, 0, 4096),
         (999 * GIB, 0, 1 << 18),

@@ -830,6 +830,12 @@ class TrainConfig(Section):
         SelfCriticalConfig(), "Self-critical training: rewards of sampled captions.", IMAGES
     )
     # Machine
+    shard: bool = setting(
+        False,
+        "Sharding: each of several processes holds a part of the weights, gradients and moments, for models "
+        "that do not fit one device.",
+        MAY_CHANGE_ON_RESUME,
+    )
     save_every: Count | None = setting(
         None,
         "Saving interval: number of steps between saved training states; not set: each validation saves one.",

@@ -6,7 +6,7 @@ training on CUDA the buckets travel in bfloat16.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,11 +14,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from seq2attn.config import TrainConfig
 from seq2attn.devices import Format
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.distributed import World
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.objective import Objective, Sums
+from seq2attn.training.sharding import ShardedModel, refuse_shards
 
 
 class _Trained(nn.Module):
@@ -41,8 +43,13 @@ class GradientExchange:
     parameter alone.
     """
 
-    def __init__(self, model: Seq2Seq, world: World, format: Format) -> None:
+    def __init__(self, model: Seq2Seq, settings: TrainConfig, world: World, format: Format) -> None:
+        """With train.shard the parameters of `model` become shards, if there are several processes."""
         self._model, self._world = model, world
+        self._shards: ShardedModel | None = None
+        if settings.shard:
+            refuse_shards(settings, format)
+            self._shards = ShardedModel(model, world) if world.size > 1 else None
         self._narrow = format == "bf16" and world.device.type == "cuda"
         self._engine: DistributedDataParallel | None = None
         self._trained: list[int] = []  # which parameters the engine knows
@@ -51,6 +58,9 @@ class GradientExchange:
         """The objective of a batch of this process; `last` says whether it is the last of the update."""
         if self._world.size == 1:
             return objective(batch, seed)
+        if self._shards is not None:
+            with self._world.exchange():
+                return self._shards.sums(objective, batch, seed, last)
         engine = self._current()
         with nullcontext() if last else engine.no_sync(), self._world.exchange():
             sums: Sums = engine(objective, batch, seed)
@@ -63,6 +73,10 @@ class GradientExchange:
             return
         with self._world.exchange():
             torch.autograd.backward(objective)
+
+    def whole_model(self) -> AbstractContextManager[object]:
+        """A context in which the methods of the model may be called, in shards or not."""
+        return nullcontext() if self._shards is None else self._shards.whole()
 
     def _current(self) -> DistributedDataParallel:
         """The engine for the parameters that are trained now: a frozen backbone may thaw."""

@@ -19,6 +19,7 @@ from seq2attn.training.gradient_exchange import GradientExchange
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.objective import Objective, Sums
 from seq2attn.training.optimizers import build_optimizer
+from seq2attn.training.sharding import local, whole
 
 
 class GradientStep:
@@ -26,7 +27,7 @@ class GradientStep:
 
     def __init__(self, model: Seq2Seq, settings: TrainConfig, world: World, format: Format) -> None:
         self.settings = settings
-        self.exchange = GradientExchange(model, world, format)
+        self.exchange = GradientExchange(model, settings, world, format)
         self._left = 0  # batches of this update that are still to come
         self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
         self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
@@ -60,7 +61,8 @@ class GradientStep:
     def norm(self) -> Tensor:
         """The norm of the whole gradient, of all processes, without the loss scale; on the device."""
         self.scaler.unscale_(self.optimizer)
-        return torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        return whole({"norm": norm})["norm"]
 
     def overflows(self, loss: float, norm: float) -> bool:
         """Whether the gradient is not finite although the loss is, at a loss scale that can be lowered."""
@@ -74,7 +76,9 @@ class GradientStep:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["factor"]
         if clips:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.settings.clip_norm, norm)
+            own = [local(p.grad) for p in self.parameters if p.grad is not None]
+            factor = torch.clamp(self.settings.clip_norm / (norm + 1e-6), max=1.0)
+            torch._foreach_mul_(own, factor.to(own[0].device))
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad()

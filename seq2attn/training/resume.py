@@ -43,6 +43,7 @@ from seq2attn.runs.tensors import (
 )
 from seq2attn.training import state as states
 from seq2attn.training.distributed import World
+from seq2attn.training.sharding import divided_like, local, whole, whole_of
 from seq2attn.training.state import SCALER, SCALER_COUNTS, State
 from seq2attn.training.validation import WeightAverages
 
@@ -67,24 +68,33 @@ class Trained:
 # Saving and restoring
 
 
-def save(run: Run, state: State, trained: Trained, world: World) -> State:
-    """Make this the last state of the run; returns it with the counters of the tensors beside it."""
+def save(run: Run, state: State, elapsed: float, trained: Trained, world: World) -> State:
+    """Make this the last state of the run, after `elapsed` seconds of training. All processes must call it.
+
+    Returns the state with the counters of the tensors beside it.
+    """
     moments = trained.optimizer.state_dict()["state"]
     numbers = {number for number, some in moments.items() if any(m is not None for m in some.values())}
     state = replace(
         state,
+        elapsed=elapsed,
         scaler=trained.scaler.state_dict() or None,
         averaged=len(trained.averages.earlier),
         moments="".join("01"[number in numbers] for number in range(len(trained.parameters))),
     )
+    own = named_tensors(trained.model)
+
+    def averages(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: whole_of(tensor, own[name]) for name, tensor in weights.items()}
+
+    tensors = _prefixed("model/", whole(own))
+    tensors |= _prefixed("average/", averages(trained.averages.moving))
+    for number, weights in enumerate(trained.averages.earlier):
+        tensors |= _prefixed(f"earlier/{number}/", averages(weights))
+    for number, some in moments.items():
+        present = {name: moment for name, moment in some.items() if moment is not None}
+        tensors |= _prefixed(f"optimizer/{number}/", whole(present))
     if world.is_main:
-        tensors = _prefixed("model/", named_tensors(trained.model))
-        tensors |= _prefixed("average/", trained.averages.moving)
-        for number, weights in enumerate(trained.averages.earlier):
-            tensors |= _prefixed(f"earlier/{number}/", weights)
-        for number, some in moments.items():
-            present = {name: moment for name, moment in some.items() if moment is not None}
-            tensors |= _prefixed(f"optimizer/{number}/", present)
         save_state(run, state, tensors)
     return state
 
@@ -121,13 +131,26 @@ def restore(
     if world.is_main:
         truncate_log(run, state.step, state.validated)
     world.barrier()
-    load_tensors(trained.model, _below("model/", tensors), where)
-    for name, tensor in _below("average/", tensors).items():
-        trained.averages.moving[name].copy_(tensor)
+    own = named_tensors(trained.model)
+
+    def divided(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: divided_like(tensor, own[name]) for name, tensor in weights.items()}
+
+    load_tensors(trained.model, divided(_below("model/", tensors)), where)
+    for name, tensor in divided(_below("average/", tensors)).items():
+        trained.averages.moving[name].copy_(local(tensor))
     earlier = _numbered("earlier/", tensors)
-    trained.averages.earlier.extend(earlier[number] for number in sorted(earlier))
+    trained.averages.earlier.extend(
+        {name: local(tensor).cpu() for name, tensor in divided(earlier[number]).items()}
+        for number in sorted(earlier)
+    )
+    moments = _numbered("optimizer/", tensors)
+    for number, some in moments.items():
+        parameter = trained.parameters[number]
+        for name in some.keys() - {"step"}:
+            some[name] = divided_like(some[name], parameter)
     groups = trained.optimizer.state_dict()["param_groups"]
-    trained.optimizer.load_state_dict({"state": _numbered("optimizer/", tensors), "param_groups": groups})
+    trained.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     if state.scaler is not None and trained.scaler.is_enabled():
         trained.scaler.load_state_dict(dict(state.scaler))
     return state
@@ -269,9 +292,10 @@ class Expected(NamedTuple):
 
     @classmethod
     def by(cls, trained: Trained, settings: TrainConfig) -> "Expected":
+        own = named_tensors(trained.model)
         return cls(
-            named_tensors(trained.model),
-            trained.averages.weights,
+            own,
+            {name: own[name] for name in trained.averages.weights},
             trained.parameters,
             settings,
             trained.scaler.is_enabled(),

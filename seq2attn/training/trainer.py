@@ -102,7 +102,8 @@ class _Trainer:
         self.trained = resume.Trained(model, averages, gradient_step.optimizer, gradient_step.scaler)
         self.autocast = partial(autocast, world.device, self.format)
         self.validator = Validator(
-            model, self.directory, self.validation, averages, world, self.autocast, self.validate, self.stop
+            *(model, self.directory, self.validation, averages, world, gradient_step.exchange),
+            *(self.autocast, self.validate, self.stop),
         )
         self._resume()
         self.session_start = self.state
@@ -227,8 +228,7 @@ class _Trainer:
         return event
 
     def _save(self) -> Saved:
-        state = replace(self.state, elapsed=self.clock.elapsed())
-        self.state = resume.save(self.directory, state, self.trained, self.world)
+        self.state = resume.save(self.directory, self.state, self.clock.elapsed(), self.trained, self.world)
         return Saved(self.state.step, self.directory.path)
 
     def _log(self, line: Mapping[str, object]) -> None:

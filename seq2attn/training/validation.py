@@ -15,14 +15,16 @@ from seq2attn.config import TrainConfig
 from seq2attn.data.batches import Pairs
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.runs.directory import Run
-from seq2attn.runs.tensors import named_tensors, save_weights
+from seq2attn.runs.tensors import named_tensors, write_tensors
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Interrupted, Scores, Validation
 from seq2attn.training.finite import refuse_non_finite
+from seq2attn.training.gradient_exchange import GradientExchange
 from seq2attn.training.microbatches import microbatch, mix
 from seq2attn.training.objectives.cross_entropy import token_losses
 from seq2attn.training.objectives.objective import Autocast
 from seq2attn.training.schedules import selection_score
+from seq2attn.training.sharding import local, whole
 from seq2attn.training.state import Best, State
 
 
@@ -37,7 +39,7 @@ class WeightAverages:
     def __init__(self, model: Seq2Seq, settings: TrainConfig) -> None:
         tensors = named_tensors(model)
         self._ema = settings.ema
-        self.weights = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+        self.weights = {name: local(tensor) for name, tensor in tensors.items() if tensor.is_floating_point()}
         self.moving = {name: tensor.clone() for name, tensor in self.weights.items()} if settings.ema else {}
         self.earlier: deque[dict[str, Tensor]] = deque(maxlen=settings.average - 1)  # the oldest first
 
@@ -101,12 +103,14 @@ class Validator:
         pairs: Pairs,
         averages: WeightAverages,
         world: World,
+        exchange: GradientExchange,
         autocast: Autocast,
         score: Callable[[Seq2Seq], Scores] | None,
         stop: Callable[[], bool],
     ) -> None:
         self.model, self.run, self.pairs, self.averages = model, run, pairs, averages
         self.world, self.autocast, self.score, self.stop = world, autocast, score, stop
+        self.exchange = exchange
         self.settings = run.config.train
 
     def validate(self, state: State, clock: Clock, scheduled: bool) -> tuple[State, Validation] | None:
@@ -118,8 +122,9 @@ class Validator:
         self.model.eval()
         with self.averages.in_place():
             try:
-                loss = self._loss()
-                scores = Scores({}) if self.score is None else self.score(self.model)
+                with self.exchange.whole_model():
+                    loss = self._loss()
+                    scores = Scores({}) if self.score is None else self.score(self.model)
             except Interrupted:
                 return None
             score = self._selection_score(loss, scores)
@@ -130,8 +135,9 @@ class Validator:
             score = own[0], own[1]
             refuse_non_finite(self.run, state.step, "validation loss", loss)
             best = state.best is None or score > state.best.score
+            weights = whole(named_tensors(self.model)) if best else {}
             if best and self.world.is_main:
-                save_weights(self.run, self.model)
+                write_tensors(self.run.weights, weights)
         if best:
             state = replace(state, best=Best(*score, state.step))
         if scheduled:

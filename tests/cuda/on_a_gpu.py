@@ -28,8 +28,6 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [path for path in map(str, (FOLDER, FOLDER.parent)) if path not in sys.path]
-# before the first call of CUDA: batches of many shapes fragment the memory
-os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 import torch
 from card import agreement, decoding, loss_kernel, marian, quality, speed

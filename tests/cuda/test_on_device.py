@@ -19,7 +19,7 @@ GROUPS = {
     "presets in bf16": ["on_device/training.py", "-k", "bf16"],
     "presets in fp16": ["on_device/training.py", "-k", "fp16"],
     "kernels": [f"on_device/{name}.py" for name in ("fused_rnn", "loss", "dot_product", "half_precision")]
-    + ["on_device/finished_test.py", "on_device/determinism.py"],
+    + ["on_device/late_end.py", "on_device/determinism.py"],
     "commands": ["on_device/commands.py"],
     "searches and rules": [
         "on_device/searches.py",
@@ -28,11 +28,21 @@ GROUPS = {
     ],
     "CUDA graphs": ["on_device/captures.py", "on_device/graphed_updates.py"],
 }
+# every other file is in the group of searches and rules
+_named = {argument for arguments in GROUPS.values() for argument in arguments}
+for _path in sorted((FOLDER / "on_device").glob("[a-z]*.py")):
+    if _path.stem != "conftest" and f"on_device/{_path.name}" not in _named:
+        GROUPS["searches and rules"].append(f"on_device/{_path.name}")
 SLOW_GROUPS = {"CUDA graphs": ["on_device/graphed_updates.py", "-m", "slow"]}
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "SIMULATED_CUDA_DEVICES": "2"}
 
 obstacle = build.obstacle()
 pytestmark = pytest.mark.skipif(obstacle is not None, reason=obstacle or "")
+
+
+def test_files_of_the_device_are_not_collected_without_it() -> None:
+    names = [path.name for path in (FOLDER / "on_device").glob("*.py")]
+    assert not [name for name in names if name.startswith("test_") or name.endswith("_test.py")]
 
 
 def simulated(*arguments: str, launcher: tuple[str, ...] = (), cwd: Path = FOLDER) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import fit, settings
+from toy import fit, new_trainer, settings
 
 from seq2attn import notes
 from seq2attn.cli import app, failure
-from seq2attn.errors import UserError
+from seq2attn.errors import UsageError, UserError
 from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors
 from seq2attn.training import distributed, resume
@@ -89,7 +89,7 @@ import torch
 from seq2attn.cli import app, train
 from seq2attn import notes
 from seq2attn.cli import app, failure
-from seq2attn.errors import UserError
+from seq2attn.errors import UsageError, UserError
 from seq2attn.training.distributed import init_distributed
 def go():
     with init_distributed(torch.device("cpu")) as world:
@@ -246,6 +246,7 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
 
 EXCHANGE = """
 import torch
+from seq2attn.config import TrainConfig
 from seq2attn.training.distributed import init_distributed
 from seq2attn.training.gradient_exchange import GradientExchange
 from seq2attn.training.objectives.objective import Sums
@@ -255,7 +256,7 @@ with init_distributed(torch.device("cpu")) as world:
     print(world.gather("é\\ud800" * world.rank + "a"), [*world.share(5)])
     model = torch.nn.ParameterDict({{name: torch.ones(2) for name in names}})
     model["frozen"].requires_grad_(False)
-    exchange = GradientExchange(model, world, "fp32")
+    exchange = GradientExchange(model, TrainConfig(), world, "fp32")
     for update in range(2):
         for batch in range(2):
             def objective(factor, seed):
@@ -350,3 +351,60 @@ def test_first_process_tells_what_is_the_same_for_all(monkeypatch, capsys, caplo
     assert app.run(["evaluate", "run"]) == 2
     assert "evaluate works in one process, and torchrun has started 2" in capsys.readouterr().err
     assert second_of_two.exists()
+
+
+def both(*sides):
+    """Settings of encoder and decoder."""
+    return tuple(f"model.{side}.{change}" for side in ("encoder", "decoder") for change in sides)
+
+
+TRANSFORMER = both("kind=transformer", "size=12", "layers=2", "heads=2", "feedforward=16")
+CONV = both("kind=conv", "size=12", "layers=2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", [TRANSFORMER, CONV, ()], ids=["transformer", "conv", "rnn"])
+def test_shards_equal_one_process_and_whole_files_continue_them(tmp_path, float64, side):
+    """With averages, clipping and weight decay; saved by two processes, and continued by them and by one."""
+    common = (
+        *("train.metric=bleu", "train.ema=0.9", "train.weight_decay=0.1", "train.clip_norm=0.1"),
+        *("train.validate_every=4", "train.average=3"),
+        *side,
+    )
+    one = fit(
+        tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: Scores({"bleu": 3.0})
+    )
+    first, _ = two_processes(tmp_path / "two", (*common, "train.shard=true"), 9, 10**9)
+    assert [line.split()[:2] for line in first] == [["interrupted", "10"], [one[-1].reason, "20"]]
+    (_, alone), (_, together) = (
+        resume.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")
+    )
+    best = [read_tensors(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for whole, shards in ((alone, together), best):
+        assert whole.keys() == shards.keys()
+        for name, tensor in whole.items():
+            torch.testing.assert_close(tensor, shards[name], rtol=1e-8, atol=1e-11)
+    # any number of processes continues it
+    longer = settings(*common, "train.max_steps=21", "train.accumulate=2")
+    for name in ("one", "two"):
+        fit(tmp_path / name, longer, validate=lambda _: Scores({"bleu": 3.0}))
+    states = [resume.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")]
+    for name, tensor in states[0][1].items():
+        torch.testing.assert_close(tensor, states[1][1][name], rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("change", "format", "message"),
+    [
+        ("train.lr=0.1", "fp16", "train.precision: fp16"),
+        ("train.self_critical.start_step=1", "fp32", "train.self_critical.start_step"),
+    ],
+)
+def test_shards_refuse_what_they_cannot_do(tmp_path, change, format, message):
+    with pytest.raises(UsageError, match=f"train.shard=true does not go with {message}"):
+        new_trainer(
+            tmp_path / "run",
+            settings("train.shard=true", change),
+            format=format,
+            reward_function=lambda *_: None,
+        )

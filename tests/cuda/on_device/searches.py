@@ -22,7 +22,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 MODELS: dict[str, dict[str, Any]] = {
     "recurrent": {},
     "transformer": {"kind": "transformer", "size": 12, "heads": 2, "layers": 2, "feedforward": 16},
-    "sampled": {"attention": {"normaliser": "hard-sample", "at_inference": "sample"}},
+    "sampled": {
+        "attention": {"normaliser": "hard-sample", "at_inference": "sample"},
+        "query_state": "current",
+        "context_to": ["readout"],
+    },
     "sparse": {"attention": {"normaliser": "sparsemax"}},
 }
 TEXTS = tiny.ENGLISH[:4]
