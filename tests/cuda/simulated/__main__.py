@@ -10,6 +10,8 @@
 The first use compiles the device: ten to thirty seconds.
 """
 
+import atexit
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -46,5 +48,20 @@ def main(arguments: list[str]) -> int:
     return functions[command](rest)
 
 
+def leave(code: object) -> None:
+    """End the process without taking torch down: a thread of the device may still be there, and abort it."""
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status: object = main(sys.argv[1:])
+    except SystemExit as end:
+        status = end.code
+    leave(status)
