@@ -78,9 +78,9 @@ _NAMES = {  # our name: the names elsewhere, without "-" and "_"
     ),
     "train.validate_every": (
         "evalevery validfreq validationfreq validationinterval evalsteps validsteps valfrequency "
-        "valinterval validinterval evalfreq evalinterval evaluateevery saveevery saveinterval savesteps "
-        "savecheckpointsteps checkpointevery validatesteps"
+        "valinterval validinterval evalfreq evalinterval evaluateevery validatesteps"
     ),
+    "train.save_every": "saveinterval savesteps savecheckpointsteps checkpointevery savefreq",
     "train.log_every": (
         "loginterval logfreq logginginterval loggingsteps reportevery dispfreq printevery loggingfreq"
     ),

@@ -156,6 +156,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_line_refuses_absurd_numbers(
     command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -263,6 +263,7 @@ def test_caption_writes_min_length_tokens_beyond_the_default_maximum(
     assert len(found.tokens) >= 60
 
 
+@pytest.mark.slow
 def test_caption_is_independent_of_blocks_batches_and_order(
     run: str, call: Call, images: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,6 +449,7 @@ def test_caption_uses_the_first_frame_of_an_animated_image(
     assert rows(out)[0][1] == rows(out)[1][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["a\nb.png", "a\tb.png", "a\x1b[31m.png", "\u2028.png", "é\u202f ü.png", os.fsdecode(b"\xff\xfe.png")],

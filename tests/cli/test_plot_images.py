@@ -141,7 +141,11 @@ def test_plot_alignment_overlays_the_weights_of_the_model(
         np.asarray(Image.open(image)), best.words, best.attention, best.grid, tmp_path / "wanted.png"
     )
     assert call(run, "--image", image, "--target", CAPTION, "-o", tmp_path / "drawn.png")[0] == 0
-    assert (tmp_path / "drawn.png").read_bytes() == (tmp_path / "wanted.png").read_bytes()
+    ours, other = (np.asarray(Image.open(tmp_path / f"{name}.png"), int) for name in ("drawn", "wanted"))
+    # rounding may give a few pixels a neighbouring colour
+    assert ours.shape == other.shape
+    assert np.abs(ours - other).max() <= 1
+    assert (ours != other).sum() < 20
     flat = call(
         run,
         "--image",

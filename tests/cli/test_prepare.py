@@ -302,6 +302,7 @@ def test_prepare_leaves_nothing_on_ctrl_c_at_any_moment(moment: str, corpus: Pat
     interrupted(corpus, tmp_path, changes)
 
 
+@pytest.mark.slow
 def test_prepare_leaves_nothing_on_ctrl_c_while_workers_run(corpus: Path, tmp_path: Path) -> None:
     interrupted(corpus, tmp_path, "encoding._encode_table = lambda *_, **__: wait()\n")
 
@@ -311,6 +312,7 @@ def test_prepare_leaves_nothing_on_ctrl_c_before_a_worker_starts(corpus: Path, t
     interrupted(corpus, tmp_path, "os.register_at_fork(after_in_child=wait)\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_prepare_defers_a_signal_during_a_fork(corpus: Path, tmp_path: Path, stop: signal.Signals) -> None:
     changes = (

@@ -585,6 +585,7 @@ def start(home: Path, folder: Path, *more: str) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_train_saves_on_sigterm_and_resumes_exactly(run: Run, home: Path, tmp_path: Path) -> None:
     process = start(home, tmp_path, "--max-steps", "1000000", "--set", "train.validate_every=1000000")
     metrics = tmp_path / "run" / "metrics.jsonl"

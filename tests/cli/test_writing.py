@@ -130,6 +130,7 @@ def test_attention_writer_keeps_the_old_archive_on_a_full_disk(tmp_path: Path) -
     assert (path.read_bytes(), names(tmp_path)) == (b"of yesterday", ["a.npz"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize(
     "command",
@@ -256,6 +257,7 @@ def test_prepare_refuses_a_second_writer_and_keeps_the_first(
     assert names(tmp_path) == ["corpus", "out"]
 
 
+@pytest.mark.slow
 def test_prepare_removes_remains_of_a_killed_command(corpus: Path, call: Call, tmp_path: Path) -> None:
     program = (
         "import os, sys\nfrom seq2attn.cli import app\nfrom seq2attn.data import prepare as preparing\n"
@@ -282,6 +284,7 @@ def test_prepare_names_the_output_folder_on_a_full_disk(corpus: Path, call: Call
     assert names(tmp_path) == ["corpus"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", ["made", pytest.param("killed", marks=pytest.mark.slow)])
 def test_prepared_folder_waits_for_another_training(
     corpus: Path,

@@ -163,6 +163,7 @@ def memory_of(path: Path) -> tuple[str, int]:
     return "\n".join(message), int(size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["dictionary", pytest.param("delta", marks=pytest.mark.slow)])
 def test_parquet_of_a_repeated_long_text_needs_little_memory(encoding: str, tmp_path: Path) -> None:
     long = "x" * 900_000

@@ -427,6 +427,7 @@ def test_prepare_prints_nothing_and_writes_no_cache(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "out"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (SHARED / "tatoeba-cmn-eng" / "cmn.txt").is_file(),
     reason="wants tatoeba-cmn-eng/ of the shared data (SEQ2ATTN_DATA)",

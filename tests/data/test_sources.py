@@ -429,6 +429,7 @@ def test_open_corpus_reports_an_unreachable_hub_and_bad_names() -> None:
             open_corpus(name)
 
 
+@pytest.mark.slow
 def test_hub_library_sends_no_telemetry() -> None:
     code = (
         "import seq2attn.data.prepared, logging, huggingface_hub.constants as hub\n"

@@ -149,6 +149,7 @@ def test_export_scores_targets_as_we_do(name: str, tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["vaswani17", "transformer"])
 def test_export_of_a_trained_model_gives_our_beams(preset: str, tmp_path: Path) -> None:
     of = exported.settings(FIRST if preset == "vaswani17" else TODAY, size=32)

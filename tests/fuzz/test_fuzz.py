@@ -195,6 +195,7 @@ def test_loaders_survive_many_hostile_inputs(name: str, zygote: Zygote, samples:
     check([one(name, LOADERS[name], number, zygote, base) for number in numbers_of(name, MANY)])
 
 
+@pytest.mark.slow
 def test_command_line_survives_a_few_hostile_words(zygote: Zygote, samples: dict[Any, Path]) -> None:
     base = sample(loaders.everything, zygote, samples, False)
     check([word(number, zygote, base) for number in numbers_of("words", FEW_WORDS)])
@@ -206,6 +207,7 @@ def test_command_line_survives_many_hostile_words(zygote: Zygote, samples: dict[
     check([word(number, zygote, base) for number in numbers_of("words", MANY_WORDS)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOADERS)
 def test_loaders_accept_the_unchanged_sample(name: str, zygote: Zygote, samples: dict[Any, Path]) -> None:
     if "FUZZ" in os.environ:

@@ -108,7 +108,11 @@ SEARCHES = {"beam": {"beam": 3, "n_best": 2}, "greedy": {"beam": 1}, "sample": {
 
 @pytest.mark.parametrize(
     ("kind", "search"),
-    [(kind, search) for i, kind in enumerate(KINDS) for search in ("beam", ("greedy", "sample")[i % 2])],
+    [
+        pytest.param(kind, search, marks=() if search == "beam" else pytest.mark.slow)
+        for i, kind in enumerate(KINDS)
+        for search in ("beam", ("greedy", "sample")[i % 2])
+    ],
 )
 def test_caption_is_bitwise_independent_of_the_batch(kind: str, search: str) -> None:
     options = SEARCHES[search]

@@ -287,6 +287,7 @@ def test_read_attention_bounds_the_weights_of_one_page(
         list(read_attention(path, keep_all=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["attention", pytest.param("source_words", marks=pytest.mark.slow)])
 def test_read_attention_of_a_small_file_takes_little_memory(tmp_path: Path, key: str) -> None:
     shape, kind = ((16_000, 16_000), "<f4") if key == "attention" else ((200_000_000,), "<U1")

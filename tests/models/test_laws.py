@@ -55,6 +55,7 @@ def test_forward_equals_the_papers(model: ModelConfig) -> None:
     laws.equals_the_papers(model, laws.random_model(model), laws.batch_of(model))
 
 
+@pytest.mark.slow
 @families
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(data=st.data())
@@ -102,6 +103,7 @@ def test_decoder_steps_equal_teacher_forcing(model: ModelConfig) -> None:
     laws.steps_equal_teacher_forcing(laws.random_model(model), laws.batch_of(model), width=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "width"),
     [pytest.param(*one.values, 3, id=one.id) for one in FEW]
@@ -205,6 +207,7 @@ def test_gradients_of_steps_equal_those_of_the_whole(model: ModelConfig) -> None
     laws.gradients_of_steps_equal_those_of_the_whole(laws.random_model(model), laws.batch_of(model))
 
 
+@pytest.mark.slow
 @families
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(data=st.data(), lengths=st.lists(st.integers(1, 4), min_size=1, max_size=3), targets=st.integers(1, 4))
@@ -220,6 +223,7 @@ def test_model_trains(model: ModelConfig) -> None:
     laws.trains(model, laws.batch_of(model), must_fall=is_soft(model) or not attends(model))
 
 
+@pytest.mark.slow
 @families
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(data=st.data())
@@ -228,6 +232,7 @@ def test_any_model_trains(family: str, data: st.DataObject) -> None:
     laws.trains(model, laws.batch_of(model), must_fall=False)
 
 
+@pytest.mark.slow
 @families
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(data=st.data())
@@ -255,6 +260,7 @@ def test_dropout_is_of_training_alone(model: ModelConfig) -> None:
     laws.dropout_is_of_training_alone(model, laws.batch_of(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
 @over(SMOOTH, those(FEW, is_fused), those(PAIRS, is_soft))
 def test_autocast_says_nearly_the_same(model: ModelConfig, precision: torch.dtype) -> None:

@@ -63,6 +63,7 @@ def test_training_lowers_the_loss(encoder: str, decoder: str, tmp_path: Path) ->
     assert losses[-1] < losses[0] - 0.3
 
 
+@pytest.mark.slow
 @mixed
 def test_training_resumes_bit_for_bit(encoder: str, decoder: str, tmp_path: Path) -> None:
     """With dropout: ten steps and ten are twenty."""
@@ -132,6 +133,7 @@ def forced(translator: Translator, translation: Translation) -> tuple[float, Ten
     )[0]
 
 
+@pytest.mark.slow
 @exact
 @pytest.mark.parametrize(
     ("encoder", "decoder", "attention"), pairwise(KINDS, KINDS, ("additive", "heads", "window"))

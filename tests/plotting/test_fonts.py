@@ -90,6 +90,7 @@ def test_is_emoji_rejects_other_characters(character):
     assert not fonts.is_emoji(character)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [{"MPLCONFIGDIR": "/proc/nowhere"}, {"XDG_CACHE_HOME": "/proc/x", "XDG_CONFIG_HOME": "/proc/x"}],

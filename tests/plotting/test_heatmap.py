@@ -29,6 +29,7 @@ def even(rows: int, columns: int) -> np.ndarray:
     return np.full((rows, columns), 1 / columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", IMAGES)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_save_draws_any_script_in_any_format_without_a_warning(tmp_path, capfd, caplog, text, ending):

@@ -119,6 +119,7 @@ def test_panels_draw_a_box_beyond_the_image_at_its_edge(tmp_path):
     assert len(inside) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", IMAGES)
 @pytest.mark.parametrize(
     "words",
@@ -164,6 +165,7 @@ def test_draw_accepts_any_size_of_image_and_grid(tmp_path, size, grid):
     assert max(max(right - left, bottom - top) for left, right, bottom, top in places[:4]) >= 240
 
 
+@pytest.mark.slow
 def test_draw_puts_up_to_seven_panels_in_a_row_without_overlap():
     for count in range(41):
         figure = overlay.draw(GREY, ["w"] * count, even(count), GRID, [fonts.FIRST])

@@ -89,6 +89,7 @@ def happened(clip: clips.Clip, thing: clips.Thing, first: np.ndarray, last: np.n
 # The committed files
 
 
+@pytest.mark.slow
 def test_clips_in_the_package_equal_the_generator(splits, committed):
     assert (
         {name: len(rows) for name, rows in committed.items()}
@@ -116,6 +117,7 @@ def test_clips_are_small_on_disk():
     )
 
 
+@pytest.mark.slow
 def test_rows_decode_to_the_frames_of_render(splits):
     """No frame is lost, for no two in a row are equal; also in clips made anew."""
     for row, clip in zip(clips.rows({"test": splits["test"][:40]})["test"], splits["test"], strict=False):
@@ -128,6 +130,7 @@ def test_rows_decode_to_the_frames_of_render(splits):
 # What happens
 
 
+@pytest.mark.slow
 def test_render_shows_the_events_in_order(splits):
     for clip in splits["test"][:120]:
         told = []
@@ -140,6 +143,7 @@ def test_render_shows_the_events_in_order(splits):
         assert tuple(told) == clip.events
 
 
+@pytest.mark.slow
 def test_render_separates_things_from_each_other_and_the_rim(splits):
     for clip in splits["valid"][:100]:
         bare = ground(clip.ground, clip.pattern, clip.number, SIDE)
@@ -150,6 +154,7 @@ def test_render_separates_things_from_each_other_and_the_rim(splits):
             assert not mask[:, :, [0, -1]].any()
 
 
+@pytest.mark.slow
 def test_twins_differ_in_order_alone(splits):
     for name, members in splits.items():
         for clip, twin in zip(members[::2], members[1::2], strict=True):
@@ -162,6 +167,7 @@ def test_twins_differ_in_order_alone(splits):
         assert not any(np.array_equal(a, b) for a, b in zip(first[1:2], second[1:2], strict=True))
 
 
+@pytest.mark.slow
 def test_splits_share_and_repeat_no_events(splits):
     deeds = [clip.deeds for members in splits.values() for clip in members[::2]]
     assert len(set(deeds)) == len(deeds)
@@ -177,6 +183,7 @@ def test_splits_share_and_repeat_no_events(splits):
     assert not texts["train"] & texts["valid"]
 
 
+@pytest.mark.slow
 def test_clips_vary(splits):
     assert {len(clip.things) for clip in splits["train"]} == {1, 2}
     assert {len(clip.events) for clip in splits["train"]} == {2, 3}
@@ -197,6 +204,7 @@ def test_clips_vary(splits):
 # Captions
 
 
+@pytest.mark.slow
 def test_captions_tell_the_events_in_order(splits, committed):
     for name, rows in committed.items():
         for row, clip in zip(rows, splits[name], strict=True):
@@ -207,6 +215,7 @@ def test_captions_tell_the_events_in_order(splits, committed):
                 assert clips.events(text) == clip.events, text
 
 
+@pytest.mark.slow
 def test_clips_have_one_thing_of_each_name(splits):
     for clip in splits["train"]:
         names = [f"{thing.colour} {thing.shape}" for thing in clip.things]

@@ -385,6 +385,7 @@ PREPOSED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -407,6 +408,7 @@ def test_splits_hold_no_impossible_french(everything, pattern):
     ] == []
 
 
+@pytest.mark.slow
 def test_splits_hold_every_construction(splits):
     text = "\n".join(s.french for s in splits["train"]).lower()
     for construction in (
@@ -432,6 +434,7 @@ def test_splits_hold_every_construction(splits):
     assert re.search(r"\bl'a \w+ée\b", text)
 
 
+@pytest.mark.slow
 def test_english_determines_french(everything):
     first: dict[str, str] = {}
     for s in everything:
@@ -441,11 +444,13 @@ def test_english_determines_french(everything):
 # The splits
 
 
+@pytest.mark.slow
 def test_splits_share_no_sentence(splits):
     assert {name: len(sentences) for name, sentences in splits.items()} == SIZES
     assert max(Counter(s.english for s in itertools.chain(*splits.values())).values()) == 1
 
 
+@pytest.mark.slow
 def test_write_reproduces_the_files_of_the_package(splits, tmp_path):
     phrases.write(tmp_path, splits)
     bundled = bundled_folder("phrases")
@@ -456,6 +461,7 @@ def test_write_reproduces_the_files_of_the_package(splits, tmp_path):
         assert path.read_bytes() == (bundled / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_main_writes_the_sizes_of_its_options(tmp_path, monkeypatch):
     sizes = [
         "--train",
@@ -478,6 +484,7 @@ def test_main_writes_the_sizes_of_its_options(tmp_path, monkeypatch):
     assert [s.english for s in phrases.generate(50, 5)] == [s.english for s in phrases.generate(60, 5)][:50]
 
 
+@pytest.mark.slow
 def test_splits_keep_their_bounds_of_length(splits):
     longest = [max(s.lengths[side] for s in splits["train"]) for side in (0, 1)]
     assert max(longest) <= LONGEST
@@ -491,6 +498,7 @@ def test_splits_keep_their_bounds_of_length(splits):
     )
 
 
+@pytest.mark.slow
 def test_compositional_pairs_are_new_and_their_parts_known(splits):
     train = splits["train"]
     counts = Counter(part for s in train for part in {part for pair in s.pairs for part in parts(pair)})
@@ -508,6 +516,7 @@ def test_compositional_pairs_are_new_and_their_parts_known(splits):
     assert min(kinds.values()) > 100
 
 
+@pytest.mark.slow
 def test_compositional_adjectives_never_stand_before_their_noun_elsewhere(splits):
     """The same from the text alone, whatever the derivation says."""
     pairs = {
@@ -532,6 +541,7 @@ def test_compositional_adjectives_never_stand_before_their_noun_elsewhere(splits
         )
 
 
+@pytest.mark.slow
 def test_word_forms_of_the_hard_splits_are_in_training(splits):
     known_en = set().union(*(forms(s.english) for s in splits["train"]))
     known_fr = set().union(*(forms(s.french) for s in splits["train"]))
@@ -540,6 +550,7 @@ def test_word_forms_of_the_hard_splits_are_in_training(splits):
         assert forms(s.french) <= known_fr
 
 
+@pytest.mark.slow
 def test_alignments_cover_every_word(everything):
     for s in everything:
         links = [tuple(map(int, link.split("-"))) for link in s.alignment.split()]
@@ -548,6 +559,7 @@ def test_alignments_cover_every_word(everything):
         assert {j for _, j in links} == set(range(len(s.french.split()))), s
 
 
+@pytest.mark.slow
 def test_splits_hold_every_lemma_often(splits):
     counts = Counter(lemma for s in splits["train"] for lemma in s.lemmas)
     assert (

@@ -100,6 +100,7 @@ def faults(scene: scenes.Scene, text: str, boxes: list[list[int]]) -> list[str]:
 # The committed files
 
 
+@pytest.mark.slow
 def test_scenes_in_the_package_equal_the_generator(splits, committed):
     assert (
         {name: len(rows) for name, rows in committed.items()}
@@ -116,6 +117,7 @@ def test_scenes_in_the_package_equal_the_generator(splits, committed):
     ]
 
 
+@pytest.mark.slow
 def test_captions_in_the_package_equal_the_generator(splits, committed):
     for name, rows in committed.items():
         for scene, row in zip(splits[name], rows, strict=True):
@@ -141,6 +143,7 @@ def test_scenes_are_small_on_disk():
 # Images
 
 
+@pytest.mark.slow
 def test_scenes_differ_from_each_other(splits, committed):
     looks = [scene.looks for members in splits.values() for scene in members]
     assert len(set(looks)) == len(looks)
@@ -148,6 +151,7 @@ def test_scenes_differ_from_each_other(splits, committed):
     assert len(set(images)) == len(images)
 
 
+@pytest.mark.slow
 def test_png_of_a_scene_is_lossless(splits):
     for scene in splits["test"][:50]:
         pixels = scenes.render(scene)
@@ -156,6 +160,7 @@ def test_png_of_a_scene_is_lossless(splits):
         assert np.array_equal(np.array(Image.open(io.BytesIO(png(pixels))).convert("RGB")), pixels)
 
 
+@pytest.mark.slow
 def test_things_vary_and_are_visible(splits):
     things = [thing for scene in splits["train"] for thing in scene.things]
     for position, known in enumerate((("small", "large"), COLOURS, TEXTURES, SHAPES)):
@@ -169,6 +174,7 @@ def test_things_vary_and_are_visible(splits):
     assert 200 < overlapping < 2_000
 
 
+@pytest.mark.slow
 def test_scenes_mostly_hold_things_that_share_colour_or_shape(splits):
     def shared(scene: scenes.Scene) -> bool:
         return any(
@@ -179,6 +185,7 @@ def test_scenes_mostly_hold_things_that_share_colour_or_shape(splits):
     assert sum(map(shared, splits["train"])) > 0.6 * len(splits["train"])
 
 
+@pytest.mark.slow
 def test_ground_is_pale_and_unlike_colours_of_things(splits):
     for scene in splits["test"]:
         tones = np.unique(bare(scene).reshape(-1, 3), axis=0).astype(int)
@@ -189,6 +196,7 @@ def test_ground_is_pale_and_unlike_colours_of_things(splits):
 # Boxes
 
 
+@pytest.mark.slow
 def test_boxes_lie_in_the_image_and_hold_the_thing(splits, committed):
     for name in ("valid", "test"):
         for scene, row in zip(splits[name], committed[name], strict=True):
@@ -203,6 +211,7 @@ def test_boxes_lie_in_the_image_and_hold_the_thing(splits, committed):
                 assert inside > 0.05, (thing, inside)
 
 
+@pytest.mark.slow
 def test_boxes_are_tight(splits):
     for scene in splits["test"]:
         for number, thing in enumerate(scene.things):
@@ -211,6 +220,7 @@ def test_boxes_are_tight(splits):
             assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == thing.box, number
 
 
+@pytest.mark.slow
 def test_textures_show_their_white(splits):
     for scene in splits["test"][:200]:
         for thing in scene.things:
@@ -223,6 +233,7 @@ def test_textures_show_their_white(splits):
 # Captions
 
 
+@pytest.mark.slow
 def test_captions_are_true_and_name_one_thing_each(splits, committed):
     for name, rows in committed.items():
         for scene, row in zip(splits[name], rows, strict=True):
@@ -233,6 +244,7 @@ def test_captions_are_true_and_name_one_thing_each(splits, committed):
                 assert not faults(scene, text, boxes), (text, scene)
 
 
+@pytest.mark.slow
 def test_faults_detects_false_captions(splits):
     """The check above can fail: another relation, another thing's box, another colour."""
     opposite = {"left": "right", "right": "left", "above": "below", "below": "above"}
@@ -252,6 +264,7 @@ def test_faults_detects_false_captions(splits):
         assert faults(scene, changed.replace("a orange", "an orange"), boxes)
 
 
+@pytest.mark.slow
 def test_captions_name_the_ends_of_the_longer_axis(splits):
     for scene in splits["train"]:
         centres = np.array([((t.left + t.side / 2), (t.top + t.side / 2)) for t in scene.things])

@@ -231,6 +231,7 @@ def test_greedy_search_takes_the_likeliest_token_until_the_end(encoder: str, dec
         assert translation.finished == (len(tokens) < 12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("ngram", [0, 1])
 @both
@@ -288,6 +289,7 @@ def test_utility_chooses_among_the_samples(encoder: str, decoder: str) -> None:
 # Half precision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "decoder", "attention"),
     [
@@ -344,7 +346,10 @@ def threads() -> Iterator[Callable[[int], None]]:
 @pytest.mark.parametrize(
     ("encoder", "decoder", "attention", "count"),
     [  # a Latin square: each kind of either side meets each attention and each count of threads
-        (KINDS[i], KINDS[j], *(("additive", 1), ("heads", 1), ("heads", 2))[(i + j) % 3])
+        pytest.param(
+            *(KINDS[i], KINDS[j], *(("additive", 1), ("heads", 1), ("heads", 2))[(i + j) % 3]),
+            marks=() if i == j else pytest.mark.slow,
+        )
         for i, j in itertools.product(range(3), range(3))
     ],
 )

@@ -132,10 +132,12 @@ def test_processes_train_one_model_after_another():
     assert [output for output, *_ in _started(AGAIN, agent=True)] == ["[1.0]\n[3.0]\n"] * 2
 
 
+@pytest.mark.slow
 def test_failure_of_the_main_process_is_reported_by_it_alone():
     assert ended(FAILS) == [(1, "led\n", "seq2attn: no such place\n"), (1, "", "")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_process_is_reported_by_the_other_in_one_line(rank):
     results = ended(DIES.format(rank=rank))

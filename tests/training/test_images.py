@@ -113,6 +113,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 # Learning
 
 
+@pytest.mark.slow
 def test_captioner_learns_colours_and_places(tmp_path: Path) -> None:
     of = toy.folder(tmp_path / "data", 72, 24, 1)
     conf = toy.settings(
@@ -131,6 +132,7 @@ def test_captioner_learns_colours_and_places(tmp_path: Path) -> None:
     assert right >= 22
 
 
+@pytest.mark.slow
 def test_captioner_learns_directions_of_clips(tmp_path: Path) -> None:
     """The same images in one order or the other: what tells the two apart is time alone."""
     images = []
@@ -182,7 +184,15 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(
+            changes, id=name, marks=() if name in ("thawed-before", "critical") else pytest.mark.slow
+        )
+        for name, changes in VARIANTS.items()
+    ],
+)
 def test_resume_after_six_and_six_steps_is_bit_for_bit_twelve(
     tmp_path: Path, stills: Prepared, changes: tuple[str, ...]
 ) -> None:

@@ -177,7 +177,7 @@ class Case:
         ("train.reinforce.entropy_weight=0.7",),
     ],
 )
-@pytest.mark.parametrize(("k", "steps"), [(1, 3), (2, 2)])
+@pytest.mark.parametrize(("k", "steps"), [pytest.param(1, 3, marks=pytest.mark.slow), (2, 2)])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_reinforce_estimate_is_unbiased_over_all_samples(tmp_path, recipe, k, steps, train):
     case = Case(tmp_path, recipe, k, *train, steps=steps)
@@ -221,6 +221,7 @@ def assert_mean(found, exact):
     assert ((found.mean(0) - exact).abs() <= 5 * error + 1e-12).all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_baseline_reduces_variance_where_rewards_have_much_in_common(tmp_path):
     print(f"\nvariance of one draw's gradient{'no baseline':>22}{'first':>12}{'learnt':>12}")
@@ -460,6 +461,7 @@ def copying(path, monkeypatch, *changes):
     return of(Validation, fit(path, conf, training=Pairs(2000, 1, reverse=False)))[-1].loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

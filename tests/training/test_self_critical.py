@@ -280,6 +280,7 @@ def test_samples_for_features_and_clips_equal_those_for_pixels(frames: int, feat
 # Training
 
 
+@pytest.mark.slow
 def test_self_critical_training_raises_rewards(tmp_path: Path) -> None:
     """From the step that is named on, and not before it, the loss is minus the mean reward."""
     of = toy.folder(tmp_path / "data", 24, 4, 1)

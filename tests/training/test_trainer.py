@@ -42,6 +42,7 @@ def exact_share(net):
     return right.all(1).double().mean().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_training_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
     conf = settings(

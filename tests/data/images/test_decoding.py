@@ -747,6 +747,7 @@ def measured(data: bytes) -> tuple[str, int]:
     return text, int(size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bits", "form", "kind"),
     [

@@ -395,6 +395,7 @@ print("read")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [150, pytest.param(3000, marks=pytest.mark.slow)])
 def test_captioned_split_survives_flipped_bytes(out: Path, count: int) -> None:
     """In a process of its own: what Arrow believes without looking ends one."""
