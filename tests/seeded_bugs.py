@@ -537,7 +537,7 @@ BUGS = (
     Bug("kernels/linear_cross_entropy.py", "in_p = x_MD.is_cuda", "in_p = False", ("cuda/test_on_device.py", "-k", "kernels")),
     Bug("kernels/linear_cross_entropy.py", "p.gather(1, target) - target_weight", "p.gather(1, target) - 1", ("cuda/test_on_device.py", "-k", "kernels")),
     Bug("kernels/finished_test.py", "if not number.is_cuda:", "if True:", ("cuda/test_on_device.py", "-k", "kernels")),
-    Bug("kernels/fused_rnn.py", "torch.arange(mask_BS.size(1), device=mask_BS.device)", "torch.arange(mask_BS.size(1))", ("cuda/test_on_device.py", "-k", "bf16")),
+    Bug("kernels/fused_rnn.py", "torch.arange(mask_BS.size(1), device=mask_BS.device)", "torch.arange(mask_BS.size(1))", ("cuda/test_on_device.py", "-k", "kernels")),
     Bug("search/constraints.py", "dtype=torch.long, device=device)", "dtype=torch.long)", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("search/constraints.py", "limits.prefix_BP.to(device)", "limits.prefix_BP", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("search/beam.py", "has_nan |= best_possible_B.isnan().any()", "has_nan |= bool(best_possible_B.isnan().any())", ("cuda/test_on_device.py", "-k", "bf16")),

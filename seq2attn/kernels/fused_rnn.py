@@ -58,17 +58,16 @@ def fused_rnn_layer(
     The end of a sequence is padding, in the mask False. The second of two directions, or with `reverse` each,
     runs from the last real position to the first.
     """
-    at_once = len(directions) == 2 and _gates(directions) in KEEPS and not reverse
+    if not reverse and (len(directions) == 1 or _gates(directions) in KEEPS):
+        return _from_zeros(x_BTI, mask_BT, directions)
     from_the_end = positions_from_the_end(mask_BT)
     states, finals = [], []
-    for number, together in enumerate([directions] if at_once else [[one] for one in directions]):
+    for number, weights in enumerate(directions):
         backward = reverse or number == 1
         inputs = reorder(x_BTI, from_the_end) if backward else x_BTI
-        h_BTH, final = _from_zeros(inputs, mask_BT, together)
+        h_BTH, final = _from_zeros(inputs, mask_BT, [weights])
         states.append(reorder(h_BTH, from_the_end) if backward else h_BTH)
         finals.append(final)
-    if at_once:
-        return states[0], finals[0]
     return torch.cat(states, -1), tuple(torch.cat(parts, -1) for parts in zip(*finals, strict=True))
 
 
@@ -95,9 +94,8 @@ def _from_zeros(
         directions = [(_with_padding(weights[0], gates, size), *weights[1:]) for weights in directions]
     zeros = x_BTI.new_zeros(len(directions), len(x_BTI), size)
     states_BTH, *final = fused_rnn(x_BTI, [zeros] * (2 if gates == 4 else 1), directions, True)
-    last_B11 = (mask_BT.sum(1)[:, None, None] - 1).clamp(
-        min=0
-    )  # a row that fills a batch has no real position
+    # a row that fills a batch has no real position
+    last_B11 = (mask_BT.sum(1)[:, None, None] - 1).clamp(min=0)
     last_BH = states_BTH[..., :size].gather(1, last_B11.expand(-1, -1, size))[:, 0]
     h = torch.cat([last_BH, *final[0][1:]], -1)  # at position 0 the backward direction is at its end
     return states_BTH, (h, *(torch.cat(tuple(c), -1) for c in final[1:]))

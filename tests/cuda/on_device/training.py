@@ -23,15 +23,15 @@ class Limits(NamedTuple):
 
 
 LIMITS = {
-    "first-try": Limits((208, 5, 2), (222, 5, 3), 80, 79),
+    "first-try": Limits((194, 5, 2), (208, 5, 3), 80, 79),
     "transformer": Limits((964, 5, 2), (978, 5, 3), 240, 257),
-    "bahdanau15": Limits((833, 5, 2), (847, 5, 3), 82, 80),
-    "luong15-local-m": Limits((1296, 5, 2), (1310, 5, 3), 106, 110),
+    "bahdanau15": Limits((819, 5, 2), (833, 5, 3), 82, 80),
+    "luong15-local-m": Limits((1276, 5, 2), (1290, 5, 3), 106, 110),
     "gehring17": Limits((780, 5, 2), (794, 5, 3), 161, 162),
-    "hard-sample": Limits((297, 5, 3), (311, 5, 4), 82, 83),
-    "tu16": Limits((1084, 5, 2), (1098, 5, 3), 87, 89),
+    "hard-sample": Limits((283, 5, 3), (297, 5, 4), 82, 83),
+    "tu16": Limits((1070, 5, 2), (1084, 5, 3), 87, 89),
     "xu15-hard": Limits((582, 6, 3), (598, 6, 4), 87, 88),
-    "video": Limits((609, 6, 5), (625, 6, 6), 85, 84),
+    "video": Limits((595, 6, 5), (611, 6, 6), 85, 84),
     "caption-transformer": Limits((632, 6, 2), (648, 6, 3), 188, 200),
 }
 STEP_WAITS = 0
