@@ -109,8 +109,12 @@ def translate(
         translated = TranslatedLines(
             translator, search, lines, prefixes, prefix, warnings, weights, format, scores, alignments
         )
-        key = chunks.fingerprint(run, chunks.of_texts(inputs), options) if in_chunks else None
-        translated.write_to(output, key, world, result_files.shows_progress(files, output))
+
+        def key() -> str:
+            return chunks.fingerprint(run, chunks.of_texts(inputs), options)
+
+        progress = result_files.shows_progress(files, output)
+        translated.write_to(output, key if in_chunks else None, world, progress)
 
 
 def _check_files(files: list[str], output: Path | None, attention: Path | None, prefix: Path | None) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +33,10 @@ _JOB = "job.json"
 class Chunks:
     """The chunks of an output: which are this process's to make, and what has been made."""
 
-    def __init__(self, output: Path, fingerprint: str, world: "World") -> None:
-        """Raises UserError if the folder is not one of chunks."""
+    def __init__(self, output: Path, fingerprint: Callable[[], str], world: "World") -> None:
+        """`fingerprint` reads the inputs and the models: the main process alone calls it. Raises UserError if
+        the folder is not one of chunks.
+        """
         self._output, self._world = output, world
         self.folder = output.with_name(f"{output.name}.parts")
         self._fingerprint = fingerprint
@@ -44,11 +46,11 @@ class Chunks:
         self._missing = 0  # chunks that `is_own` was asked for and that were not finished
 
     def _open(self) -> None:
-        job = self.folder / _JOB
+        job, fingerprint = self.folder / _JOB, self._fingerprint()
         if self.folder.exists():
             if not job.is_file():
                 raise UserError(f"{self.folder}: is no folder of chunks of seq2attn; move it, or change -o")
-            if job.read_text(encoding="utf-8", errors="replace") == self._fingerprint:
+            if job.read_text(encoding="utf-8", errors="replace") == fingerprint:
                 files.sweep(self.folder)
                 count = len(list(self.folder.glob("*.chunk")))
                 console.note(f"{self._output}: continues after {count:,} finished chunks")
@@ -56,7 +58,7 @@ class Chunks:
             shutil.rmtree(self.folder)
         with files.refused(self.folder):
             self.folder.mkdir()
-        files.write(job, self._fingerprint.encode(), ADVICE)
+        files.write(job, fingerprint.encode(), ADVICE)
 
     def is_own(self, number: int) -> bool:
         """Whether this process makes that chunk. It is called for all of them, in order."""

@@ -76,7 +76,7 @@ class DescribedImages:
 
             if output is not None and key is not None:
                 known = list(itertools.chain.from_iterable(iter(lambda: paths.take(chunks.IMAGES), [])))
-                of_output = Chunks(output, key([image.path for image in known]), world)
+                of_output = Chunks(output, lambda: key([image.path for image in known]), world)
                 stack.enter_context(chunks.told_to_continue(of_output))
                 self._in_chunks(known, of_output, show)
             else:

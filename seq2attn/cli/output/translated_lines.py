@@ -51,7 +51,9 @@ class TranslatedLines:
             size = min(2 * size, MOST_LINES)
             most = None if most is None else most - len(block)
 
-    def write_to(self, output: Path | None, fingerprint: str | None, world: World, progress: bool) -> None:
+    def write_to(
+        self, output: Path | None, fingerprint: Callable[[], str] | None, world: World, progress: bool
+    ) -> None:
         """Write the output for all lines; in chunks where there is a `fingerprint` of them."""
         with ExitStack() as stack:
             live = stack.enter_context(console.progress()) if progress else None
