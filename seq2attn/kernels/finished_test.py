@@ -6,7 +6,7 @@ GPU waits for the host. So on CUDA a step reads the number of the step before, w
 its own is on the way. A sentence that has finished stays so, and may stay in the batch: outputs are the same,
 and a batch gets smaller, or a search ends, one step late.
 
-Slow twin: on a CPU the number is read at once. Held equal by tests/cuda/on_device/finished_test.py.
+Slow twin: on a CPU the number is read at once. Held equal by tests/cuda/on_device/late_end.py.
 """
 
 import torch

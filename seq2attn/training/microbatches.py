@@ -90,9 +90,8 @@ def update_batches(
     With train.cuda_graphs the shape of each batch is one of few.
     """
     if world.device.type == "cuda":
-        torch.cuda.set_device(
-            world.device
-        )  # this may be the first line of a thread, which begins with device 0
+        # this may be the first line of a thread, which begins with device 0
+        torch.cuda.set_device(world.device)
     stream = _stream(pairs, settings, epoch, position, order)
     size = settings.accumulate * world.size
     while True:

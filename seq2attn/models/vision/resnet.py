@@ -66,7 +66,7 @@ class Block(nn.Module):
     def forward(self, x_BCYX: Tensor) -> Tensor:
         y = self.residual(x_BCYX)
         # Given the stride itself, a 1x1 convolution of fewer channels than a vector register has numbers
-        # writes past its memory in the backward pass (oneDNN issue 6035; CPUs without AVX-512).
+        # writes past its memory in the backward pass, by a fault of oneDNN on CPUs without AVX-512.
         x_BCYX = x_BCYX[..., :: self.stride, :: self.stride]
         return F.relu_(y + (x_BCYX if self.downsample is None else self.downsample(x_BCYX)))
 

@@ -88,7 +88,8 @@ def test_decoder_layer_equals_the_loop_of_cells(kind: str, fed_size: int) -> Non
     x, fed = torch.randn(B, S, E), torch.randn(B, fed_size) if fed_size else None
     state = CellState(torch.randn(B, H), torch.randn(B, H) if kind == "lstm" else None)
     want = slow.steps(x, fed, state).h
-    on_device = CellState(*(None if part is None else part.to(CUDA) for part in state))  # type: ignore[arg-type]
+    parts = (None if part is None else part.to(CUDA) for part in state)
+    on_device = CellState(*parts)  # type: ignore[arg-type]
     got = fast.run(x.to(CUDA), None if fed is None else fed.to(CUDA), on_device)
     torch.testing.assert_close(got.cpu(), want, rtol=1e-5, atol=1e-6)
     weight = torch.randn_like(want)

@@ -2,6 +2,7 @@
 shapes change.
 """
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from seq2attn.config import Config
 from seq2attn.data.batches import Pairs
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.models.seq2seq import build
-from seq2attn.runs import directory
 from seq2attn.training import events, graphed_gradient, trainer
 from seq2attn.training.distributed import World
 
@@ -67,23 +67,9 @@ def fit(
         ["train.batch_tokens=120", "model.dropout=0.0", "train.log_every=1", "train.max_steps=9", *changes],
     )
     data = pairs(settings, longest, count)
-    is_text = settings.model.modality.has_vocabulary
-    names = ("source", "target") if is_text else ("target",)
-    for name in names:
-        tiny.tokenizer(name).save(path / name)
-    sizes = {"source_size": tiny.tokenizer("source").size if is_text else 0}
-    sizes["target_size"] = tiny.tokenizer("target").size
-    run = directory.create(
-        path / "run",
-        settings,
-        **sizes,
-        languages=(None, None),
-        tokenizers={f"{name}.model": (path / name).read_bytes() for name in names},
-        corpus="random",
-        force=True,
-    )
+    run = small.new_run(Path(tempfile.mkdtemp(dir=path), "run"), settings)
     torch.manual_seed(1)
-    model = build(settings.model, *sizes.values()).to(DEVICE)
+    model = build(settings.model, run.source_size, run.target_size).to(DEVICE)
     result, metric = Result(), settings.train.metric
     counts.reset()
     for event in trainer.train(

@@ -38,7 +38,7 @@ def is_loaded() -> bool:
     return _library is not None
 
 
-def library() -> ctypes.CDLL:
+def compiled_device() -> ctypes.CDLL:
     if _library is None:
         raise RuntimeError("the simulated device is not installed: call simulated.install.install()")
     return _library
@@ -46,20 +46,20 @@ def library() -> ctypes.CDLL:
 
 def reset() -> None:
     """Forget all counts, and the peak of memory."""
-    library().simulated_reset()
+    compiled_device().simulated_reset()
 
 
 def read() -> dict[str, int]:
     """All counts by name."""
     room = ctypes.create_string_buffer(1 << 20)
-    library().simulated_counts(room, len(room))
+    compiled_device().simulated_counts(room, len(room))
     rows = (line.split("\t") for line in room.value.decode().splitlines())
     return {name: int(times) for name, times in rows}
 
 
 def add(name: str) -> None:
     """Count one more of that name."""
-    library().simulated_count(name.encode())
+    compiled_device().simulated_count(name.encode())
 
 
 def summary(counts: Mapping[str, int]) -> Summary:

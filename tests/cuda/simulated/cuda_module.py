@@ -26,7 +26,7 @@ class Generator:
         self.index = index
 
     def manual_seed(self, seed: int) -> None:
-        counts.library().simulated_seed(self.index, seed & (2**64 - 1))
+        counts.compiled_device().simulated_seed(self.index, seed & (2**64 - 1))
 
     def get_state(self) -> torch.Tensor:
         state: torch.Tensor = torch.ops.simulated_device.generator_state(self.index)
@@ -46,13 +46,13 @@ def index_of(device: Any) -> int:
 
 
 def current_device() -> int:
-    return int(counts.library().simulated_device())
+    return int(counts.compiled_device().simulated_device())
 
 
 def set_device(device: Any) -> None:
     if not 0 <= index_of(device) < COUNT:
         raise RuntimeError("CUDA error: invalid device ordinal")
-    counts.library().simulated_set_device(index_of(device))
+    counts.compiled_device().simulated_set_device(index_of(device))
 
 
 def synchronize(device: Any = None) -> None:
@@ -65,11 +65,11 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def memory_allocated(device: Any = None) -> int:
-    return int(counts.library().simulated_bytes(0))
+    return int(counts.compiled_device().simulated_bytes(0))
 
 
 def max_memory_allocated(device: Any = None) -> int:
-    return int(counts.library().simulated_bytes(1))
+    return int(counts.compiled_device().simulated_bytes(1))
 
 
 def properties(device: Any = None) -> types.SimpleNamespace:

@@ -32,7 +32,7 @@ def _run_callback(number: int) -> None:
 
 
 def _call(act: str, number: int = 0, flag: bool = False) -> int:
-    library = counts.library()
+    library = counts.compiled_device()
     result = int(library.simulated_graph(act.encode(), ctypes.c_int64(number), int(flag), _run_callback))
     text = library.simulated_graph_error().decode()
     if _errors:
@@ -43,7 +43,7 @@ def _call(act: str, number: int = 0, flag: bool = False) -> int:
 
 
 def is_capturing() -> bool:
-    return bool(counts.library().simulated_captures())
+    return bool(counts.compiled_device().simulated_captures())
 
 
 def refuse_in_capture() -> None:

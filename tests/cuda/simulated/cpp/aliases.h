@@ -32,7 +32,8 @@ at::Tensor on_device(const at::Tensor& cpu, c10::Device device, const std::vecto
     if (other.storage().data() == cpu.storage().data()) owner->others.push_back(other);
   }
   if (owner->others.empty()) {
-    own_memory(std::make_shared<at::Tensor>(cpu), owner->user, cpu.storage().mutable_data(), cpu.storage().nbytes());
+    auto& storage = cpu.storage();
+    own_memory(std::make_shared<at::Tensor>(cpu), owner->user, storage.mutable_data(), storage.nbytes());
   }
   size_t bytes = cpu.storage().nbytes();
   auto release = [](void* pointer) { delete static_cast<Owner*>(pointer); };
