@@ -59,6 +59,16 @@ BUGS = (
     Bug("inference/predictor.py", "(slice(half), slice(half, None))", "(slice(half), slice(half))", ("test_device_memory.py", "-k", "halves")),
     Bug("device_memory.py", "torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)", "0", ("test_device_memory.py", "-k", "free")),
     Bug("device_memory.py", "os.environ.setdefault(", "os.environ.__setitem__(", ("test_device_memory.py", "-k", "segments")),
+    # the size of batches by trial
+    Bug("training/batch_size.py", "torch.random.fork_rng([device] if device.type == \"cuda\" else [])", "torch.random.fork_rng([])", ("cuda/test_on_device.py", "-k", "batch and not slow")),
+    Bug("training/batch_size.py", "for _ in range(self._copies)", "for _ in range(0)", ("cuda/test_on_device.py", "-k", "batch and not slow")),
+    Bug("training/batch_size.py", "model.train(mode)", "pass", ("cuda/test_on_device.py", "-k", "batch and not slow")),
+    Bug("training/batch_size.py", "tokens = min(map(int,", "tokens = max(map(int,", ("cuda/test_on_device.py", "-k", "batch and not slow")),
+    Bug("training/batch_size.py", "low, high = max(least, low // 2), low", "low, high = max(least, low // 2), high", ("training/test_batch_size.py",)),
+    Bug("tasks/batch_size.py", "return with_batch_tokens(settings, tokens)", "return settings", ("training/test_batch_size.py",)),
+    Bug("tasks/batch_size.py", "world.run_on_main(lambda: write_config(changed))", "pass", ("training/test_batch_size.py",)),
+    Bug("device_memory.py", "\"CUDA error: out of memory\", ", "", ("training/test_batch_size.py",)),
+    Bug("config/messages.py", "        names.pop()\n", "        pass\n", ("training/test_batch_size.py",)),
     # CUDA graphs
     Bug("training/graphed_gradient.py", "(name, part.shape, part.dtype)", "(name, part.shape[:1], part.dtype)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
     Bug("training/graphed_gradient.py", "static.copy_(tensor, non_blocking=True)", "static.copy_(static)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         *("models", "kernels", "runs", "devices", "cuda_graphs", "data.batches", "data.tokenizer"),
-        *("config", "errors", "files", "prefetch", "ranks", "strict_json"),
+        *("config", "device_memory", "errors", "files", "prefetch", "ranks", "strict_json"),
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
