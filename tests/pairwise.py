@@ -34,5 +34,5 @@ def pairwise(
 def pairwise_first(*options: Iterable[Any]) -> list[Any]:
     """Every combination, for `parametrize`: those that `pairwise` does not choose are slow."""
     values = [list(option) for option in options]
-    chosen = pairwise(*values)
-    return [pytest.param(*row, marks=() if row in chosen else pytest.mark.slow) for row in product(*values)]
+    quick = pairwise(*values)
+    return [pytest.param(*row, marks=() if row in quick else pytest.mark.slow) for row in product(*values)]

@@ -48,6 +48,7 @@ def toy_settings(encoder: str, decoder: str, *changes: str) -> config.Config:
     return toy.settings("model.embedding=8", "model.attention.size=8", *kinds, *sizes, *changes)
 
 
+@pytest.mark.slow
 @mixed
 def test_training_lowers_the_loss(encoder: str, decoder: str, tmp_path: Path) -> None:
     """Sequences turned around, by the training loop itself: the validation loss is well below that of its
@@ -55,10 +56,10 @@ def test_training_lowers_the_loss(encoder: str, decoder: str, tmp_path: Path) ->
     """
     events = toy.fit(
         tmp_path / "run",
-        toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=2"),
+        toy_settings(encoder, decoder, "model.dropout=0.0", "train.max_steps=40", "train.validate_every=10"),
     )
     losses = [event.loss for event in toy.of(Validation, events)]
-    assert len(losses) == 20
+    assert len(losses) == 4
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0] - 0.3
 

@@ -389,10 +389,9 @@ def test_translate_gives_the_same_bits_in_any_batch_and_order(
     shuffled = random.Random(5).sample(range(len(texts)), len(texts))
     searches: list[tuple[bool, dict[str, Any]]] = [
         (False, {"beam": 1}),
-        (True, {"beam": 5, "n_best": 5}),
-        (False, {"beam": 4, "n_best": 4, "no_repeat_ngram": 2}),
+        (True, {"beam": 4, "n_best": 4, "no_repeat_ngram": 2}),
     ]
-    for with_weights, options in [*searches, (True, {"sample": True, "n_best": 3})]:
+    for with_weights, options in [*searches, (False, {"sample": True, "n_best": 3})]:
         found: list[list[list[Translation]]] = []
         for batch_tokens, order in ((10**6, range(len(texts))), (1, range(len(texts))), (150, shuffled)):
             # a stream goes with the number of a line, not with its text

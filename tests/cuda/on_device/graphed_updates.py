@@ -25,7 +25,18 @@ from seq2attn.training.distributed import World
 
 DEVICE = torch.device("cuda", 0)
 QUICK = ["first-try", "transformer"]
-MORE = ["bahdanau15", "gehring17", "xu15-soft", "luong15-local-m", "tu16", "sutskever14", "caption-transformer", "entmax15", "cho14", "vaswani17"]
+MORE = [
+    "bahdanau15",
+    "gehring17",
+    "xu15-soft",
+    "luong15-local-m",
+    "tu16",
+    "sutskever14",
+    "caption-transformer",
+    "entmax15",
+    "cho14",
+    "vaswani17",
+]
 NOT_GRAPHED = ["hard-sample", "caption-fixed", pytest.param("video", marks=pytest.mark.slow)]
 
 
@@ -96,9 +107,7 @@ def assert_same(one: Result, other: Result, bound: float) -> None:
         torch.testing.assert_close(tensor, other.weights[name], rtol=bound, atol=bound)
 
 
-@pytest.mark.parametrize(
-    "preset", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
-)
+@pytest.mark.parametrize("preset", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_update_by_graphs_equals_one_without(tmp_path: Path, preset: str) -> None:
     plain = fit(tmp_path, preset)
     graphed = fit(tmp_path, preset, "train.cuda_graphs=true")
