@@ -26,14 +26,17 @@ GROUPS = {
         "on_device/rules.py",
         "../attention/test_hard.py::test_inference_noise_is_the_same_on_a_gpu",
     ],
-    "CUDA graphs": ["on_device/captures.py", "on_device/graphed_updates.py"],
+    "CUDA graphs": [f"on_device/{name}.py" for name in ("captures", "graphed_updates", "graphed_searches")],
 }
 # every other file is in the group of searches and rules
 _named = {argument for arguments in GROUPS.values() for argument in arguments}
 for _path in sorted((FOLDER / "on_device").glob("[a-z]*.py")):
     if _path.stem != "conftest" and f"on_device/{_path.name}" not in _named:
         GROUPS["searches and rules"].append(f"on_device/{_path.name}")
-SLOW_GROUPS = {"CUDA graphs": ["on_device/graphed_updates.py", "-m", "slow"]}
+SLOW_GROUPS = {
+    "CUDA graphs": ["on_device/graphed_updates.py", "-m", "slow"],
+    "searches by CUDA graphs": ["on_device/graphed_searches.py", "-m", "slow"],
+}
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "SIMULATED_CUDA_DEVICES": "2"}
 
 obstacle = build.obstacle()
