@@ -102,6 +102,7 @@ def test_search_by_graphs_equals_one_without(
 ) -> None:
     """Twice, so that the second time all graphs are there; the state grows, and sentences leave."""
     monkeypatch.setattr(graphed_beam, "FIRST_STEPS", 3)
+    monkeypatch.setattr(graphed_beam, "POSITIONS", 24)  # the sources have 16
     plain, graphed = systems(tiny.save_run(tmp_path / "run", **MODELS[model]))
     for texts in (TEXTS, TEXTS[::-1]):
         theirs = plain.translate(texts, **SEARCHES[search])
