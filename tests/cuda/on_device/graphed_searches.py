@@ -111,6 +111,7 @@ def test_search_by_graphs_equals_one_without(
         assert replays() > 5
 
 
+@pytest.mark.slow
 def test_batch_gets_smaller_and_its_room_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphed_beam, "FIRST_STEPS", 3)
     plain, graphed = systems(tiny.save_run(tmp_path / "run", **MODELS["transformer"]))
@@ -250,6 +251,7 @@ def test_ensemble_searches_by_graphs_as_without(tmp_path: Path) -> None:
     assert replays()
 
 
+@pytest.mark.slow
 def test_samples_are_drawn_without_graphs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     plain, graphed = systems(tiny.save_run(tmp_path / "run"))
