@@ -4,6 +4,7 @@ over processes.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import tiny_images
 
+from seq2attn import files
 from seq2attn.cli.output import chunks
 from seq2attn.inference import Captioner, Translator
 
@@ -115,7 +117,9 @@ def test_chunks_of_another_input_run_or_option_are_not_used(
     parts.mkdir()
     (parts / "job.json").write_text(key)
     (parts / "0.chunk").write_text('{"failures": 0}\nof another\n')
-    assert pipe("translate", text_run, lines, "-o", tmp_path / "out")[0] == 0
+    code, _, printed = pipe("translate", text_run, lines, "-o", tmp_path / "out")
+    assert code == 0
+    assert "had 1 finished chunk of another input, run, option or version" in printed
     assert "of another" not in (tmp_path / "out").read_text()
 
 
@@ -129,6 +133,49 @@ def test_folder_of_somebody_else_is_refused_and_stays(
     assert code == 1
     assert "is no folder of chunks of seq2attn" in printed
     assert (tmp_path / "out.parts" / "thesis.txt").exists()
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("moment", ["begin", "end"])
+def test_kill_while_the_folder_is_made_or_removed_leaves_nothing_to_move(
+    moment: str, text_run: str, lines: Path, pipe: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert pipe("translate", text_run, lines, "-o", whole)[0] == 0
+    write, rmtree = files.write, shutil.rmtree
+
+    def killed(path: Path, *rest: object) -> None:
+        if path.name == "job.json":
+            raise KeyboardInterrupt
+        write(path, *rest)  # type: ignore[arg-type]
+
+    def half(path: Path) -> None:
+        """A kill within it: any part of the content may be gone."""
+        (path / "job.json").unlink()
+        raise KeyboardInterrupt
+
+    if moment == "begin":
+        monkeypatch.setattr(files, "write", killed)
+    else:
+        monkeypatch.setattr(files.shutil, "rmtree", half)
+    assert pipe("translate", text_run, lines, "-o", out)[0] == 130
+    assert (tmp_path / "out.parts").is_dir()
+    monkeypatch.setattr(files, "write", write)
+    monkeypatch.setattr(files.shutil, "rmtree", rmtree)
+    code, _, printed = pipe("translate", text_run, lines, "-o", out)
+    assert code == 0, printed
+    assert out.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "out.parts").exists()
+
+
+def test_open_descriptor_gets_no_chunks(lines: Path, tmp_path: Path) -> None:
+    """-o /dev/stdout, where a file is behind it: its folder of chunks would be in /dev."""
+    with (tmp_path / "out").open("w") as file:
+        descriptor = Path(f"/proc/self/fd/{file.fileno()}")
+        assert descriptor.is_file()
+        assert not chunks.are_wanted(descriptor, [str(lines)], True, False)
+    assert chunks.are_wanted(tmp_path / "out", [str(lines)], True, False)
+    assert chunks.are_wanted(tmp_path / "new", [str(lines)], True, False)
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +222,7 @@ def test_caption_continues_and_counts_what_could_not_be_read(
 SCRIPT = """
 import json, os, sys
 from seq2attn.cli import app
+from seq2attn import files
 from seq2attn.cli.output import chunks
 chunks.LINES = chunks.IMAGES = 4
 print(json.dumps([app.run(command) for command in json.loads(sys.argv[1])]))
