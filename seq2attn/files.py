@@ -169,8 +169,8 @@ def is_replaced(path: Path) -> bool:
 
 
 def remove_folder(folder: Path, last: str) -> None:
-    """Remove a folder and what is in it, the file named `last` at the end: after a kill it still says whose the
-    rest is.
+    """Remove a folder and what is in it, at the end the file named `last`: whatever a kill leaves, that file
+    says what it is.
     """
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
