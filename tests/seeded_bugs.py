@@ -63,6 +63,7 @@ BUGS = (
     Bug("training/graphed_gradient.py", "(name, part.shape, part.dtype)", "(name, part.shape[:1], part.dtype)", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("training/graphed_gradient.py", "static.copy_(tensor, non_blocking=True)", "static.copy_(static)", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("training/graphed_gradient.py", "torch._foreach_zero_(new)", "torch._foreach_mul_(new, 1.0)", ("cuda/test_on_device.py", "-k", "graphs")),
+    Bug("training/graphed_gradient.py", "torch._foreach_zero_(new)", "torch._foreach_mul_(new, 0.0)", ("cuda/test_on_device.py", "-k", "graphs and not slow")),
     Bug("training/graphed_gradient.py", "own.copy_(parameter.grad)", "own.zero_()", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("training/graphed_gradient.py", "self._factor.fill_(1 / tokens)", "self._factor.fill_(1 / 8)", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("training/microbatches.py", "_replace(mask_M=mask_M)", "_replace(mask_M=mask_M | True)", ("training/test_rounding.py",)),
