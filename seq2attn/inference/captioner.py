@@ -127,17 +127,22 @@ class Captioner(Predictor[Pixels, Caption]):
         *,
         prefixes: Sequence[str] | None = None,
         first: int = 0,
+        numbers: Sequence[int] | None = None,
         **shortcuts: Unpack[Shortcuts],
     ) -> list[list[Caption]]:
         """The `n_best` captions of each image, best first.
 
         An image is a path, the bytes of a file, or the result of `load_pixels`. Arguments and errors: see
-        `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names the
-        file, if it is no image.
+        `Translator.translate`; the default maximum length is MAX_LENGTH. `numbers` are those of the images,
+        where they do not follow one another from `first` on. Raises UserError, which names the file, if it is
+        no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
         images = listed(images, "caption takes a list of images")
+        numbers = range(first, first + len(images)) if numbers is None else numbers
+        if len(numbers) != len(images):
+            raise UsageError(f"there are {len(images)} images and {len(numbers)} numbers: each image has one")
         resolved = self._resolve(options, shortcuts, images, prefixes)
         sources = self._sources(images)
         results: list[list[Caption]] = [[] for _ in images]
@@ -154,7 +159,7 @@ class Captioner(Predictor[Pixels, Caption]):
             rows,
             prefix_ids,
             resolved,
-            first,
+            numbers,
         ):
             results[i] = captions
         return results

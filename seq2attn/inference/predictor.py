@@ -261,11 +261,11 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         rows: Sequence[int],
         prefixes: Sequence[Sequence[int]] | None,
         options: ResolvedOptions,
-        first: int,
+        numbers: Sequence[int],
     ) -> Iterator[tuple[int, list[Result]]]:
         """The results of the inputs `rows`, in any order.
 
-        `sources` by member, then by input; the rest by input.
+        `sources` by member, then by input; the rest by input. `numbers` select the random streams.
         """
         batch_tokens = self.batch_tokens if options.batch_tokens is None else options.batch_tokens
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
@@ -282,7 +282,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 [positions[i] for i in batch],
                 [limits[i] for i in batch],
                 None if prefixes is None else [list(prefixes[i]) for i in batch],
-                [seed_of(options.seed, first + i) for i in batch],
+                [seed_of(options.seed, numbers[i]) for i in batch],
                 options,
             )
             for batch in plan
