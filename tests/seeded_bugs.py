@@ -346,6 +346,8 @@ BUGS = (
     Bug("own_code/permission.py", "except BaseException as error:  # sys.exit", "except Exception as error:  # sys.exit", ("own_code/test_permission.py", "-k", "users_file")),
     Bug("cli/app.py", "    if own:\n", "    if False:\n", ("own_code/test_permission.py", "-k", "later")),
     Bug("cli/console.py", "text = with_flags(record.getMessage(), flags)", "text = record.getMessage()", ("cli/test_evaluate.py", "-k", "changed")),
+    Bug("tasks/caption_test_set.py", "if outputs is None:", "if not outputs:", ("cli/test_evaluate_images.py", "-k", "nothing_again")),
+    Bug("tasks/evaluated_runs.py", 'changed["precision"] = predictor.precision', "pass", ("cli/test_evaluate.py", "-k", "precision")),
     Bug("tasks/caption_test_set.py", "compared = of_bleu | others", "compared = others", ("cli/test_evaluate_images.py", "-k", "compares")),
     Bug("search/beam.py", "* beam + parent_BW", "* beam + parent_BW.sort(1).values", ("search/test_state.py",)),
     Bug("search/beam.py", "end_log_p_BW / (length + 1) ** length_penalty", "end_log_p_BW / max(length, 1) ** length_penalty", ("search/test_beam.py",)),

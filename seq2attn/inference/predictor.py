@@ -15,7 +15,7 @@ from torch import Tensor
 from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.device_memory import decoding_tokens, too_little_memory
-from seq2attn.devices import autocast, find_format
+from seq2attn.devices import FLOATS, Format, autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
 from seq2attn.inference.ensemble import Ensemble, EnsembleState
@@ -160,6 +160,12 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def attends(self) -> bool:
         """Whether the model has attention to show."""
         return self.config.model.attends
+
+    @property
+    def precision(self) -> Format:
+        """The number format of the products."""
+        dtype = next(self.models[0].decoder.parameters()).dtype
+        return next((name for name, half in FLOATS.items() if half == dtype), self.format)
 
     @property
     def batch_tokens(self) -> int:
