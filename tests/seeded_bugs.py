@@ -467,6 +467,7 @@ BUGS = (
     Bug("data/images/transforms.py", "features[:, :longest].nan_to_num(0.0)", "features[:, :longest]", ("data/images/test_transforms.py", "-k", "shorter_clips")),
     Bug("models/memory.py", 'part if name == "grid" else select(part, source_R)', 'part if name in ("grid", "summary_BV") else select(part, source_R)', ("models/test_memory.py", "-k", "share")),
     Bug("inference/captioner.py", " and self._grids[member] == self.grid", "", ("inference/test_captioner.py", "-k", "averages_attention")),
+    Bug("inference/captioner.py", "image.movedim(-3, -1) if are_pixels else image for", "image for", ("inference/test_captioner.py", "-k", "rows_of_the")),
     Bug("inference/captioner.py", ".sum(-1)[..., :frames]", ".sum(-1)", ("inference/test_captioner.py", "-k", "own_frames")),
     Bug("runs/loading.py", "(own := one.config.model.modality) != modality", "False", ("inference/test_captioner.py", "-k", "do_not_fit")),
     Bug("inference/feature_cache.py", '"image_size", "resize"', '"resize"', ("training/test_images.py", "-k", "feature_key")),
@@ -550,6 +551,8 @@ BUGS = (
     Bug("search/beam.py", "token_R = token_BW.flatten()", "token_R = token_BW.cpu().flatten().to(device)", ("cuda/test_on_device.py", "-k", "bf16")),
     Bug("inference/ensemble.py", "mean_weights.float().cpu()", "mean_weights.float()", ("cuda/test_on_device.py", "-k", "searches")),
     Bug("training/distributed.py", "dtype=torch.float64, device=self.device)", "dtype=torch.float64)", ("cuda/test_on_device.py", "-k", "two_processes")),
+    Bug("evaluation/rewards.py", "return list(source)", "return list(source.cpu())", ("cuda/test_on_device.py", "-k", "searches")),
+    Bug("evaluation/rewards.py", "tensor.pin_memory().to(device, non_blocking=True)", "tensor.to(device)", ("cuda/test_on_device.py", "-k", "searches")),
     # the machine
     Bug("shared_cores.py", "len(os.sched_getaffinity(0)) + 1", "1", ("test_shared_cores.py",)),
     Bug("shared_cores.py", "self._free_looks + 1 if waited", "self._free_looks if waited", ("test_shared_cores.py",)),
