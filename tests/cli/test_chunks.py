@@ -39,9 +39,9 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     "options",
     [
         (),
-        ("--format", "moses", "--alignments"),
+        pytest.param(("--format", "moses", "--alignments"), marks=pytest.mark.slow),
         ("--format", "jsonl", "--sample", "--seed", 3),
-        ("--prefix",),
+        pytest.param(("--prefix",), marks=pytest.mark.slow),
     ],
 )
 def test_chunks_give_the_output_of_one_go(

@@ -104,12 +104,13 @@ def same(one: Caption, other: Caption) -> bool:
 
 
 SEARCHES = {"beam": {"beam": 3, "n_best": 2}, "greedy": {"beam": 1}, "sample": {"sample": True, "n_best": 3}}
+QUICK = [(kind, "beam") for kind in ("recurrent", "transformer", "conv", "clips")] + [("hard", "sample")]
 
 
 @pytest.mark.parametrize(
     ("kind", "search"),
     [
-        pytest.param(kind, search, marks=() if search == "beam" else pytest.mark.slow)
+        pytest.param(kind, search, marks=() if (kind, search) in QUICK else pytest.mark.slow)
         for i, kind in enumerate(KINDS)
         for search in ("beam", ("greedy", "sample")[i % 2])
     ],
@@ -147,7 +148,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
-@pytest.mark.parametrize("kind", ["recurrent", "clips"])
+@pytest.mark.parametrize("kind", ["recurrent", pytest.param("clips", marks=pytest.mark.slow)])
 def test_caption_with_processes_gives_the_same_bits(kind: str, two_threads: None) -> None:
     plain, of = captioner(kind), captioner(kind, processes=True)
     try:

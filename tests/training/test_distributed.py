@@ -188,10 +188,11 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
     return [out.splitlines() for out, _, _ in results]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param((), id="softmax", marks=pytest.mark.slow),
+        pytest.param((), id="softmax"),
         pytest.param(("model.attention.normaliser=hard-sample",), id="hard-sample"),
     ],
 )
@@ -278,6 +279,7 @@ with init_distributed(torch.device("cpu")) as world:
 """
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_one_process():
     """Two batches of each process. A parameter that no batch needs has no gradient, even if it was frozen."""
     (first, _, status), (second, _, status_2) = _started(EXCHANGE.format())
