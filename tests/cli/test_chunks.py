@@ -14,6 +14,7 @@ import pytest
 import tiny_images
 
 from seq2attn import files
+from seq2attn.cli.input import image_prefetch
 from seq2attn.cli.output import chunks
 from seq2attn.inference import Captioner, Translator
 
@@ -217,6 +218,28 @@ def test_caption_continues_and_counts_what_could_not_be_read(
     assert (code, calls) == (1, [4, 3, 1, 1])
     assert "1 of 9 images could not be read" in printed
     assert out.read_bytes() == whole
+
+
+def test_samples_of_an_image_depend_on_no_other_image(
+    image_run: str, photos: Path, pipe: Call, tmp_path: Path, always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image has a number, whether or not those before it can be read: in one go, in chunks, and with
+    another in place of one that cannot be read.
+    """
+    monkeypatch.setattr(image_prefetch, "FIRST", 3)
+    names = sorted(map(str, photos.iterdir()))
+    command = ["caption", image_run, *names, "--sample", "--temperature", 5]
+    code, whole, _ = pipe(*command)
+    assert code == 1
+    assert pipe(*command, "-o", tmp_path / "out")[0] == 1
+    assert (tmp_path / "out").read_bytes() == whole
+    broken = next(number for number, line in enumerate(whole.split(b"\n")) if line.endswith(b"\t"))
+    assert 0 < broken < len(names) - 1
+    command[2 + broken] = names[0]
+    code, others, _ = pipe(*command)
+    assert code == 0
+    lines = [text.split(b"\n") for text in (whole, others)]
+    assert [a == b for a, b in zip(*lines, strict=True)] == [n != broken for n in range(len(lines[0]))]
 
 
 SCRIPT = """
