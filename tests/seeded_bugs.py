@@ -78,7 +78,6 @@ BUGS = (
     Bug("inference/graphed_beam.py", "keep_B = here.is_finished_B.long()", "keep_B = (~here.is_finished_B).long()", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("inference/graphed_beam.py", "(*((tensor.shape, tensor.dtype)", "(*((tensor.dim(), tensor.dtype)", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("inference/graphed_beam.py", "options, weights), new", "options), new", ("cuda/test_on_device.py", "-k", "graphs")),
-    Bug("inference/graphed_beam.py", "torch.set_autocast_cache_enabled(False)", "torch.set_autocast_cache_enabled(before)", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("inference/graphed_beam.py", "            self._graphs.clear()\n", "            pass\n", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("cuda_graphs.py", "torch.cuda.current_stream(self._device)", "torch.cuda.current_stream()", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("training/microbatches.py", "_replace(mask_M=mask_M)", "_replace(mask_M=mask_M | True)", ("training/test_rounding.py",)),

@@ -180,7 +180,7 @@ def test_preset_in_half_precision(preset: str, precision: str, tmp_path: Path) -
 def test_autocast_of_a_model_in_float32(tmp_path: Path) -> None:
     """Nothing that autocast keeps outlives its context."""
     system = Translator.load(tiny.save_run(tmp_path / "run"), "cuda", "fp32", GRAPHS)
-    model, of = system.models[0], system.config
+    model, of = system.models[0].requires_grad_(), system.config  # as in a validation
     tokenizers = tiny.tokenizer("source"), tiny.tokenizer("target")
     graphed = Translator(model, *tokenizers, of, precision="bf16")
     first = graphed.translate(TEXTS, beam=2)
