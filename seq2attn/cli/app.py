@@ -37,7 +37,7 @@ from seq2attn.cli import (
     unknown,
 )
 from seq2attn.cli.signals import StopRequests, handled
-from seq2attn.errors import UsageError, UserError, with_flags
+from seq2attn.errors import ProcessLost, UsageError, UserError, with_flags
 from seq2attn.own_code import raised_by_own_code
 from seq2attn.version import __version__
 
@@ -114,7 +114,7 @@ def run(arguments: Sequence[str]) -> int:
                 traceback.print_exc()
             code, line = _ended_by(error, stop)
             if line is not None:
-                failure.tell(line, code == INTERRUPTED)
+                failure.tell(line, code == INTERRUPTED, isinstance(error, ProcessLost))
     _close_stdout()
     return code
 

@@ -123,6 +123,18 @@ def test_evaluate_saves_outputs_and_scores_in_the_run(call: Call, run: Path) -> 
     assert {path.name for path in (run / "scores").iterdir()} == {f"{name}.json", f"{name}.txt"}
 
 
+def test_report_names_the_precision_and_keeps_scores_of_each_apart(call: Call, run: Path) -> None:
+    _, out, _ = call(run)
+    half = call(run, "--precision", "bf16")[1]
+    assert "computed in" not in out
+    assert half.endswith("\ncomputed in bf16\n")
+    records = {path.stem: json.loads(path.read_text()) for path in (run / "scores").glob("*.json")}
+    assert {name: (record["precision"], record.get("set")) for name, record in records.items()} == {
+        "test": ("fp32", None),
+        "test,precision=bf16": ("bf16", {"precision": "bf16"}),
+    }
+
+
 def test_set_saves_scores_beside_those_of_the_unchanged_run(call: Call, run: Path) -> None:
     call(run)
     folder = run / "scores"

@@ -151,6 +151,37 @@ def test_half_precision_and_the_loss_scale(tmp_path: Path, preset: str, format: 
     assert graphed.replays
 
 
+def test_gradient_that_overflows_in_a_graph_changes_no_weight_and_no_later_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale of fp16 falls from far too much; meanwhile graphs leave infinite gradients behind."""
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr(
+        "torch.amp.GradScaler", lambda device, enabled: scaler(device, init_scale=2.0**32, enabled=enabled)
+    )
+    changes = ("train.batch_tokens=1000", "train.max_steps=22")
+    plain = fit(tmp_path, "first-try", *changes, format="fp16", longest=8)
+    graphed = fit(tmp_path, "first-try", *changes, "train.cuda_graphs=true", format="fp16", longest=8)
+    left_out = [[norm == 0 for _, norm in one.numbers] for one in (plain, graphed)]
+    assert left_out[0] == left_out[1]
+    assert 3 < sum(left_out[0]) < 20, left_out
+    torch.testing.assert_close(
+        torch.tensor(plain.numbers), torch.tensor(graphed.numbers), rtol=0.01, atol=0.01
+    )
+    assert graphed.replays > 15
+
+
+def test_too_little_memory_in_a_capture_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("seq2attn.cuda_graphs.Graph.record", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        fit(tmp_path, "first-try", "train.cuda_graphs=true", count=4, longest=6)
+
+
 def test_few_graphs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = ("train.cuda_graphs=true", "train.max_steps=14")
     plain = fit(tmp_path, "first-try", *changes, count=60, longest=20)
