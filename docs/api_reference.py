@@ -24,7 +24,7 @@ GROUPS = {
         "Caption",
     ),
     "Figures": ("plot",),
-    "Evaluation": ("evaluate", "Report", "Reports", "Mean"),
+    "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport"),
     "Errors": ("UserError", "UsageError"),
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translator as Translator
     from seq2attn.inference.drawing import plot as plot
     from seq2attn.runs.directory import Run as Run
+    from seq2attn.tasks.audit import audit as audit
+    from seq2attn.tasks.audit_report import AuditReport as AuditReport
     from seq2attn.tasks.evaluation import evaluate as evaluate
     from seq2attn.tasks.loading import load as load
     from seq2attn.tasks.preparation import prepare as prepare
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from seq2attn.tasks.training import training_session as training_session
 
 _MODULES = {
+    "AuditReport": "tasks.audit_report",
     "Caption": "inference",
     "Captioner": "inference",
     "Mean": "tasks.report",
@@ -57,6 +60,7 @@ _MODULES = {
     "Translator": "inference",
     "UsageError": "errors",
     "UserError": "errors",
+    "audit": "tasks.audit",
     "evaluate": "tasks.evaluation",
     "load": "tasks.loading",
     "plot": "inference.drawing",

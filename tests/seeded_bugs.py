@@ -43,6 +43,26 @@ class Bug(NamedTuple):
 # A row is one line, however long.
 # fmt: off
 BUGS = (
+    # explaining
+    Bug("explaining/attention.py", "of_step = weights.roll(-shift, 1)", "of_step = weights.roll(shift, 1)", ("explaining/test_word_attention.py",)),
+    Bug("explaining/attention.py", "share = to_word / to_word.sum(1, keepdim=True).clamp_min(1)", "share = to_word", ("explaining/test_word_attention.py",)),
+    Bug("explaining/sources.py", "mask_BP & (ids_BP != EOS)", "mask_BP", ("explaining/test_attribution.py", "-k", "captum and rnn")),
+    Bug("explaining/attribution.py", "(gradient_WBPE * x_BPE).sum(-1)", "gradient_WBPE.sum(-1)", ("explaining/test_attribution.py", "-k", "captum and rnn")),
+    Bug("explaining/attribution.py", "(mean_WBPE * (x - blank)).sum(-1)", "(mean_WBPE * x).sum(-1)", ("explaining/test_attribution.py", "-k", "captum and rnn")),
+    Bug("explaining/replaced_weights.py", "other.encoder.gradient_share = 1.0", "other.encoder.gradient_share = 0.5", ("explaining/test_attribution.py", "-k", "complete and conv")),
+    Bug("explaining/replaced_weights.py", "attention.needs_step = True", "attention.can_fuse = False", ("explaining/test_replaced_weights.py",)),
+    Bug("explaining/replaced_weights.py", "noise.masked_fill(~real, 2.0).argsort(-1)", "noise.argsort(-1)", ("explaining/test_replaced_weights.py", "-k", "permuted")),
+    Bug("explaining/occlusion.py", "return self.log_p(place) - self.log_p(place, units)", "return self.log_p(place, units) - self.log_p(place)", ("explaining/test_faithfulness.py",)),
+    Bug("explaining/faithfulness.py", "(generator.random(matrix.shape), -matrix)", "(-matrix,)", ("explaining/test_faithfulness.py", "-k", "equal")),
+    Bug("explaining/faithfulness.py", "(ends - counts + ends - 1) / 2", "(ends - counts)", ("explaining/test_faithfulness.py", "-k", "spearman")),
+    Bug("explaining/links.py", "np.append(sorted_values[1:] != sorted_values[:-1], True)", "np.append(sorted_values[1:] == sorted_values[1:], True)", ("explaining/test_links.py",)),
+    Bug("explaining/doctor.py", "one[..., :-1, :] for one in long", "one for one in long", ("explaining/test_doctor.py",)),
+    Bug("explaining/audit.py", "{(target, source) for source, target in", "{(source, target) for source, target in", ("explaining/test_audit.py", "-k", "reverse")),
+    Bug("inference/attention_weights.py", "np.concatenate([own[1:], own[-1:]]) if choice.shift else own", "own", ("cli/test_audit.py", "-k", "translations_show")),
+    Bug("inference/forced.py", "option = needed(attention, predictor.choice)", "option = attention", ("cli/test_audit.py", "-k", "translations_show")),
+    Bug("explaining/watch.py", "self._lasting[kind] + 1 for kind in kinds", "1 for kind in kinds", ("explaining/test_watch.py",)),
+    Bug("explaining/watch.py", "self._told.update(new)", "self._told.update([])", ("explaining/test_watch.py", "-k", "once")),
+    Bug("runs/choice.py", "0 < value < 2**16", "0 <= value < 2**16", ("cli/test_audit.py", "-k", "damaged_choice")),
     # attention: scores
     Bug("attention/scores.py", "self.scale(keys.size(-1))", "self.scale(keys.size(-2))", ("attention/test_scores.py", "-k", "papers")),
     Bug("attention/scores.py", "__init__(_direction, _direction,", "__init__(None, _direction,", ("attention/test_scores.py", "-k", "cosine")),

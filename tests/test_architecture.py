@@ -57,9 +57,20 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
+    "explaining": {*("inference", "evaluation", "attention", "models", "runs", "data", "errors", "progress")},
     "tasks": {
-        *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "device_memory", "errors", "files", "notes", "progress", "ranks", "shared_cores"),
+        *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),
+        *(
+            "devices",
+            "config",
+            "device_memory",
+            "errors",
+            "files",
+            "notes",
+            "progress",
+            "ranks",
+            "shared_cores",
+        ),
         *("strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
@@ -144,7 +155,7 @@ def test_import_table_runs_from_the_ground_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "train", "translate", "caption", "evaluate", "plot_alignment", "export"]
+    "command", ["prepare", "train", "translate", "caption", "evaluate", "audit", "plot_alignment", "export"]
 )
 def test_commands_only_parse_call_and_print(command: str) -> None:
     """What a command does is in `tasks` and below, and its options are declared in a file of their own."""
@@ -581,6 +592,7 @@ HELP = [
     "translate --help",
     "caption --help",
     "evaluate --help",
+    "audit --help",
     "plot-alignment --help",
     "export --help",
     "train --list",
@@ -597,6 +609,9 @@ WRONG = [
     "caption",
     "caption run a.png --n-best 9",
     "plot-alignment run --image a.png --source a",
+    "audit",
+    "audit run --limit 0",
+    "audit run -o page.txt",
     "prepare",
     "export",
     "export run out --format onnx",

@@ -23,6 +23,7 @@ import typer
 
 from seq2attn import ranks
 from seq2attn.cli import (
+    audit,
     caption,
     console,
     evaluate,
@@ -43,7 +44,7 @@ from seq2attn.version import __version__
 
 INTERRUPTED = 130
 # Commands that do not share their work with other processes of torchrun: each would do all of it.
-ALONE = ("prepare", "evaluate", "plot-alignment", "export")
+ALONE = ("prepare", "evaluate", "audit", "plot-alignment", "export")
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -82,6 +83,7 @@ app.command("caption", short_help="Describe images or clips.")(caption.caption)
 app.command("evaluate", short_help="Score runs, or the output of any system.", cls=evaluate_options.Command)(
     evaluate.evaluate
 )
+app.command("audit", short_help="Find out which attention of a run can be trusted.")(audit.audit)
 app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignment.plot_alignment)
 app.command("export", short_help="Export a trained Transformer to another engine.")(export.export)
 

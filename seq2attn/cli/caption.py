@@ -8,7 +8,7 @@ from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import chunks, result_files
-from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
+from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.heads import Heads
 from seq2attn.inference.options import DEFAULTS, SearchOptions
@@ -84,6 +84,8 @@ def caption(
         )
         if attention is not None:
             require_attention(run, captioner, "draw", "; leave out --attention")
+            if not heads.any:
+                note_choice(run, captioner)
         options = {"search": search, "format": format, "scores": scores, "set": settings}
         options |= {"precision": precision, "device": world.device.type}
         search = replace(

@@ -12,7 +12,7 @@ from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
 from seq2attn.cli.plot_flags import Canvas
-from seq2attn.cli.search_flags import require_attention
+from seq2attn.cli.search_flags import note_choice, require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.heads import Heads, select_head
 from seq2attn.plotting import PAGES
@@ -129,6 +129,8 @@ def _of_run(
         allow_code=search.allow_code,
     )
     require_attention(run, captioner, "draw")
+    if not heads.any:
+        note_choice(run, captioner)
     if canvas.colormap is not None and not captioner.clips:
         raise UsageError(
             "--colormap is for texts and clips: attention is drawn as light on an image; leave it out"

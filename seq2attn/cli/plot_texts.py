@@ -12,7 +12,7 @@ import numpy as np
 from seq2attn.cli import console
 from seq2attn.cli.output.alignments import Views
 from seq2attn.cli.plot_images import Search, note_unknown_words, refuse_long_target, run_names
-from seq2attn.cli.search_flags import require_attention
+from seq2attn.cli.search_flags import note_choice, require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.alignments import Pair
 from seq2attn.inference.attention_file import SavedAttention, read_attention
@@ -128,6 +128,8 @@ def _of_run(
         target = " ".join(target.splitlines())
     if side == "cross":
         require_attention(run, translator, "draw")
+        if not heads.any:
+            note_choice(run, translator)
     if side == "encoder":
         translations: list[Translation | None] = [None] * len(texts)
     else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from seq2attn import config
-from seq2attn.cli import flags
+from seq2attn.cli import console, flags
 from seq2attn.cli.conflicts import Conflict, check, set_options
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.options import (
@@ -234,6 +234,12 @@ def require_attention(run: str, predictor: "Predictor[Any, Any]", purpose: str, 
     raise UserError(
         f"{run}: has no attention to {purpose}: its decoder reads {reads} (model.{setting}){way_out}"
     )
+
+
+def note_choice(run: str, predictor: "Predictor[Any, Any]") -> None:
+    """Note which attention is shown if the run remembers one."""
+    if predictor.choice is not None:
+        console.note(f"{run}: the attention is that of {predictor.choice}, as attention.json says")
 
 
 def search_settings(run: str, settings: list[str]) -> config.SearchConfig:

@@ -10,7 +10,7 @@ from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import chunks, formats, line_warnings, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
-from seq2attn.cli.search_flags import check_search, require_attention, with_search_flags
+from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
 
@@ -86,6 +86,7 @@ def translate(
         if alignments or attention is not None:
             option = "--alignments" if alignments else "--attention"
             require_attention(run, translator, "write", f"; leave out {option}")
+            note_choice(run, translator)
         options = {
             "search": search,
             "format": format,
@@ -93,7 +94,7 @@ def translate(
             "alignments": alignments,
             "set": settings,
         }
-        options |= {"precision": precision, "device": world.device.type}
+        options |= {"precision": precision, "device": world.device.type, "choice": translator.choice}
         search = replace(
             with_utility(search, translator.languages[1]),
             attention="all" if attention_heads == "all" else alignments or attention is not None,

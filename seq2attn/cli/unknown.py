@@ -11,6 +11,7 @@ from seq2attn.cli.mistaken import BUNDLED, DATA, either, is_run, quoted, reading
 from seq2attn.near import nearest
 
 COMMANDS = {  # our commands, and the names in other toolkits
+    "audit": "attribution captum faithfulness trust doctor diagnose gradients occlusion",
     "evaluate": "evaluation score test eval bleu sacrebleu validate benchmark compare metrics assess",
     "translate": "translation predict infer inference decode generate run sample interactive output "
     "hypothesize",

@@ -122,6 +122,26 @@ def force(
     return Forced(likelihood, total(counts) if points else None)
 
 
+def grid_pointing(
+    captioner: Captioner,
+    split: CaptionedSplit,
+    numbers: Sequence[int],
+    matrices: Sequence[NDArray[np.floating]],
+) -> Pointing:
+    """The pointing of matrices (words, cells), one for each of the first of those captions, in that order."""
+    boxes = [of_caption for of_image in split.boxes or () for of_caption in of_image]
+    view = captioner.transforms[0]
+    counts = []
+    for number, matrix in zip(numbers, matrices, strict=False):
+        image = int(split.image_of[number])
+        where = f"{split.path}, {split.names[image]}"
+        size = split.sizes[image]
+        counts.append(
+            pointing(matrix, captioner.grid, size, view.side, cast(Fit, view.fit), boxes[number], where)
+        )
+    return total(counts)
+
+
 def _pointing(
     caption: Caption, boxes: Sequence[Box], size: tuple[int, int], view: ImageTransform, where: str
 ) -> Counts:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -10,15 +11,34 @@ from seq2attn.errors import UsageError
 from seq2attn.inference.options import AttentionOption
 from seq2attn.inference.results import Caption, Translation, Weights
 from seq2attn.models.memory import mean_attention
+from seq2attn.runs.choice import AttentionChoice
 
 Output = TypeVar("Output", Translation, Caption)
 
 
-def as_arrays(weights_TLHS: Tensor, attention: AttentionOption) -> tuple[Weights, Weights | None]:
-    """The mean (T, S) of a hypothesis's weights and, with attention="all", all heads (L, H, T, S)."""
-    if attention != "all":
-        return weights_TLHS[:, 0, 0].numpy(), None
-    return mean_attention(weights_TLHS).numpy(), weights_TLHS.permute(1, 2, 0, 3).numpy()
+def as_arrays(
+    weights_TLHS: Tensor, attention: AttentionOption, choice: AttentionChoice | None = None
+) -> tuple[Weights, Weights | None]:
+    """What is shown (T, S) of a hypothesis's weights and, with attention="all", all heads (L, H, T, S).
+
+    That is the mean, or the `choice` of a run.
+    """
+    heads = weights_TLHS.permute(1, 2, 0, 3).numpy() if attention == "all" else None
+    if choice is None:
+        mean = mean_attention(weights_TLHS) if attention == "all" else weights_TLHS[:, 0, 0]
+        return mean.numpy(), heads
+    weights_LHTS = weights_TLHS.permute(1, 2, 0, 3).numpy()
+    if weights_LHTS.shape[:2] == (1, 1):  # the mean, or the only head
+        choice = choice._replace(layer=None, head=None)
+    own: Weights = select(weights_LHTS, choice.layer, choice.head)
+    # the step that reads a token is the next one; nothing reads the last
+    return (np.concatenate([own[1:], own[-1:]]) if choice.shift else own), heads
+
+
+def needed(attention: AttentionOption, choice: AttentionChoice | None) -> AttentionOption:
+    """What a model must compute so that `as_arrays` can show a choice."""
+    by_head = choice is not None and (choice.layer is not None or choice.head is not None)
+    return "all" if attention and by_head else attention
 
 
 def select(weights: NDArray[Any], layer: int | None = None, head: int | None = None) -> NDArray[Any]:

@@ -111,7 +111,7 @@ class Captioner(Predictor[Pixels, Caption]):
                     "an ensemble needs runs of one kind"
                 )
         others = list(zip(loaded.models[1:], transforms[1:], strict=True))
-        return cls(
+        captioner = cls(
             loaded.models[0],
             loaded.target_tokenizer,
             first.config,
@@ -120,6 +120,8 @@ class Captioner(Predictor[Pixels, Caption]):
             others=others,
             processes=processes,
         )
+        captioner.remember_choice(run)
+        return captioner
 
     def caption(
         self,
@@ -347,7 +349,7 @@ class Captioner(Predictor[Pixels, Caption]):
             return caption
         mean, heads = (
             None if weights is None else self._by_frame(weights, len(source))
-            for weights in as_arrays(hypothesis.weights, attention)
+            for weights in as_arrays(hypothesis.weights, attention, self.choice)
         )
         assert mean is not None
         positions = mean.shape[1]

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.device_memory import too_little_memory
 from seq2attn.errors import UserError
+from seq2attn.inference.attention_weights import needed
 from seq2attn.inference.encoding import pad
 from seq2attn.inference.options import AttentionOption, check_attention
 from seq2attn.inference.predictor import NO_NUMBERS, Predictor
@@ -33,6 +34,7 @@ def score_targets(
     the model returns NaN.
     """
     check_attention(attention)
+    option = needed(attention, predictor.choice)
     batch_tokens = predictor.batch_tokens if batch_tokens is None else batch_tokens
     results: dict[int, Hypothesis] = {}
     lengths = [max(count, len(target) + 1) for count, target in zip(positions, targets, strict=True)]
@@ -44,7 +46,7 @@ def score_targets(
             targets_BT = pad([[*target, EOS] for target in of_batch], PAD).to(predictor.device)
             seeds = [seed_of(seed, first + i) for i in rows]
             memories = predictor.encode([[side[i] for i in rows] for side in sources], seeds)
-            log_p_BT, weights = predictor.ensemble.score_targets(memories, inputs_BT, targets_BT, attention)
+            log_p_BT, weights = predictor.ensemble.score_targets(memories, inputs_BT, targets_BT, option)
             for b, i in enumerate(rows):
                 length = len(targets[i]) + 1
                 log_p = float(log_p_BT[b, :length].double().sum())

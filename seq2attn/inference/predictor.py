@@ -5,6 +5,7 @@ neither what a source is nor how it is read.
 """
 
 import abc
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
@@ -17,6 +18,7 @@ from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.device_memory import decoding_tokens, too_little_memory
 from seq2attn.devices import FLOATS, Format, autocast, find_format
 from seq2attn.errors import UsageError, UserError
+from seq2attn.inference.attention_weights import needed
 from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
 from seq2attn.inference.ensemble import Ensemble, EnsembleState
 from seq2attn.inference.graphed_beam import GraphedBeamSearch
@@ -35,6 +37,7 @@ from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import select
 from seq2attn.notes import note
+from seq2attn.runs.choice import AttentionChoice, remembered
 from seq2attn.runs.half_weights import computes_in_half
 from seq2attn.search.beam import beam_search
 from seq2attn.search.constraints import Limits
@@ -119,6 +122,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         self.models = tuple(models)
         self.ensemble = Ensemble(self.models, [self._same_positions(member) for member in range(len(models))])
         self.config = config
+        # the attention that is shown where a caller names no layer and head; None: the mean of all
+        self.choice: AttentionChoice | None = None
         self.languages = languages
         self.target_tokenizer = target_tokenizer
         parameter = next(models[0].decoder.parameters())
@@ -160,6 +165,17 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def may_fork(self) -> bool:
         """Whether the next call may start processes; no other thread may compute then."""
         return self._processes is not None and self._processes.is_owner and not self._processes.running
+
+    def remember_choice(self, run: str | os.PathLike[str]) -> None:
+        """Show from now on what the run remembers, if anything (`seq2attn audit --remember`).
+
+        Raises UserError if it has no such layer or head. An ensemble remembers nothing.
+        """
+        choice = remembered(run) if len(self.models) == 1 else None
+        if choice is not None and self.attends:
+            model = self.config.model
+            choice.check(os.fspath(run), model.attention_layers, model.attention.heads)
+            self.choice = choice
 
     @property
     def attends(self) -> bool:
@@ -319,7 +335,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         decoder = self.config.model.decoder
         state = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
         matrices = int(bool(options.attention))
-        if options.attention == "all":
+        if needed(options.attention, self.choice) == "all":
             matrices = self.config.model.attention_layers * self.config.model.attention.heads
         group = GROUP if options.width <= WIDE else 1
         number, (positions, limit) = max(
@@ -373,14 +389,15 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         )
         keywords = {"select": select, "batch_multiple": group, **options.keywords()}
         seeds = job.seeds + [0] * missing
+        attention = needed(options.attention, self.choice)
 
         def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
-            return self.ensemble.step(token_R, state, options.attention)
+            return self.ensemble.step(token_R, state, attention)
 
         with self._without_gradients():
             memories = self.encode(sources, seeds)
             if self._graphs is not None and not options.sample_count:
-                results = self._graphs(memories, limits, attention=options.attention, **options.keywords())
+                results = self._graphs(memories, limits, attention=attention, **options.keywords())
             else:
                 state = self.ensemble.initial_state(memories, options.width)
                 results = (

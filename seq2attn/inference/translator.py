@@ -121,6 +121,7 @@ class Translator(Predictor[list[int], Translation]):
             processes=processes,
         )
         translator.source_lengths = first.source_lengths
+        translator.remember_choice(run)
         return translator
 
     def translate(
@@ -265,7 +266,7 @@ class Translator(Predictor[list[int], Translation]):
         )
         if hypothesis.weights is None:
             return translation
-        mean, heads = as_arrays(hypothesis.weights[..., : len(source_ids) + 1], attention)
+        mean, heads = as_arrays(hypothesis.weights[..., : len(source_ids) + 1], attention, self.choice)
         source_numbers = word_numbers(source, source_ids, self.source_tokenizer)
         target_numbers = (
             self.target_tokenizer.word_index(tokens)

@@ -3,6 +3,7 @@
     RUN/config.json          settings, format number, version, languages, vocabulary sizes
     RUN/model.safetensors    the best weights so far (averaged if train.ema or train.average is set)
     RUN/tokenizer.model      or source.model and target.model
+    RUN/attention.json       the attention to show, if `seq2attn audit` found one: see `choice`
     RUN/metrics.jsonl        one object a line, each with "step"
     RUN/provenance.jsonl     one object a line for each start of training: see `provenance`
     RUN/training/            the last state of training: see `training.resume`
@@ -28,7 +29,16 @@ from seq2attn.version import __version__
 FORMAT = 1  # of the run directory; a higher number is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
 LOGS = ("metrics.jsonl", "provenance.jsonl")
-RUN_FILES = ("config.json", "model.safetensors", *TOKENIZERS, *LOGS, "training", "tensorboard", "scores")
+RUN_FILES = (
+    "config.json",
+    "model.safetensors",
+    *TOKENIZERS,
+    *LOGS,
+    "training",
+    "tensorboard",
+    "scores",
+    "attention.json",
+)
 LOCK = "training.lock"  # is in the directory while the run is trained, and is no part of the run
 MAX_BYTES = 2**24  # of a file of settings or counters: the program writes no longer one
 MAX_VOCABULARY = 2**24  # tokens

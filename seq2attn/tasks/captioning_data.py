@@ -17,10 +17,11 @@ from seq2attn.config import Config, ImageEncoderConfig
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
 from seq2attn.data.prepared import Prepared
-from seq2attn.evaluation.captioning import caption
+from seq2attn.evaluation.captioning import caption, load_images
 from seq2attn.evaluation.captions import parallel
 from seq2attn.evaluation.cider import CiderD
 from seq2attn.evaluation.rewards import cider_rewards
+from seq2attn.explaining.watch import PAIRS, AttentionWatch
 from seq2attn.inference import Captioner
 from seq2attn.inference.feature_cache import features
 from seq2attn.inference.options import DEFAULTS
@@ -81,11 +82,15 @@ class CaptioningData(TrainingData):
         sample_row = len(references) // 2
         language_and_case = prepared.languages[1], prepared.target_tokenizer.lowercase
         note_form(f"{prepared.path}, split valid", [line for of_image in references for line in of_image])
+        watch = AttentionWatch()
 
         def validate(model: Seq2Seq) -> Scores:
             captioner = Captioner(model, prepared.target_tokenizer, self.config, languages=prepared.languages)
             of_images = cast(CaptionedImages, self.validation).features
             outputs = self._outputs(captioner, split, numbers, interruptible(stop, progress), of_images)
+            images = load_images(captioner, split, numbers[:PAIRS], of_images)
+            if fault := watch.look(captioner, images, [of_image[0] for of_image in references[:PAIRS]]):
+                note(fault)
             sample = split.names[sample_row], references[sample_row][0], outputs[sample_row]
             by_text = text_scores(outputs, parallel(references), *language_and_case, sample)
             cider = CiderD(references).corpus(outputs)

@@ -106,6 +106,8 @@ def load(
                 f"{run}: has no attention (model.decoder.context_source is {source}), "
                 "so there is nothing to compare with `gold`"
             )
+        if predictor.choice is not None:
+            note(f"{run}: the attention is that of {predictor.choice}, as attention.json says")
     return predictors
 
 

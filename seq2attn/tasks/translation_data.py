@@ -9,8 +9,10 @@ from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UsageError
 from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.evaluation.translation import translate
+from seq2attn.explaining.watch import PAIRS, AttentionWatch
 from seq2attn.inference import Translator
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.notes import note
 from seq2attn.progress import Progress, Stages
 from seq2attn.tasks import next_commands
 from seq2attn.tasks.sharing import of_all, share_out
@@ -36,6 +38,7 @@ class TranslationData(TrainingData):
         sample_row = _upper_half(sources)[0]
         language_and_case = prepared.languages[1], prepared.target_tokenizer.lowercase
         note_form(f"{prepared.path}, split valid", references)
+        watch = AttentionWatch()
 
         def validate(model: Seq2Seq) -> Scores:
             translator = Translator(
@@ -46,6 +49,8 @@ class TranslationData(TrainingData):
                 languages=prepared.languages,
             )
             outputs = self._outputs(translator, sources, interruptible(stop, progress))
+            if fault := watch.look(translator, sources[:PAIRS], references[:PAIRS]):
+                note(fault)
             sample = sources[sample_row], references[sample_row], outputs[sample_row]
             return text_scores(outputs, [references], *language_and_case, sample)
 

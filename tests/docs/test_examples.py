@@ -30,7 +30,7 @@ TINY = """--max-steps 2 --set train.validate_sentences=2 --set search.max_length
     --set search.beam=1 --set model.embedding=8 --set model.encoder.size=4 --set model.decoder.size=8"""
 # as wide as its embedding; and of clips a number that eight looks divide
 TRANSFORMER = ["--set", "model.encoder.size=8"]
-EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"]}
+EXTRA = {"train": shlex.split(TINY), "prepare": ["--vocab-size", "200"], "audit": ["--limit", "5"]}
 SMALL = {
     "multi30k": ["--tokenizer", "char"],
     "cmn.tsv": ["--tokenizer", "char", "--valid", "5", "--test", "5"],
@@ -39,7 +39,14 @@ ROWS = 300  # of each file of `phrases`
 
 # Pages whose examples run one after another, in one folder.
 EXAMPLES = (
-    *("docs/guide.md", "docs/settings.md", "docs/translation.md", "docs/captioning.md", "docs/python.md"),
+    *(
+        "docs/guide.md",
+        "docs/audit.md",
+        "docs/settings.md",
+        "docs/translation.md",
+        "docs/captioning.md",
+        "docs/python.md",
+    ),
     *("docs/models.md", "docs/measured.md", "docs/figures.md"),
 )
 # The same, in another folder; what needs the run of a page is left to that page.

@@ -1,0 +1,5 @@
+"""What explains a model: its attention by layer, head and step, attributions, and how far each can be
+trusted.
+
+It knows predictors and models by their interfaces, and neither terminal nor drawing.
+"""
