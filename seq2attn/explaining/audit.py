@@ -24,7 +24,7 @@ from seq2attn.explaining.permutation import PermutationEffect, permutation_test
 from seq2attn.inference.predictor import Predictor
 from seq2attn.progress import Progress, silent
 
-HIDDEN = 200  # pairs whose words are hidden for faithfulness, at most
+HIDDEN = 200  # pairs of attributions, and whose words are hidden for faithfulness, at most
 PERMUTED = 100  # pairs of the permutation test, at most
 TUNED = 100  # validation pairs by which the links of an attribution are chosen, at most
 SHARE = 0.1  # of the cells of an image, hidden at once
@@ -135,7 +135,7 @@ def audit(
         matrices[row.name] = on_test
     occluder = Occluder(model, hidden.pairs)
     occlusion = occluder.occlusion(stage("hiding source words"))
-    attributions, gap = _attributions(model, few, test if _is_known(test) else hidden, stage)
+    attributions, gap = _attributions(model, few, hidden, stage)
     attributions["occlusion"] = (
         Occluder(model, few.pairs).occlusion(stage("hiding validation words")) if _is_known(few) else [],
         occlusion,

@@ -132,7 +132,8 @@ class AuditReport:
         if any(row.alignment for row in audit.rows):
             yield (
                 f"AER: alignment error rate on {self.split}, lower is better, by the links that were best on "
-                f"{audit.valid_pairs:,} validation pairs (AER valid); arg max: one link a target word"
+                f"{audit.valid_pairs:,} validation pairs (AER valid); arg max: one link a target word; of "
+                f"{audit.pairs:,} pairs, of attributions {audit.hidden_pairs:,}"
             )
         if any(row.pointing for row in audit.rows):
             yield "pointing: share of words whose largest value lies in the box of the thing that they name"
