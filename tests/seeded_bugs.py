@@ -112,6 +112,12 @@ BUGS = (
     Bug("attention/normalisers.py", "(stream_BT << 12)[:, None] + head_H[:, None]", "(stream_BT << 12)[:, None]", ("attention/test_attention.py", "-k", "independently")),
     Bug("attention/attention.py", "< self.expectation_prob", "> self.expectation_prob", ("attention/test_attention.py", "-k", "use_expectation_is_drawn")),
     Bug("attention/attention.py", "part_BHT.sum(1)", "part_BHT.mean(1)", ("attention/test_attention.py", "-k", "log_prob")),
+    # explaining: symmetrised links
+    Bug("explaining/symmetrise.py", "return link[1], link[0]", "return link", ("explaining/test_symmetrise.py", "-k", "moses")),
+    Bug("explaining/symmetrise.py", "if bare > both:", "if bare > (not both):", ("explaining/test_symmetrise.py", "-k", "moses")),
+    Bug("explaining/symmetrise.py", "link[0] in self.sources and link[1] in self.targets", "link[0] in self.sources or link[1] in self.targets", ("explaining/test_symmetrise.py", "-k", "moses")),
+    Bug("explaining/symmetrise.py", "growing.finish(forward, both) growing.finish(reverse, both)", "growing.finish(reverse, both); growing.finish(forward, both)", ("explaining/test_symmetrise.py", "-k", "moses")),
+    Bug("explaining/symmetrise.py", "((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))", "((0, -1), (-1, 0), (0, 1), (1, 0))", ("explaining/test_symmetrise.py", "-k", "loops")),
     # attention: the loop
     Bug("kernels/deferred_gradients.py", "        self.inputs, self.gradients = [], []", "", ("kernels/test_deferred_gradients.py",)),
     Bug("kernels/deferred_gradients.py", "tensor.shape, tensor.stride(), tensor.dtype", "tensor.shape, tensor.dtype", ("kernels/test_deferred_gradients.py",)),

@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
+    "explaining": set(),
     "tasks": {
         *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
         *("config", "device_memory", "errors", "files", "notes", "progress", "ranks", "shared_cores"),
