@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translator as Translator
     from seq2attn.inference.drawing import plot as plot
     from seq2attn.runs.directory import Run as Run
+    from seq2attn.tasks.alignment import align as align
     from seq2attn.tasks.evaluation import evaluate as evaluate
     from seq2attn.tasks.loading import load as load
     from seq2attn.tasks.preparation import prepare as prepare
@@ -57,6 +58,7 @@ _MODULES = {
     "Translator": "inference",
     "UsageError": "errors",
     "UserError": "errors",
+    "align": "tasks.alignment",
     "evaluate": "tasks.evaluation",
     "load": "tasks.loading",
     "plot": "inference.drawing",

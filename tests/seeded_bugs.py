@@ -118,6 +118,14 @@ BUGS = (
     Bug("explaining/symmetrise.py", "link[0] in self.sources and link[1] in self.targets", "link[0] in self.sources or link[1] in self.targets", ("explaining/test_symmetrise.py", "-k", "moses")),
     Bug("explaining/symmetrise.py", "growing.finish(forward, both) growing.finish(reverse, both)", "growing.finish(reverse, both); growing.finish(forward, both)", ("explaining/test_symmetrise.py", "-k", "moses")),
     Bug("explaining/symmetrise.py", "((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))", "((0, -1), (-1, 0), (0, 1), (1, 0))", ("explaining/test_symmetrise.py", "-k", "loops")),
+    # explaining: links of given pairs
+    Bug("explaining/aligner.py", "narrow = weights_UR[1:, :-1]", "narrow = weights_UR[:-1, :-1]", ("explaining/test_aligner.py", "-k", "reads")),
+    Bug("explaining/aligner.py", "linked &= linked.cumsum(1) == 1", "pass", ("explaining/test_aligner.py", "-k", "largest")),
+    Bug("explaining/aligner.py", "weights_TS.max(1, keepdims=True) if threshold is None else threshold", "weights_TS.max(1, keepdims=True)", ("explaining/test_aligner.py", "-k", "largest")),
+    Bug("explaining/aligner.py", "[(source, target) for target, source in other]", "other", ("explaining/test_aligner.py", "-k", "joins")),
+    Bug("explaining/aligner.py", "first + rows.start", "first", ("explaining/test_aligner.py", "-k", "parts")),
+    Bug("cli/input/pair_reader.py", "count += len(others)", "count += len(lines)", ("cli/test_align.py", "-k", "wrong")),
+    Bug("cli/output/aligned_pairs.py", "number, size = number + len(block)", "number, size = number", ("cli/test_align.py", "-k", "numbers")),
     # attention: the loop
     Bug("kernels/deferred_gradients.py", "        self.inputs, self.gradients = [], []", "", ("kernels/test_deferred_gradients.py",)),
     Bug("kernels/deferred_gradients.py", "tensor.shape, tensor.stride(), tensor.dtype", "tensor.shape, tensor.dtype", ("kernels/test_deferred_gradients.py",)),

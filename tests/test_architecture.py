@@ -57,16 +57,38 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
-    "explaining": set(),
+    "explaining": {"inference", "data", "errors"},
     "tasks": {
-        *("inference", "training", "evaluation", "data", "models", "own_code", "runs", "devices"),
-        *("config", "device_memory", "errors", "files", "notes", "progress", "ranks", "shared_cores"),
+        *("inference", "training", "evaluation", "explaining", "data", "models", "own_code", "runs"),
+        *(
+            "devices",
+            "config",
+            "device_memory",
+            "errors",
+            "files",
+            "notes",
+            "progress",
+            "ranks",
+            "shared_cores",
+        ),
         *("strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
-        *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "own_code", "runs"),
-        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "ranks", "strict_json"),
+        *("tasks", "inference", "training", "evaluation", "explaining", "plotting", "export", "data"),
+        *(
+            "own_code",
+            "runs",
+            "devices",
+            "config",
+            "errors",
+            "files",
+            "near",
+            "notes",
+            "prefetch",
+            "ranks",
+            "strict_json",
+        ),
         *("synonyms", "version"),
     },
     "__init__": {"tasks", "inference", "runs", "data", "errors", "version"},
@@ -145,7 +167,7 @@ def test_import_table_runs_from_the_ground_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "train", "translate", "caption", "evaluate", "plot_alignment", "export"]
+    "command", ["prepare", "train", "translate", "align", "caption", "evaluate", "plot_alignment", "export"]
 )
 def test_commands_only_parse_call_and_print(command: str) -> None:
     """What a command does is in `tasks` and below, and its options are declared in a file of their own."""

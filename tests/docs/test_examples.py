@@ -39,7 +39,14 @@ ROWS = 300  # of each file of `phrases`
 
 # Pages whose examples run one after another, in one folder.
 EXAMPLES = (
-    *("docs/guide.md", "docs/settings.md", "docs/translation.md", "docs/captioning.md", "docs/python.md"),
+    *(
+        "docs/guide.md",
+        "docs/alignment.md",
+        "docs/settings.md",
+        "docs/translation.md",
+        "docs/captioning.md",
+        "docs/python.md",
+    ),
     *("docs/models.md", "docs/measured.md", "docs/figures.md"),
 )
 # The same, in another folder; what needs the run of a page is left to that page.
@@ -130,6 +137,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         (folders["phrases"] / file.name).write_text("".join(lines[:ROWS]), encoding="utf-8")
     image_files.write_tables(folders["scenes"], scenes.rows(scenes.splits(2, few)))
     image_files.write_tables(folders["clips"], clips.rows(clips.splits(2, few)))
+    (path / "data").symlink_to(path / "bundled")
     bundled_folder, sources.bundled_folder = sources.bundled_folder, folders.__getitem__
     cwd, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
     os.chdir(path)
