@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("config", "errors", "files", "locks", "notes", "strict_json", "version"),
     },
     "training": {
-        *("models", "kernels", "runs", "devices", "cuda_graphs", "data.batches", "data.tokenizer"),
+        *("models", "attention", "kernels", "runs", "devices", "cuda_graphs", "data.batches"),
+        "data.tokenizer",
         *("config", "errors", "files", "prefetch", "ranks", "strict_json"),
     },
     "plotting": {"data", "errors", "files", "near"},
