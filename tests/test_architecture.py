@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
-    "explaining": {"inference", "data", "errors"},
+    "explaining": {"inference", "data", "errors", "progress"},
     "tasks": {
         *("inference", "training", "evaluation", "explaining", "data", "models", "own_code", "runs"),
         *(
@@ -109,6 +109,7 @@ DOORS = {
     "pydantic": ("config/",),
     "safetensors": ("runs/headers.py", "runs/tensors.py", "models/vision/pretrained.py"),
     "ctranslate2": ("export/ctranslate2.py",),
+    "eflomal": ("explaining/eflomal.py",),
 }
 
 PRETRAINED = "models/vision/pretrained.py"
@@ -311,6 +312,7 @@ WRITERS = {
     "locks.py": {"unlink"},
     "data/prepare.py": {"mkdir", "rmtree"},
     "data/text/prepare.py": {"unlink"},
+    "data/text/linking.py": {"unlink"},
     "data/text/encoding.py": {"open", "mkdir", "rmtree"},
     "data/images/prepare.py": {"mkdir", "rename", "unlink"},
     "data/formats/lines.py": {"TemporaryFile"},

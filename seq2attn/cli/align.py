@@ -20,7 +20,7 @@ def align(
     symmetrise: options.Symmetrise = None,
     layer: options.Layer = None,
     head: options.Head = None,
-    shift: options.Shift = 0,
+    shift: options.Shift = None,
     threshold: options.Threshold = None,
     output: options.Output = None,
     set_: flags.Settings = None,

@@ -62,12 +62,13 @@ Head = Annotated[
     int | None, typer.Option(help="Head to read, from 1.", min=1, metavar="N", show_default="mean of all")
 ]
 Shift = Annotated[
-    int,
+    int | None,
     typer.Option(
         help="Step to read for a target word. 0: the one that writes it. 1: the next one, which reads it.",
         min=0,
         max=1,
         metavar="0|1",
+        show_default="0, or where the run was guided",
     ),
 ]
 Threshold = Annotated[

@@ -111,6 +111,12 @@ class DataConfig(Section):
         "Malformed rows: maximum fraction of a table that is skipped; with more the table is refused.",
         TEXT,
     )
+    align: Literal["corpus", "eflomal"] = setting(
+        "corpus",
+        "Word links of training pairs, for train.guide. corpus: those of its .align files or column, if any; "
+        "eflomal: computed by that program, in both directions, and symmetrised.",
+        TEXT,
+    )
     max_missing: Share = setting(
         0.05,
         "Missing or damaged images: maximum fraction of a corpus that is skipped; with more the corpus is "

@@ -10,7 +10,7 @@ class LinkSettings(NamedTuple):
 
     layer: int | None = None  # from 1; None: the mean of all
     head: int | None = None
-    shift: int = 0
+    shift: int | None = None  # None: 0
     threshold: float | None = None  # None: the source word with the largest weight
 
     def check(self) -> None:
@@ -18,7 +18,7 @@ class LinkSettings(NamedTuple):
         for name, value in (("layer", self.layer), ("head", self.head)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value}: numbers begin at 1", setting=name)
-        if self.shift not in (0, 1):
+        if self.shift not in (None, 0, 1):
             problem = "choose 0, the step that writes a word, or 1, the step that reads it"
             raise UsageError(f"shift {self.shift}: {problem}", setting="shift")
         if self.threshold is not None and not 0 < self.threshold <= 1:

@@ -25,7 +25,7 @@ def align(
     symmetrise: str | None = None,
     layer: int | None = None,
     head: int | None = None,
-    shift: int = 0,
+    shift: int | None = None,
     threshold: float | None = None,
     settings: Changes = (),
     device: str = "auto",
@@ -38,7 +38,8 @@ def align(
     blank side has none. A pair with a side of more than MAX_SOURCE tokens, which no model reads, is None.
 
     `layer` and `head` count from 1; None is the mean over all. `shift` is 0 for the weights of the step that
-    writes a word, 1 for those of the step that reads it, the next one. Each target word has the source word
+    writes a word (the default), 1 for those of the step that reads it, the next one. Without any of these, a
+    run that was trained with train.guide is read where it was guided. Each target word has the source word
     with its largest weight or, with `threshold`, every source word with at least this weight. `reverse` is a
     run that translates the other way; `symmetrise` is how both directions become one: grow-diag-final-and
     (the default), grow-diag-final, grow-diag, intersection or union. The other arguments: see
@@ -98,12 +99,29 @@ def open_aligner(
         translator = Translator.load(run, device, precision, settings, allow_code=allow_code)
         if not translator.attends:
             raise UserError(f"{run}: has no attention to align words by: choose a run with attention")
-        directions.append(Direction(translator, rule))
+        own = rule_of_run(run) if rule[:3] == (None, None, None) else rule
+        directions.append(Direction(translator, own._replace(threshold=rule.threshold)))
     if len(directions) > 1:
         _refuse_one_direction(runs, [direction.translator for direction in directions])
     forward, reverse = (*directions, None)[:2]
     assert forward is not None
     return Aligner(forward, reverse, symmetrise or next(iter(METHODS)))
+
+
+def rule_of_run(run: str, reads: bool = False) -> "LinkSettings":
+    """How the links of a run are read if nobody says it: where train.guide taught them, or from the mean.
+
+    With `reads`, that mean is of the steps that read a word, but for a recurrent decoder (Chen 2020).
+    """
+    from seq2attn.config import guided_head
+    from seq2attn.explaining.link_settings import LinkSettings
+    from seq2attn.runs.directory import open_run
+    from seq2attn.runs.loading import run_paths
+
+    settings = open_run(run_paths(run)[0]).config
+    if settings.train.guide:
+        return LinkSettings(*guided_head(settings.model, settings.train))
+    return LinkSettings(shift=int(reads and settings.model.decoder.kind != "rnn"))
 
 
 def _refuse_one_direction(runs: "Sequence[str]", translators: "Sequence[Translator]") -> None:

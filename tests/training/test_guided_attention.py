@@ -206,10 +206,10 @@ def sharpness(net: Seq2Seq, layer: int, shift: int) -> float:
         memory = net.encoder(batch.source, batch.source_mask)
         weights = net.decoder.hidden_states(batch.inputs_BT, memory, True).weights_BTLHS
     assert weights is not None
-    found = [
+    weights_of_links = [
         float(weights[row, t + shift, layer - 1, 0, s]) for row in range(60) for t, s, _ in pairs.links[row]
     ]
-    return sum(found) / len(found)
+    return sum(weights_of_links) / len(weights_of_links)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import pyarrow as pa
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.preparation import Drops, Preparation
+from seq2attn.data.text.linking import LINKS
 from seq2attn.data.text.token_links import token_links
 from seq2attn.data.tokenizer import Tokenizer, is_changed
 from seq2attn.data.worker_processes import exit_without, run_in_processes
@@ -24,7 +25,6 @@ from seq2attn.errors import UserError
 
 BLOCK = 200_000  # pairs that are encoded between two reports of progress
 MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
-LINKS = "links"  # of the words of a row in the spool, of its tokens in a split
 _NORMALISED = "normalised"  # a note, not on a dropped pair, but on how many lines of each side NFC changed
 
 
