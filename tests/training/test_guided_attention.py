@@ -5,6 +5,7 @@ what a guided training learns.
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,17 +140,17 @@ def test_guided_layer_alone_computes_weights(monkeypatch: pytest.MonkeyPatch) ->
 
     conf = toy.settings(*LAYERED, "train.guide=0.1")
     net = toy.model(conf).train()
-    asked = []
+    requests = []
     forward = Attention.forward
 
     def note(self: Attention, query: Tensor, memory: object, history: object, weights: bool = True) -> object:
-        asked.append(weights)
+        requests.append(weights)
         return forward(self, query, memory, history, weights)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Attention, "forward", note)
     batch = microbatch(Guided(9, 5), np.arange(9), None, torch.device("cpu"))
     CrossEntropy(net, effective_settings(conf, toy.ALONE), torch.enable_grad, 0.0)(batch, 1)
-    assert asked == [False, True, False]  # the last but one of three layers
+    assert requests == [False, True, False]  # the last but one of three layers
 
 
 def gradients(net: Seq2Seq, conf: config.Config, pairs: Guided) -> list[Tensor]:
@@ -184,6 +185,25 @@ def test_loss_is_the_mean_over_linked_steps_of_the_whole_update() -> None:
     [(_, batch)] = update.batches
     assert batch.guide_BTS is not None
     assert batch.guide_BTS.sum().item() == pytest.approx(update.tokens, rel=1e-5)
+
+
+def test_processes_divide_by_the_linked_steps_of_all() -> None:
+    """The gradients of two processes add up to that of one with twice the batches."""
+    pairs = Guided(24, 6)
+    changes = ("train.guide=2", "model.dropout=0", "train.batch_tokens=40")
+    twice = toy.settings(*changes, "train.accumulate=2")
+    net = toy.model(twice)
+    want = gradients(net, twice, pairs)
+    net.zero_grad()
+    settings = effective_settings(toy.settings(*changes), toy.ALONE)
+    for rank in (0, 1):
+        world = SimpleNamespace(rank=rank, size=2, device=torch.device("cpu"))
+        update = next(update_batches(pairs, settings, world, 0, 0))  # type: ignore[arg-type]
+        for _, batch in update.batches:
+            sums = CrossEntropy(net, settings, torch.enable_grad, 0.0)(batch, 1)
+            (sums.objective / update.tokens).backward()
+    for a, b in zip(want, [p.grad for p in net.parameters() if p.grad is not None], strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
 
 
 def test_rounded_batches_keep_their_guide() -> None:
@@ -231,8 +251,8 @@ def test_guided_training_resumes_exactly(tmp_path: Path) -> None:
     settings = ("train.guide=0.5", "train.max_steps=12", "train.validate_every=3")
     whole, parts = toy.model(toy.settings(*settings)), toy.model(toy.settings(*settings))
     toy.fit(tmp_path / "whole", toy.settings(*settings), whole, training=Guided(300, 1))
-    conf, asked = toy.settings(*settings), iter(range(1000))
-    events = toy.fit(tmp_path / "parts", conf, parts, training=Guided(300, 1), stop=lambda: next(asked) >= 12)
+    conf, calls = toy.settings(*settings), iter(range(1000))
+    events = toy.fit(tmp_path / "parts", conf, parts, training=Guided(300, 1), stop=lambda: next(calls) >= 12)
     assert 3 < len(toy.of(Update, events)) < 10
     again = toy.model(conf)
     toy.fit(tmp_path / "parts", conf, again, training=Guided(300, 1))
