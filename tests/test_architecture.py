@@ -328,7 +328,7 @@ WRITERS = {
     "inference/feature_cache.py": {"mkdir"},
     "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
-    "cli/output/chunks.py": {"mkdir", "rmtree"},
+    "cli/output/chunks.py": {"mkdir"},
     "tasks/score_files.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},
     "cli/app.py": {"open"},

@@ -15,7 +15,7 @@ from torch import Tensor
 from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.device_memory import decoding_tokens, too_little_memory
-from seq2attn.devices import autocast, find_format
+from seq2attn.devices import FLOATS, Format, autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
 from seq2attn.inference.ensemble import Ensemble, EnsembleState
@@ -162,6 +162,12 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         return self.config.model.attends
 
     @property
+    def precision(self) -> Format:
+        """The number format of the products."""
+        dtype = next(self.models[0].decoder.parameters()).dtype
+        return next((name for name, half in FLOATS.items() if half == dtype), self.format)
+
+    @property
     def batch_tokens(self) -> int:
         """The default number of padded source positions of one batch."""
         return BATCH_TOKENS if self.device.type == "cpu" else decoding_tokens(self.device)
@@ -261,11 +267,11 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         rows: Sequence[int],
         prefixes: Sequence[Sequence[int]] | None,
         options: ResolvedOptions,
-        first: int,
+        numbers: Sequence[int],
     ) -> Iterator[tuple[int, list[Result]]]:
         """The results of the inputs `rows`, in any order.
 
-        `sources` by member, then by input; the rest by input.
+        `sources` by member, then by input; the rest by input. `numbers` select the random streams.
         """
         batch_tokens = self.batch_tokens if options.batch_tokens is None else options.batch_tokens
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
@@ -282,7 +288,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 [positions[i] for i in batch],
                 [limits[i] for i in batch],
                 None if prefixes is None else [list(prefixes[i]) for i in batch],
-                [seed_of(options.seed, first + i) for i in batch],
+                [seed_of(options.seed, numbers[i]) for i in batch],
                 options,
             )
             for batch in plan

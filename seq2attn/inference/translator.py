@@ -162,7 +162,7 @@ class Translator(Predictor[list[int], Translation]):
         ]
         prefix_ids, unforced = self._encode_prefixes(prefixes, limits)
         for i, translations in self._decode_batches(
-            texts, ids, positions, limits, rows, prefix_ids, resolved, first
+            texts, ids, positions, limits, rows, prefix_ids, resolved, range(first, first + len(texts))
         ):
             truncated_tokens = max(0, lengths[i] - MAX_SOURCE)
             if truncated_tokens or (unforced and unforced[i]):

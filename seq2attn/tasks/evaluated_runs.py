@@ -116,11 +116,14 @@ def system(
     folder = Path(run) if Path(run).is_dir() else None
     settings, opened = predictor.config, first_run(run)
     changed = _changed_settings(opened, settings, search)
+    if predictor.precision != "fp32":
+        changed["precision"] = predictor.precision
     result = System(run, [], folder, _search(settings, search), changed)
     result.configuration, result.seed = (
         _configuration(opened, changed) if folder else None,
         settings.train.seed,
     )
+    result.precision = predictor.precision
     with closing(predictor):
         test.take(result, predictor, search, stages)
     return result

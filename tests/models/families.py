@@ -12,7 +12,7 @@ import pytest
 import recipes
 import transformer_recipes
 from hypothesis import strategies as st
-from pairwise import pairwise
+from pairwise import few, pairwise
 
 from seq2attn import config
 
@@ -149,5 +149,23 @@ def texts(part: str) -> list[Any]:
     ]
 
 
+def with_slow_ones(sweep: list[Any], quick: list[Any]) -> list[Any]:
+    """The sweep. The quick ones are these, and as many more as it takes for every score to meet every
+    normaliser; all others are slow.
+    """
+
+    def meeting(one: Any) -> set[Any]:
+        model = one.values[0]
+        return {(model.decoder.context_source, model.attention.score, model.attention.normaliser)}
+
+    before = set().union(*map(meeting, quick))
+    models = {id(one.values[0]) for one in quick + few(sweep, lambda one: meeting(one) - before)}
+    return [
+        one if id(one.values[0]) in models else pytest.param(*one.values, id=one.id, marks=pytest.mark.slow)
+        for one in sweep
+    ]
+
+
 PAIRS, IMAGES = list(pairs()), list(images())
 SWEEP, FEW, SMOOTH = (texts(part) for part in ("sweep", "few", "smooth"))
+SWEEP = with_slow_ones(SWEEP, FEW + SMOOTH)
