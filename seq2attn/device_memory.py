@@ -34,13 +34,22 @@ def decoding_tokens(device: torch.device) -> int:
     return min(max(1 << max(tokens, 1).bit_length() - 1, LEAST), MOST)
 
 
+def is_too_little(error: BaseException) -> bool:
+    """Whether it is torch's error for too little memory on a device, or a library's within torch."""
+    texts = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    own = isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    return own or isinstance(error, torch.OutOfMemoryError)
+
+
 @contextmanager
 def too_little_memory(setting: str, text: str) -> Iterator[None]:
-    """In this context, torch's error for too little memory on a device becomes a UserError: `text` names the
+    """In this context, an error for too little memory on a device becomes a UserError: `text` names the
     setting and the way out.
     """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not is_too_little(error):
+            raise
         reason = str(error).partition(". ")[0]
         raise UserError(f"{text} ({reason})", setting=setting) from None

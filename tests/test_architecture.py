@@ -46,13 +46,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         *("models", "attention", "kernels", "runs", "devices", "cuda_graphs", "data.batches"),
-        "data.tokenizer",
-        *("config", "errors", "files", "prefetch", "ranks", "strict_json"),
+        *("data.tokenizer", "config", "device_memory", "errors", "files", "prefetch", "ranks"),
+        "strict_json",
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
         *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
-        *("config", "errors", "files", "near", "strict_json"),
+        *("config", "cuda_graphs", "errors", "files", "kernels", "near", "notes", "strict_json"),
     },
     "evaluation": {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),

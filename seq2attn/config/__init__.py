@@ -27,6 +27,7 @@ from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY
 from seq2attn.config.modality import IMAGES, MODALITIES, TEXT, Modality, of_encoder, of_report
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.schema import (
+    BATCH_TOKENS,
     MOST_BATCH_TOKENS,
     MOST_BEAM,
     MOST_PENALTY,
@@ -61,6 +62,7 @@ from seq2attn.config.typed import Changes, as_typed, assign, assign_all, refuse_
 
 __all__ = [
     "BACKBONES",
+    "BATCH_TOKENS",
     "HARD",
     "IMAGES",
     "MAY_CHANGE_ON_RESUME",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SearchConfig,
         Section,
         SelfCriticalConfig,
+        TrainConfig,
         TransformerConfig,
     )
 
@@ -418,6 +419,22 @@ def linear_readout_is_not_tied(model: "ModelConfig") -> None:
 
 
 # Training and search
+
+
+def batch_size_is_tried_with_whole_weights(train: "TrainConfig") -> None:
+    if train.batch_tokens == "auto" and train.shard:
+        raise ValueError(
+            'train.batch_tokens="auto" tries batches before the weights are in shards, and train.shard is '
+            "true: give a number of tokens, or leave train.shard out"
+        )
+
+
+def batch_size_is_tried_without_samples(train: "TrainConfig") -> None:
+    if train.batch_tokens == "auto" and train.self_critical.start_step is not None:
+        raise ValueError(
+            'train.batch_tokens="auto" tries batches of the data, and train.self_critical.start_step trains '
+            "on samples, which may need more memory: give a number of tokens"
+        )
 
 
 def mean_of_others_needs_two_samples(section: "SelfCriticalConfig") -> None:

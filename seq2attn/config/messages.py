@@ -20,6 +20,9 @@ def explain(error: ValidationError, tree: object) -> str:
     first = error.errors()[0]
     names = [part for part in first["loc"] if isinstance(part, str)]  # without the index in a list
     kind = names.pop(2) if names[1:2] in (["encoder"], ["decoder"]) and len(names) > 2 else None
+    settings = {name for name, _, _ in fields()}
+    if ".".join(names[:-1]) in settings:  # of several types, pydantic adds the one that it has tried
+        names.pop()
     key, context = ".".join(names), first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
@@ -62,7 +65,10 @@ def _correction(type_: str, context: Mapping[str, Any], message: str, key: str) 
         case "bool_type":
             return "write true or false"
         case "int_type" | "int_from_float":
-            return "write a whole number"
+            words = [
+                str(word) for name, _, field in fields() if name == key for word in choices(field.annotation)
+            ]
+            return " or ".join(["write a whole number", *words])
         case "float_type" | "finite_number":
             return "write a number"
         case "string_type":

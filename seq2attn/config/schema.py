@@ -22,6 +22,7 @@ MOST_BEAM = 1024  # hypotheses of a sentence
 MOST_SAMPLES = 4096  # samples of a sentence; the choice of one compares all pairs
 MOST_PENALTY = 10  # exponent of the length; with a larger one scores leave the range of floats
 MOST_BATCH_TOKENS = 1_000_000
+BATCH_TOKENS = 4096  # of a training batch, where nothing says more
 
 Size = Annotated[int, Field(ge=1, le=16_384)]  # units of a vector
 Layers = Annotated[int, Field(ge=1, le=256)]
@@ -716,6 +717,10 @@ PLATEAU = IgnoredUnless("schedule", "plateau")
 
 class TrainConfig(Section):
     path = "train"
+    rules = (
+        consistency.batch_size_is_tried_with_whole_weights,
+        consistency.batch_size_is_tried_without_samples,
+    )
     # Length
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(
         1, "Random seed: the same seed gives the same training."
@@ -725,8 +730,10 @@ class TrainConfig(Section):
         None, "Maximum training time: minutes, validation included; not set: no limit.", MAY_CHANGE_ON_RESUME
     )
     # Batches
-    batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] = setting(
-        4096, "Batch size: maximum number of tokens of the longer side, padding included."
+    batch_tokens: Annotated[int, Field(ge=1, le=MOST_BATCH_TOKENS)] | Literal["auto"] = setting(
+        BATCH_TOKENS,
+        "Batch size: maximum number of tokens of the longer side, padding included; auto: the number that "
+        "fits the memory of a CUDA device, and that of the preset on a CPU.",
     )
     accumulate: Annotated[int, Field(ge=1, le=1000)] = setting(
         1, "Gradient accumulation: number of batches per update."
@@ -886,6 +893,13 @@ class TrainConfig(Section):
         MAY_CHANGE_ON_RESUME,
     )
 
+    @property
+    def tokens_of_a_batch(self) -> int:
+        """`batch_tokens` of a training that has begun: a number."""
+        if self.batch_tokens == "auto":
+            raise ValueError('train.batch_tokens is "auto": `tasks.training` puts a number in its place')
+        return self.batch_tokens
+
 
 class SearchConfig(Section):
     path = "search"
@@ -907,6 +921,11 @@ class SearchConfig(Section):
     )
     no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
         0, "Repetition: number of tokens in a sequence that may not occur twice in an output; 0: no limit."
+    )
+    cuda_graphs: bool = setting(
+        False,
+        "CUDA graphs: on a CUDA device the kernels of a step are launched by one call; batches are padded to "
+        "fewer shapes.",
     )
 
 

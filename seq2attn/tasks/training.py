@@ -23,7 +23,7 @@ from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.shared_cores import SharedCores
-from seq2attn.tasks import arguments, training_checks
+from seq2attn.tasks import arguments, batch_size, training_checks
 from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
@@ -62,6 +62,7 @@ class Plan:
     force: bool = False
     command: str = ""  # or call, for the run to remember
     where: str = "settings"  # name of the changes in errors
+    batch_tokens: int = config.BATCH_TOKENS  # of the preset, for train.batch_tokens="auto"
 
     @property
     def continues(self) -> bool:
@@ -101,7 +102,9 @@ def make_plan(
     if out is None:
         corpus = corpus_name(data or first_corpus(settings or config.load(FIRST_PRESET)))
         out = Path("runs", f"{corpus}-{corpus_name(preset_or_file)}" if preset_or_file else corpus)
-    plan = Plan(settings, tuple(changes), data, out, resume, force, command, where)
+    is_auto = settings is not None and settings.train.batch_tokens == "auto"
+    tokens = batch_size.of_preset(preset_or_file or FIRST_PRESET) if is_auto else config.BATCH_TOKENS
+    plan = Plan(settings, tuple(changes), data, out, resume, force, command, where, tokens)
     if settings is None and not plan.continues:
         return replace(plan, settings=config.load(FIRST_PRESET, changes, where))
     return plan
@@ -195,7 +198,7 @@ class Training:
     def _until_end(self, events: "Generator[Event, None, None]") -> "Generator[Event, None, None]":
         from seq2attn.device_memory import too_little_memory
 
-        tokens = self.run.config.train.batch_tokens
+        tokens = self.run.config.train.tokens_of_a_batch
         text = (
             f"train.batch_tokens is {tokens:,}: batches of this size need more memory than the device has; "
             "with half of it and twice train.accumulate the updates stay as large"
@@ -267,6 +270,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         old = directory.open_run(plan.out, trained=False) if plan.continues else None
         settings = plan.settings or config.change(old.config if old else Config(), plan.changes, plan.where)
         if old is not None:  # checked before any data is prepared, so without the settings of data
+            settings = batch_size.number_of_run(settings, old.config)
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
         for setting, code in settings.model.own_code.items():
             refuse_without_permission(setting, code)
@@ -283,6 +287,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         )
         data = task_of(prepared.modality).training_data(settings, prepared, model, world, stages)
         format = devices.find_format(settings.train.precision, world.device)
+        run = batch_size.with_number(run, model, data.training, world, format, plan.batch_tokens)
 
         def begin(training: Training) -> None:
             _begin(training, plan, old, corpus, prepared)
@@ -312,6 +317,8 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
     obstacle = graph_obstacle(run.config, world.size, world.device)
     if run.config.train.cuda_graphs and obstacle is not None:
         note(f"train.cuda_graphs changes nothing here: {obstacle}")
+    if run.config.search.cuda_graphs and world.device.type != "cuda":
+        note(f"search.cuda_graphs changes nothing here: the device is {world.device.type}")
     if old is not None and run.config != old.config:
         directory.write_config(run)
     marks = data.training.fingerprint, data.validation.fingerprint

@@ -83,7 +83,7 @@ def microbatch(
 
 def epoch_order(pairs: Pairs, settings: TrainConfig, epoch: int) -> list[np.ndarray]:
     """The rows of each batch of the epoch, in order."""
-    return pairs.plan(settings.batch_tokens, settings.seed, epoch)
+    return pairs.plan(settings.tokens_of_a_batch, settings.seed, epoch)
 
 
 def update_batches(

@@ -154,7 +154,7 @@ class Validator:
 
         Each process computes some of the batches. Raises Interrupted in all of them if one is to stop.
         """
-        plan = self.pairs.plan(self.settings.batch_tokens, 0, 0)
+        plan = self.pairs.plan(self.settings.tokens_of_a_batch, 0, 0)
         losses, tokens, stops = [0.0] * len(plan), 0, False
         for number in range(self.world.rank, len(plan), self.world.size):
             stops = self.stop()

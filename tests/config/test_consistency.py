@@ -245,6 +245,18 @@ CASES: dict[str, list[tuple[list[str], list[str]]]] = {
     "linear_readout_is_not_tied": [
         (["model.decoder.readout=linear"], ["model.decoder.readout", 'model.tied="none"'])
     ],
+    "batch_size_is_tried_with_whole_weights": [
+        (
+            ['train.batch_tokens="auto"', "train.shard=true"],
+            ['train.batch_tokens="auto"', "train.shard is true", "leave train.shard out"],
+        )
+    ],
+    "batch_size_is_tried_without_samples": [
+        (
+            [IMAGE, 'train.batch_tokens="auto"', "train.self_critical.start_step=9"],
+            ['train.batch_tokens="auto"', "train.self_critical.start_step", "give a number"],
+        )
+    ],
     "mean_of_others_needs_two_samples": [
         (
             [IMAGE, "train.self_critical.start_step=9", "train.self_critical.samples=1"],
@@ -325,7 +337,7 @@ def _run_alone(rule: str, settings: list[str]) -> None:
     config.assign_all(tree, settings)
     unchecked = _unchecked(config.Config, tree)
     for section in (
-        *(unchecked, unchecked.model, unchecked.train.self_critical, unchecked.search),
+        *(unchecked, unchecked.model, unchecked.train, unchecked.train.self_critical, unchecked.search),
         *(unchecked.model.encoder, unchecked.model.decoder, unchecked.model.attention),
     ):
         if rule in {one.__name__ for one in section.rules}:

@@ -42,9 +42,8 @@ class SourceReader:
 
     def contexts(self, attention: Attention, query_BTQ: Tensor) -> Tensor:
         """The contexts (B, T, V) of the next layer, for T queries of each sentence."""
-        memory = self.source.memories[len(self.outputs)]
         weights = self.weights in (True, OneLayer(len(self.outputs)))
-        output: AttentionOutput = attention(query_BTQ, memory, self.history, weights)
+        output = attention(query_BTQ, self.source.memories[len(self.outputs)], self.history, weights)
         self.outputs.append(output if weights else output._replace(weights=None))
         return cast(Tensor, output.context)
 

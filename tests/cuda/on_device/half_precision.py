@@ -41,6 +41,6 @@ def test_keys_values_and_caches_are_in_half_precision(family: str, format: str, 
         assert memory.keys.dtype == memory.values.dtype == low
     if family == "transformer":
         for cache in decoder.past.caches.parts:
-            assert cache._keys.dtype == cache._values.dtype == low
+            assert cache.keys.dtype == cache.values.dtype == low
     got = half.score_targets(tiny.ENGLISH[:4], tiny.FRENCH[:4], attention=False)
     assert [one.score for one in got] == pytest.approx([one.score for one in want], rel=0.1)

@@ -13,5 +13,6 @@
     table        the counts of presets, as JSON and as Markdown
 
 The environment variables SIMULATED_CUDA_DEVICES=2 and SIMULATED_CUDA_CAPABILITY=7.5 make two devices, or a
-T4. What fails here fails on a GPU. What passes here may still fail there: the kernels are the CPU's.
+T4, and SIMULATED_CUDA_MEMORY=64 gives all devices together 64 MiB. What fails here fails on a GPU. What
+passes here may still fail there: the kernels are the CPU's.
 """

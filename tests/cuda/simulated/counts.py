@@ -29,7 +29,8 @@ def load(path: Path) -> None:
     global _library
     _library = ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
     _library.simulated_bytes.restype = _library.simulated_counts.restype = ctypes.c_int64
-    _library.simulated_graph.restype = ctypes.c_int64
+    _library.simulated_graph.restype = _library.simulated_memory.restype = ctypes.c_int64
+    _library.simulated_set_memory.argtypes = [ctypes.c_int64]
     _library.simulated_graph_error.restype = ctypes.c_char_p
     _library.simulated_seed.argtypes = [ctypes.c_int, ctypes.c_uint64]
 

@@ -10,7 +10,6 @@ from . import counts, graphs
 
 COUNT = int(os.environ.get("SIMULATED_CUDA_DEVICES", "1"))
 NAME = "a simulated CUDA device"
-MEMORY = 1 << 37  # bytes that a device says to have: 128 GiB
 
 
 def capability() -> tuple[int, int]:
@@ -72,10 +71,22 @@ def max_memory_allocated(device: Any = None) -> int:
     return int(counts.compiled_device().simulated_bytes(1))
 
 
+def memory() -> int:
+    """Bytes that the device has."""
+    return int(counts.compiled_device().simulated_memory())
+
+
+def set_memory(size: int) -> int:
+    """Give the device as many bytes, more or less than it has in use; returns what it had."""
+    before = memory()
+    counts.compiled_device().simulated_set_memory(size)
+    return before
+
+
 def properties(device: Any = None) -> types.SimpleNamespace:
     major, minor = capability()
     return types.SimpleNamespace(
-        major=major, minor=minor, name=NAME, total_memory=MEMORY, multi_processor_count=132
+        major=major, minor=minor, name=NAME, total_memory=memory(), multi_processor_count=132
     )
 
 
@@ -84,6 +95,8 @@ def nothing(*arguments: Any, **more: Any) -> None:
 
 
 def install() -> None:
+    if mebibytes := os.environ.get("SIMULATED_CUDA_MEMORY"):
+        set_memory(int(mebibytes) << 20)
     replacements = {
         "is_available": lambda: True,
         "device_count": lambda: COUNT,
@@ -102,7 +115,7 @@ def install() -> None:
         "memory_reserved": memory_allocated,
         "max_memory_allocated": max_memory_allocated,
         "max_memory_reserved": max_memory_allocated,
-        "mem_get_info": lambda device=None: (MEMORY - memory_allocated(), MEMORY),
+        "mem_get_info": lambda device=None: (max(0, memory() - memory_allocated()), memory()),
         "reset_peak_memory_stats": nothing,
         "default_generators": tuple(Generator(index) for index in range(COUNT)),
         "empty_cache": nothing,

@@ -22,17 +22,31 @@ struct Owner {  // of the memory of a tensor of the device
   at::Tensor cpu;
   std::vector<at::Tensor> others;
   std::shared_ptr<void> user = std::make_shared<int>();
+  size_t size = 0;  // bytes that are not a view's
+  ~Owner() { give_bytes(size); }
 };
+
+void take_or_forget(Owner* owner, size_t size) {
+  try {
+    take_bytes(size);
+  } catch (...) {
+    delete owner;
+    throw;
+  }
+  owner->size = size;
+}
 
 // `others` own the memory that the result may be a view of.
 at::Tensor on_device(const at::Tensor& cpu, c10::Device device, const std::vector<at::Tensor>& others) {
   if (!cpu.defined() || cpu.is_cuda()) return cpu;
-  auto* owner = new Owner{cpu, {}};
+  auto* owner = new Owner;
+  owner->cpu = cpu;
   for (const auto& other : others) {
     if (other.storage().data() == cpu.storage().data()) owner->others.push_back(other);
   }
   if (owner->others.empty()) {
     auto& storage = cpu.storage();
+    take_or_forget(owner, storage.nbytes());
     own_memory(std::make_shared<at::Tensor>(cpu), owner->user, storage.mutable_data(), storage.nbytes());
   }
   size_t bytes = cpu.storage().nbytes();

@@ -13,6 +13,7 @@
 namespace {
 
 int64_t bytes_now = 0, bytes_peak = 0;
+int64_t bytes_most = int64_t(1) << 37;  // what a device says to have: 128 GiB
 
 struct Block {
   std::shared_ptr<void> memory;  // a graph may hold it, too
@@ -20,12 +21,24 @@ struct Block {
   size_t size;
 };
 
+// Raises the error of too little memory where the device has no more of it.
+void take_bytes(size_t size) {
+  std::lock_guard<std::mutex> guard(lock);
+  const int64_t wanted = bytes_now + int64_t(size);
+  TORCH_CHECK_WITH(OutOfMemoryError, wanted <= bytes_most, "CUDA out of memory. Tried to allocate ", size,
+                   " bytes. The simulated device has ", bytes_most);
+  bytes_now = wanted;
+  bytes_peak = std::max(bytes_peak, bytes_now);
+}
+
+void give_bytes(size_t size) {
+  std::lock_guard<std::mutex> guard(lock);
+  bytes_now -= int64_t(size);
+}
+
 void release_block(void* context) {
   auto* block = static_cast<Block*>(context);
-  {
-    std::lock_guard<std::mutex> guard(lock);
-    bytes_now -= block->size;
-  }
+  give_bytes(block->size);
   delete block;
 }
 
@@ -35,14 +48,10 @@ struct DeviceMemory final : c10::Allocator {
   c10::DataPtr allocate(size_t size) override {
     c10::Device device(c10::kCUDA, active_device);
     if (size == 0) return {nullptr, nullptr, &release_nothing, device};
+    take_bytes(size);
     void* base = nullptr;
-    TORCH_CHECK(posix_memalign(&base, 512, size) == 0, "simulated device: out of memory");
+    TORCH_CHECK(posix_memalign(&base, 512, size) == 0, "out of memory of the host");
     std::memset(base, 0xff, size);  // NaN: a value that is read before it is written shows
-    {
-      std::lock_guard<std::mutex> guard(lock);
-      bytes_now += size;
-      bytes_peak = std::max(bytes_peak, bytes_now);
-    }
     std::shared_ptr<void> held(base, &std::free);
     auto user = std::make_shared<int>();
     own_memory(held, user, base, size);

@@ -74,6 +74,16 @@ int64_t simulated_bytes(int peak) {
   return peak ? bytes_peak : bytes_now;
 }
 
+void simulated_set_memory(int64_t bytes) {
+  std::lock_guard<std::mutex> guard(lock);
+  bytes_most = bytes;
+}
+
+int64_t simulated_memory() {
+  std::lock_guard<std::mutex> guard(lock);
+  return bytes_most;
+}
+
 void simulated_seed(int index, uint64_t seed) {
   at::Generator generator = default_generator(index);
   generator.set_current_seed(seed);
