@@ -25,6 +25,7 @@ GROUPS = {
     ),
     "Figures": ("plot",),
     "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport"),
+    "Word alignments": ("align",),
     "Errors": ("UserError", "UsageError"),
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`

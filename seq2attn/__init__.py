@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seq2attn.inference import Translator as Translator
     from seq2attn.inference.drawing import plot as plot
     from seq2attn.runs.directory import Run as Run
+    from seq2attn.tasks.alignment import align as align
     from seq2attn.tasks.audit import audit as audit
     from seq2attn.tasks.audit_report import AuditReport as AuditReport
     from seq2attn.tasks.evaluation import evaluate as evaluate
@@ -60,6 +61,7 @@ _MODULES = {
     "Translator": "inference",
     "UsageError": "errors",
     "UserError": "errors",
+    "align": "tasks.alignment",
     "audit": "tasks.audit",
     "evaluate": "tasks.evaluation",
     "load": "tasks.loading",

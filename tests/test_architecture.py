@@ -45,8 +45,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("config", "errors", "files", "locks", "notes", "strict_json", "version"),
     },
     "training": {
-        *("models", "kernels", "runs", "devices", "cuda_graphs", "data.batches", "data.tokenizer"),
-        *("config", "device_memory", "errors", "files", "prefetch", "ranks", "strict_json"),
+        *("models", "attention", "kernels", "runs", "devices", "cuda_graphs", "data.batches"),
+        *("data.tokenizer", "config", "device_memory", "errors", "files", "prefetch", "ranks"),
+        "strict_json",
     },
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
@@ -75,8 +76,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
-        *("tasks", "inference", "training", "evaluation", "plotting", "export", "data", "own_code", "runs"),
-        *("devices", "config", "errors", "files", "near", "notes", "prefetch", "ranks", "strict_json"),
+        *("tasks", "inference", "training", "evaluation", "explaining", "plotting", "export", "data"),
+        *(
+            "own_code",
+            "runs",
+            "devices",
+            "config",
+            "errors",
+            "files",
+            "near",
+            "notes",
+            "prefetch",
+            "ranks",
+            "strict_json",
+        ),
         *("synonyms", "version"),
     },
     "__init__": {"tasks", "inference", "runs", "data", "errors", "version"},
@@ -96,6 +109,7 @@ DOORS = {
     "pydantic": ("config/",),
     "safetensors": ("runs/headers.py", "runs/tensors.py", "models/vision/pretrained.py"),
     "ctranslate2": ("export/ctranslate2.py",),
+    "eflomal": ("explaining/eflomal.py",),
 }
 
 PRETRAINED = "models/vision/pretrained.py"
@@ -155,7 +169,8 @@ def test_import_table_runs_from_the_ground_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "train", "translate", "caption", "evaluate", "audit", "plot_alignment", "export"]
+    "command",
+    ["prepare", "train", "translate", "align", "caption", "evaluate", "audit", "plot_alignment", "export"],
 )
 def test_commands_only_parse_call_and_print(command: str) -> None:
     """What a command does is in `tasks` and below, and its options are declared in a file of their own."""
@@ -298,6 +313,7 @@ WRITERS = {
     "locks.py": {"unlink"},
     "data/prepare.py": {"mkdir", "rmtree"},
     "data/text/prepare.py": {"unlink"},
+    "data/text/linking.py": {"unlink"},
     "data/text/encoding.py": {"open", "mkdir", "rmtree"},
     "data/images/prepare.py": {"mkdir", "rename", "unlink"},
     "data/formats/lines.py": {"TemporaryFile"},

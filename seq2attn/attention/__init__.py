@@ -4,7 +4,7 @@ read first, then `scores.py` and `normalisers.py`.
 It needs torch, the settings and `kernels/`, and knows no model.
 """
 
-from seq2attn.attention.attention import Attention, AttentionOutput
+from seq2attn.attention.attention import Attention, AttentionOutput, OneLayer, Weights
 from seq2attn.attention.history import AttentionHistory, History
 
-__all__ = ["Attention", "AttentionHistory", "AttentionOutput", "History"]
+__all__ = ["Attention", "AttentionHistory", "AttentionOutput", "History", "OneLayer", "Weights"]

@@ -42,6 +42,15 @@ class AttentionOutput(NamedTuple):
     entropy: Tensor | None = None  # (B, T): entropy of the distributions they were sampled from, nats
 
 
+class OneLayer(NamedTuple):
+    """Asks a decoder for the weights of one of its layers alone: the place of that layer, from 0."""
+
+    place: int
+
+
+Weights = bool | OneLayer  # whether weights are asked for, and whose
+
+
 class Attention(nn.Module):
     def __init__(
         self,

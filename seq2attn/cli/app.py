@@ -23,6 +23,7 @@ import typer
 
 from seq2attn import ranks
 from seq2attn.cli import (
+    align,
     audit,
     caption,
     console,
@@ -44,7 +45,7 @@ from seq2attn.version import __version__
 
 INTERRUPTED = 130
 # Commands that do not share their work with other processes of torchrun: each would do all of it.
-ALONE = ("prepare", "evaluate", "audit", "plot-alignment", "export")
+ALONE = ("prepare", "align", "evaluate", "audit", "plot-alignment", "export")
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -79,6 +80,7 @@ app.command("prepare", short_help="Prepare a corpus of text or captioned images 
 )
 app.command("train", short_help="Train a model and score it on the test splits.")(train.train)
 app.command("translate", short_help="Translate text, line by line.")(translate.translate)
+app.command("align", short_help="Align the words of given pairs.")(align.align)
 app.command("caption", short_help="Describe images or clips.")(caption.caption)
 app.command("evaluate", short_help="Score runs, or the output of any system.", cls=evaluate_options.Command)(
     evaluate.evaluate

@@ -31,6 +31,9 @@ def prepare(
     valid: options.Valid = None,
     test: options.Test = None,
     workers: options.Workers = None,
+    align: options.Align = False,
+    align_with: options.AlignWith = None,
+    align_reverse: options.AlignReverse = None,
     force: options.Force = False,
     seed: flags.Seed = 1,
     quiet: flags.Quiet = False,
@@ -47,6 +50,8 @@ def prepare(
     completely or not at all.
     """
     mistaken.refuse_no_data(corpus)
+    for run in filter(None, (align_with, align_reverse)):
+        mistaken.refuse_no_run(run)
     from seq2attn.tasks.preparation import prepare as prepare_folder
 
     with console.progress() as progress:
@@ -69,6 +74,9 @@ def prepare(
             workers=workers,
             force=force,
             seed=seed,
+            align="eflomal" if align else None,
+            align_with=align_with,
+            align_reverse=align_reverse,
             progress=progress,
         )
     _print(prepared)

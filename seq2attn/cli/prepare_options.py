@@ -118,4 +118,28 @@ Workers = Annotated[
         help="Number of processes.", min=1, max=256, metavar="N", show_default="one for each processor"
     ),
 ]
+Align = Annotated[
+    bool,
+    typer.Option(
+        "--align", help="Link the words of training pairs by the Python package eflomal, for train.guide."
+    ),
+]
+AlignWith = Annotated[
+    str | None,
+    typer.Option(
+        "--align-with",
+        help="Run whose attention links the words of training pairs, for train.guide.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+AlignReverse = Annotated[
+    str | None,
+    typer.Option(
+        "--align-reverse",
+        help="With --align-with, a run that translates the other way. The links of both become one.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the prepared folder in OUT.")]

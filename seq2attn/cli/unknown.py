@@ -15,12 +15,13 @@ COMMANDS = {  # our commands, and the names in other toolkits
     "evaluate": "evaluation score test eval bleu sacrebleu validate benchmark compare metrics assess",
     "translate": "translation predict infer inference decode generate run sample interactive output "
     "hypothesize",
+    "align": "aligner word-align fast_align fast-align awesome-align eflomal giza giza++ mgiza links symal",
     "caption": "captioning describe captions",
     "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data "
     "learn-bpe spm-train dataset import corpus",
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
     "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view "
-    "matrix saliency align alignment image",
+    "matrix saliency alignment image",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
 }
 SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")

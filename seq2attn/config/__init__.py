@@ -9,6 +9,7 @@
     sizes        sizes that follow from several settings
     modality     what sources are, text or images: one row for each
     parameters   the number of parameters of a model
+    guide        which attention train.guide acts on
     files        presets and TOML files, and changes to them
     typed        settings as a user types them
     fields       lists of settings
@@ -20,6 +21,7 @@ It imports no torch. Contradictions between settings are refused here, before an
 from seq2attn.config.consistency import BACKBONES, HARD, MOST_PARAMETERS, STAGES
 from seq2attn.config.fields import choices, description, fields, flat, names_marked
 from seq2attn.config.files import change, file_of, load, presets, validate
+from seq2attn.config.guide import GuidedHead, guided_head, with_guided_head
 from seq2attn.config.idle import refuse_idle, refuse_training_only
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY
 from seq2attn.config.modality import IMAGES, MODALITIES, TEXT, Modality, of_encoder, of_report
@@ -84,6 +86,7 @@ __all__ = [
     "DataConfig",
     "DecoderConfig",
     "EncoderConfig",
+    "GuidedHead",
     "ImageEncoderConfig",
     "Map",
     "Modality",
@@ -112,6 +115,7 @@ __all__ = [
     "fields",
     "file_of",
     "flat",
+    "guided_head",
     "load",
     "names_marked",
     "of_encoder",
@@ -122,4 +126,5 @@ __all__ = [
     "refuse_training_only",
     "traits_of",
     "validate",
+    "with_guided_head",
 ]

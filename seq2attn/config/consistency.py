@@ -489,3 +489,31 @@ def doubly_stochastic_needs_attention(config: "Config") -> None:
             "train.doubly_stochastic penalises attention weights, and model.decoder.context_source is "
             f'"{config.model.decoder.context_source}": leave it out'
         )
+
+
+def guide_has_attention_to_act_on(config: "Config") -> None:
+    train, model = config.train, config.model
+    if not train.guide:
+        return
+    if not model.modality.has_vocabulary:
+        raise ValueError(
+            f"train.guide teaches which source word a target word belongs to, and {model.modality.name} have "
+            "no words: leave it out"
+        )
+    if not _attends(model):
+        raise ValueError(
+            "train.guide teaches attention weights, and model.decoder.context_source is "
+            f'"{model.decoder.context_source}": leave it out'
+        )
+    if model.attention.normaliser != "softmax":
+        raise ValueError(
+            f"train.guide needs weights with a logarithm, and those of model.attention.normaliser="
+            f'"{model.attention.normaliser}" can be 0 or need not add up to 1: choose softmax'
+        )
+    for name, number, count in (
+        ("layer", train.guide_layer, model.attention_layers),
+        ("head", train.guide_head, model.attention.heads),
+    ):
+        if number is not None and number > count:
+            has = f"{count} {name}s, numbered from 1" if count > 1 else f"one {name}"
+            raise ValueError(f"train.guide_{name} is {number}, and the attention to the source has {has}")

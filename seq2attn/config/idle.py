@@ -131,5 +131,14 @@ def _unused_temperature(config: Config, key: str, trained: bool) -> str | None:
     return None
 
 
+def _unused_guide(config: Config, key: str, trained: bool) -> str | None:
+    if not key.startswith("train.guide_") or config.train.guide:
+        return None
+    return _because("train.guide is 0", "set train.guide=0.1")
+
+
 Rule = Callable[[Config, str, bool], str | None]
-RULES: tuple[Rule, ...] = (_unused_size, _unused_query_state, _unused_expectation, _unused_temperature)
+RULES: tuple[Rule, ...] = (
+    *(_unused_size, _unused_query_state, _unused_expectation, _unused_temperature),
+    _unused_guide,
+)

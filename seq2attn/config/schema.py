@@ -112,6 +112,12 @@ class DataConfig(Section):
         "Malformed rows: maximum fraction of a table that is skipped; with more the table is refused.",
         TEXT,
     )
+    align: Literal["corpus", "eflomal"] = setting(
+        "corpus",
+        "Word links of training pairs, for train.guide. corpus: those of its .align files or column, if any; "
+        "eflomal: computed by that program, in both directions, and symmetrised.",
+        TEXT,
+    )
     max_missing: Share = setting(
         0.05,
         "Missing or damaged images: maximum fraction of a corpus that is skipped; with more the corpus is "
@@ -774,6 +780,24 @@ class TrainConfig(Section):
         "Doubly stochastic attention: weight of the penalty on positions whose attention weights, summed "
         "over all steps, differ from 1 (Xu 2015, section 4.2.1).",
     )
+    guide: NotNegative = setting(
+        0.0,
+        "Guided attention: weight of the cross-entropy between the word links of the training pairs and the "
+        "attention weights (Chen 2016; Garg 2019); 0: none.",
+    )
+    guide_layer: Count | None = setting(
+        None,
+        "Guided layer: decoder layer whose attention is guided, from 1; not set: the last but one, if there "
+        "are several.",
+    )
+    guide_head: Count | None = setting(
+        None, "Guided head: attention head that is guided, from 1; not set: the first."
+    )
+    guide_shift: Annotated[int, Field(ge=0, le=1)] | None = setting(
+        None,
+        "Guided step: step whose attention learns the links of a target word. 0: the step that writes it; 1: "
+        "the next step, which reads it (Chen 2020); not set: 0 for a recurrent decoder, else 1.",
+    )
     ema: Share = setting(
         0.0,
         "Moving average of the weights: decay rate; the averaged weights are validated and saved; 0: none.",
@@ -913,6 +937,7 @@ class Config(Section):
         consistency.self_critical_attention_is_soft,
         consistency.cider_needs_captions,
         consistency.doubly_stochastic_needs_attention,
+        consistency.guide_has_attention_to_act_on,
     )
     about: str = setting(
         "", "Description: the model and its paper, in one line.", TRAINING_ONLY, MAY_CHANGE_ON_RESUME

@@ -34,12 +34,16 @@ class Batch(NamedTuple):
     target_mask_BT: Tensor
     source_of_B: Tensor | None = None  # index in I of the source of a target; None: each has its own
     number_I: Tensor | None = None  # index of each image in its split
+    # (B, T, S), float32: where attention shall read, a distribution over S at each step with links, else 0
+    guide_BTS: Tensor | None = None
 
 
 class Pairs(abc.ABC):
     """Sources and targets of a split, to train on or to evaluate, and their batches."""
 
     ahead = False  # whether a batch takes long to make, so that training should prefetch it
+    # (N,): the number of steps of each pair that attention has a guide for; None: no batch has a guide
+    guided_tokens: NDArray[np.integer] | None = None
 
     @property
     @abc.abstractmethod

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
 from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress
+
+if TYPE_CHECKING:
+    from seq2attn.data.text.linking import Linker
 
 NOT_NFC = "are not in the normal form NFC of Unicode: they are put in it"
 _EXAMPLES = 3  # places that are named for each reason to drop something
@@ -37,6 +40,7 @@ class Preparation:
     seed: int
     shrink: bool  # whether a vocabulary that is too large for the text is made smaller
     stage: Callable[[str], Progress]  # the progress callback of a stage with this name
+    linker: "Linker | None" = None  # links the words of training pairs; None: the corpus alone
 
     def limits(self, split: str) -> DataConfig | None:
         """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""

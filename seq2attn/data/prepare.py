@@ -18,7 +18,8 @@ from seq2attn.data.formats.text import printable
 from seq2attn.data.preparation import Preparation
 from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
-from seq2attn.errors import UserError
+from seq2attn.data.text.linking import Linker
+from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
 
@@ -35,6 +36,8 @@ def prepare(
     seed: int = 1,
     shrink: bool = False,
     stage: Callable[[str], Progress] = lambda name: silent,
+    linker: Linker | None = None,
+    linked_by: str = "",
 ) -> dict[str, Any]:
     """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
@@ -43,7 +46,8 @@ def prepare(
     lengths are dropped and counted. The other splits keep every pair. If a text does not hold
     `options.vocab_size` subwords, it is refused or, with `shrink`, gets half of those that it holds, and the
     report says so. `force` replaces a prepared folder. `stage` returns the progress callback of a stage from
-    its name.
+    its name. `linker` links the words of training pairs, for guided attention, in place of the corpus;
+    `linked_by` says for people what it is. Raises UsageError for a linker and a corpus of images.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
@@ -51,9 +55,16 @@ def prepare(
         opened = open_corpus(corpus, options.source, options.target, options.max_bad, options.follow_links)
         if options.tokenizer is None:
             options = options.model_copy(update={"tokenizer": opened.default_tokenizer})
-        request = Preparation(folder, folder / "work", options, valid, test, workers, seed, shrink, stage)
+        if linker is not None and not opened.modality.has_vocabulary:
+            problem = f"it links the words of two texts, and {corpus} holds {opened.modality.name}"
+            raise UsageError(f"align: {problem}: leave it out", setting="align")
+        request = Preparation(
+            folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker
+        )
         request.work.mkdir()
         facts = opened.prepare(request)
+        if linked_by:
+            opened.notes.append(f"train: words are linked by {linked_by}")
         report = {
             "seq2attn": __version__,
             "format": opened.format,

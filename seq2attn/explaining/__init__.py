@@ -1,5 +1,5 @@
 """What explains a model: its attention by layer, head and step, attributions, and how far each can be
-trusted.
+trusted; and word alignments from attention.
 
 It knows predictors and models by their interfaces, and neither terminal nor drawing.
 """

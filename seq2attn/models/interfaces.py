@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seq2attn.attention import Weights
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory
 
 
@@ -91,9 +92,9 @@ class Decoder(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: Weights = False) -> HiddenStates:
         """Teacher forcing: the input of `output` after each token, and attention weights if `weights` is
-        True.
+        True. With `OneLayer` they are those of that layer (B, T, 1, H, S), and no other layer computes any.
         """
 
     def forward(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> DecoderOutput:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from seq2attn.attention import AttentionOutput
+from seq2attn.attention import AttentionOutput, Weights
 from seq2attn.config import Part
 from seq2attn.models.state import select
 
@@ -32,9 +32,8 @@ class Memory(NamedTuple):
 
 def part_of(part: Part, states_BSV: Tensor, embedded_BSV: Tensor) -> Tensor:
     """Keys or values: the encoder's states, its input embeddings, or their sum (Gehring 2017, 3.3)."""
-    if part == "sum":
-        return states_BSV + embedded_BSV
-    return states_BSV if part == "states" else embedded_BSV
+    one = states_BSV if part == "states" else embedded_BSV
+    return states_BSV + embedded_BSV if part == "sum" else one
 
 
 def mean_over(mask_BS: Tensor, x_BSV: Tensor) -> Tensor:
@@ -62,7 +61,7 @@ class HiddenStates(NamedTuple):
     entropy_BT: Tensor | None = None  # entropy of the distributions they were sampled from, nats
 
     @classmethod
-    def of_layers(cls, x_BTD: Tensor, outputs: Sequence[AttentionOutput], weights: bool) -> Self:
+    def of_layers(cls, x_BTD: Tensor, outputs: Sequence[AttentionOutput], weights: Weights) -> Self:
         """From the features and the output of each layer's attention; `weights`: with attention weights."""
         log_p, entropy = _sum([each.log_prob for each in outputs]), _sum([each.entropy for each in outputs])
         return cls(x_BTD, stack_weights(outputs) if weights else None, log_p, entropy)

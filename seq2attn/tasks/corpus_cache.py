@@ -26,10 +26,12 @@ def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shri
     """
     from seq2attn.data.prepare import prepare
     from seq2attn.data.prepared import REPORT
+    from seq2attn.tasks.linking import linker_of
 
     folder = _cache(corpus, settings)
     while not (complete := (folder / REPORT).is_file()) or not (shrink or _has_full_vocabulary(folder)):
         refuse_cache(folder, corpus)
+        linker = linker_of(settings.data)
         note(f"preparing {corpus}, once, in {folder}")
         try:
             with stages() as progress:
@@ -41,6 +43,8 @@ def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shri
                     force=complete,
                     shrink=shrink,
                     stage=lambda name: partial(progress, name),
+                    linker=linker,
+                    linked_by="" if linker is None else settings.data.align,
                 )
         except UserError as error:
             if isinstance(error, files.ConcurrentWrite) and error.holder is not None:

@@ -23,6 +23,8 @@ def prepare(
     workers: int | None = None,
     force: bool = False,
     seed: int = 1,
+    align_with: str | os.PathLike[str] | None = None,
+    align_reverse: str | os.PathLike[str] | None = None,
     progress: StageProgress | None = None,
     **options: Any,
 ) -> "Prepared":
@@ -33,7 +35,9 @@ def prepare(
     are numbers of pairs to set aside, by default a twentieth each, at most 1,000, of a corpus without splits.
     `workers` is the number of processes, by default one for each processor. `options` are the settings of
     `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; `vocab_size` is smaller for a
-    small corpus unless you set it. `progress(stage, done, total)` is called during the work.
+    small corpus unless you set it. `align="eflomal"` links the words of training pairs, for train.guide.
+    `align_with` is a run whose attention links them instead, and `align_reverse` one that translates the
+    other way. `progress(stage, done, total)` is called during the work.
 
     Returns the prepared folder. Raises UsageError for options that make no sense, and UserError if the corpus
     cannot be read or the folder cannot be written.
@@ -41,6 +45,7 @@ def prepare(
     from seq2attn.data.prepare import prepare as prepare_folder
     from seq2attn.data.prepared import Prepared
     from seq2attn.progress import silent
+    from seq2attn.tasks.linking import linker_of
 
     corpus, out = arguments.path(corpus, "corpus"), arguments.path(out, "out")
     for name, number, least in (
@@ -51,11 +56,22 @@ def prepare(
     ):
         if number is not None and number < least:
             raise UsageError(f"{name} {number}: it must be at least {least}", setting=name)
+    if align_reverse is not None and align_with is None:
+        raise UsageError(
+            "align_reverse needs `align_with`: a run of the same direction", setting="align_reverse"
+        )
+    runs = [
+        arguments.path(run, name)
+        for name, run in (("align_with", align_with), ("align_reverse", align_reverse))
+        if run is not None
+    ]
     given = {name: value for name, value in options.items() if value is not None}
+    settings = config.validate({"data": given}, "prepare").data
+    linker = linker_of(settings, runs)
     prepare_folder(
         corpus,
         Path(out),
-        config.validate({"data": given}, "prepare").data,
+        settings,
         valid=valid,
         test=test,
         workers=os.cpu_count() or 1 if workers is None else workers,
@@ -63,5 +79,11 @@ def prepare(
         seed=seed,
         shrink="vocab_size" not in given,
         stage=(lambda name: silent) if progress is None else lambda name: partial(progress, name),
+        linker=linker,
+        linked_by=""
+        if linker is None
+        else f"the attention of {' and '.join(runs)}"
+        if runs
+        else settings.align,
     )
     return Prepared(Path(out))

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from seq2attn.config import Config
+from seq2attn.config import Config, guided_head
 from seq2attn.data.prepared import Prepared
-from seq2attn.errors import UsageError
+from seq2attn.data.text.guided import GuidedTexts
+from seq2attn.errors import UsageError, UserError
 from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.evaluation.translation import translate
 from seq2attn.explaining.watch import PAIRS, AttentionWatch
@@ -28,7 +29,8 @@ class TranslationData(TrainingData):
 
     def __init__(self, settings: Config, prepared: Prepared, world: World) -> None:
         self.config, self.prepared, self.world = settings, prepared, world
-        self.training, self.validation = prepared.split("train"), prepared.split("valid")
+        self.training = _guided(settings, prepared) if settings.train.guide else prepared.split("train")
+        self.validation = prepared.split("valid")
         self.tests = [name for name in prepared.splits if name.startswith("test")]
 
     def validation_of(self, stop: Callable[[], bool], progress: Progress) -> Callable[[Seq2Seq], Scores]:
@@ -101,6 +103,20 @@ class TranslationData(TrainingData):
         )
         example = texts[_upper_half(texts)[0]] if texts else self.prepared.split("valid").texts(0, 1)[0][0]
         return next_commands.of_translator(run, example, self.config.model.attends, bool(self.tests))
+
+
+def _guided(settings: Config, prepared: Prepared) -> GuidedTexts:
+    """The training pairs with their links. Raises UserError if the folder has none."""
+    split = prepared.split("train")
+    shift = guided_head(settings.model, settings.train).shift
+    pairs = GuidedTexts(split, shift) if split.has_links else None
+    if pairs is None or not pairs.has_links:
+        raise UserError(
+            f"train.guide: the training pairs of {prepared.path} have no word links; prepare the corpus "
+            "again, with an alignment for each pair (train.align), or with `seq2attn prepare --align`",
+            setting="train.guide",
+        )
+    return pairs
 
 
 def _upper_half(texts: Sequence[str]) -> list[int]:

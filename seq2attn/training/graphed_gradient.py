@@ -14,7 +14,6 @@ from seq2attn.config import Config, TrainConfig
 from seq2attn.cuda_graphs import Graph, Graphs
 from seq2attn.errors import UserError
 from seq2attn.training.batch_gradient import BatchGradient
-from seq2attn.training.distributed import World
 from seq2attn.training.gradient_step import GradientStep
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.objective import Objective, Sums
@@ -44,12 +43,6 @@ def graph_obstacle(config: Config, processes: int, device: torch.device) -> str 
     if getattr(config.model.encoder, "clips", False):
         return "a video encoder waits for the number of real frames"
     return None
-
-
-def graphs_where_possible(config: Config, world: World) -> TrainConfig:
-    """The settings of training, with train.cuda_graphs only if nothing is in the way."""
-    possible = graph_obstacle(config, world.size, world.device) is None
-    return config.train.model_copy(update={"cuda_graphs": config.train.cuda_graphs and possible})
 
 
 def batch_gradient(settings: TrainConfig, gradient_step: GradientStep, device: torch.device) -> BatchGradient:

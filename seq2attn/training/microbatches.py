@@ -31,6 +31,9 @@ class Microbatch(NamedTuple):
     source_of_B: Tensor | None = None  # the source of each target; None: the targets are those of the sources
     number_I: Tensor | None = None  # of each source in the data; stays on the CPU
     mask_M: Tensor | None = None  # bool, True = real; only in a batch of rounded shape
+    # (B, T, S): where attention shall read, times a factor: a sum over all batches of an update, divided by
+    # its target tokens, is then the mean over the steps that have a guide
+    guide_BTS: Tensor | None = None
 
     def each(self, function: Callable[[Tensor], Tensor]) -> Self:
         tensors = {name: tensor for name, tensor in self._asdict().items() if tensor is not None}
@@ -50,10 +53,15 @@ class UpdateBatches(NamedTuple):
 
 
 def microbatch(
-    pairs: Pairs, rows: np.ndarray, draw: int | None, device: torch.device, rounded: bool = False
+    pairs: Pairs,
+    rows: np.ndarray,
+    draw: int | None,
+    device: torch.device,
+    rounded: bool = False,
+    guide_factor: float = 1.0,
 ) -> Microbatch:
     """The batch of those rows, ready to be copied to the device; `draw` is the seed of what varies in it.
-    `rounded`: its shape is one of few.
+    `rounded`: its shape is one of few. The guide is multiplied by `guide_factor`.
     """
     batch = pairs.batch(rows, draw)
     if rounded:
@@ -68,6 +76,8 @@ def microbatch(
     )
     if rounded:
         result = result._replace(mask_M=mask_M)
+    if batch.guide_BTS is not None:
+        result = result._replace(guide_BTS=batch.guide_BTS * guide_factor)
     return result.each(Tensor.pin_memory) if device.type == "cuda" else result
 
 
@@ -97,11 +107,19 @@ def update_batches(
     while True:
         update = [next(stream) for _ in range(size)]
         tokens = sum(int(pairs.target_lengths[rows].sum()) + len(rows) for rows, _, _ in update)
+        guided = (
+            0
+            if pairs.guided_tokens is None
+            else sum(int(pairs.guided_tokens[rows].sum()) for rows, _, _ in update)
+        )
+        factor = tokens / guided if guided else 0.0
         batches = []
         for number in range(world.rank, size, world.size):
             rows, *after = update[number]
             draw = mix(settings.seed, *after)
-            batches.append((number, microbatch(pairs, rows, draw, world.device, settings.cuda_graphs)))
+            batches.append(
+                (number, microbatch(pairs, rows, draw, world.device, settings.cuda_graphs, factor))
+            )
         yield UpdateBatches(batches, tokens, *update[-1][1:])
 
 

@@ -31,7 +31,9 @@ def round_up(batch: Batch) -> Batch:
         source[rows:, 0], source_mask[rows:, 0] = EOS, True
     if source_of_B is not None:
         source_of_B = F.pad(source_of_B, (0, added))
-    steps = -batch.inputs_BT.size(1) % LENGTHS
+    steps, guide_BTS = -batch.inputs_BT.size(1) % LENGTHS, batch.guide_BTS
+    if guide_BTS is not None:
+        guide_BTS = F.pad(guide_BTS, (0, source_mask.size(1) - guide_BTS.size(2), 0, steps, 0, added))
     return batch._replace(
         source=source,
         source_mask=source_mask,
@@ -39,6 +41,7 @@ def round_up(batch: Batch) -> Batch:
         targets_BT=_pad(batch.targets_BT, added, steps, PAD),
         target_mask_BT=_pad(batch.target_mask_BT, added, steps, False),
         source_of_B=source_of_B,
+        guide_BTS=guide_BTS,
     )
 
 

@@ -30,10 +30,11 @@ from seq2attn.runs.directory import Run, append_log
 from seq2attn.runs.tensors import named_tensors
 from seq2attn.training import resume
 from seq2attn.training.distributed import World
+from seq2attn.training.effective import effective_settings, refuse_missing
 from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
 from seq2attn.training.finite import refuse_non_finite
 from seq2attn.training.gradient_step import GradientStep
-from seq2attn.training.graphed_gradient import batch_gradient, graphs_where_possible
+from seq2attn.training.graphed_gradient import batch_gradient
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
 from seq2attn.training.objectives.cross_entropy import CrossEntropy
 from seq2attn.training.objectives.objective import Objective
@@ -88,11 +89,8 @@ class _Trainer:
 
     def __post_init__(self) -> None:
         model, world = self.model, self.world
-        self.settings = settings = graphs_where_possible(self.directory.config, world)
-        if settings.metric != "loss" and self.validate is None:
-            raise ValueError(f'train.metric is "{settings.metric}": it needs a validate that returns it')
-        if settings.self_critical.start_step is not None and self.reward_function is None:
-            raise ValueError("train.self_critical.start_step is set: it needs a reward_function")
+        self.settings = settings = effective_settings(self.directory.config, world)
+        refuse_missing(settings, self.validate, self.reward_function)
         if world.device.type == "cpu":
             keep_freed_memory()
         world.broadcast(named_tensors(model).values())
@@ -212,9 +210,8 @@ class _Trainer:
         return CrossEntropy(self.model, self.settings, self.autocast, self._baseline())
 
     def _baseline(self) -> float:
-        if self.state.baseline is None:
-            return first_baseline(self.settings.reinforce, self.directory.target_size)
-        return self.state.baseline
+        known = self.state.baseline
+        return first_baseline(self.settings.reinforce, self.directory.target_size) if known is None else known
 
     def _validate(self, scheduled: bool) -> Validation | None:
         """Score the weights, and save them if they are the best; None when interrupted."""

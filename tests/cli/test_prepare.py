@@ -138,6 +138,7 @@ def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -
         "max_ratio": 3.0,
         "max_bad": 0.01,
         "max_missing": 0.05,
+        "align": "corpus",
         "follow_links": False,
     }
     assert report["options"] == expected

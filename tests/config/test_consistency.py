@@ -279,6 +279,18 @@ CASES: dict[str, list[tuple[list[str], list[str]]]] = {
         )
     ],
     "cider_needs_captions": [(["train.metric=cider"], ['train.metric="cider"', "choose bleu or loss"])],
+    "guide_has_attention_to_act_on": [
+        ([SUMMARY, "train.guide=0.1"], ["train.guide", 'context_source is "summary"']),
+        ([IMAGE, "train.guide=0.1"], ["train.guide", "images have no words"]),
+        (["train.guide=0.1", f"{A}normaliser=sparsemax"], ["train.guide", '"sparsemax"', "choose softmax"]),
+        (["train.guide=0.1", f"{A}normaliser=hard-topk"], ["train.guide", '"hard-topk"']),
+        (["train.guide=0.1", "train.guide_layer=2"], ["train.guide_layer is 2", "has one layer"]),
+        (["train.guide=0.1", "train.guide_head=2"], ["train.guide_head is 2", "has one head"]),
+        (
+            ["train.guide=0.1", DECODER, "train.guide_layer=9"],
+            ["train.guide_layer is 9", "layers, numbered from 1"],
+        ),
+    ],
     "doubly_stochastic_needs_attention": [
         ([SUMMARY, "train.doubly_stochastic=1"], ["train.doubly_stochastic", 'context_source is "summary"'])
     ],

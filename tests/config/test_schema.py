@@ -340,6 +340,7 @@ def test_ignored_settings_are_those_that_training_ignores() -> None:
     adam, plateau, started = ("optimizer", ("adam", "adamw")), ("schedule", ("plateau",)), ("start_step", ())
     expected = {
         "data.joint": {text},
+        "data.align": {text},
         "data.max_ratio": {text},
         "data.max_bad": {text},
         "data.max_missing": {images},

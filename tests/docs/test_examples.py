@@ -42,6 +42,7 @@ EXAMPLES = (
     *(
         "docs/guide.md",
         "docs/audit.md",
+        "docs/alignment.md",
         "docs/settings.md",
         "docs/translation.md",
         "docs/captioning.md",
@@ -137,6 +138,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         (folders["phrases"] / file.name).write_text("".join(lines[:ROWS]), encoding="utf-8")
     image_files.write_tables(folders["scenes"], scenes.rows(scenes.splits(2, few)))
     image_files.write_tables(folders["clips"], clips.rows(clips.splits(2, few)))
+    (path / "data").symlink_to(path / "bundled")
     bundled_folder, sources.bundled_folder = sources.bundled_folder, folders.__getitem__
     cwd, cache = Path.cwd(), os.environ.get("XDG_CACHE_HOME")
     os.chdir(path)

@@ -1,7 +1,8 @@
 """The pairs of one split of a prepared folder, memory-mapped. It knows no model.
 
 SPLIT/    Arrow as `datasets` saves it: source and target (as read), source_ids and target_ids (without BOS
-          and EOS), and alignment if the corpus has gold word alignments
+          and EOS), alignment if the corpus has gold word alignments, and links if words of training pairs
+          are linked (see `token_links`)
 """
 
 from collections.abc import Callable, Iterator
@@ -30,10 +31,13 @@ class TextSplit(Texts):
             self._table.validate()
             self._source = _IdLists(self._table.column("source_ids"), self._damaged)
             self._target = _IdLists(self._table.column("target_ids"), self._damaged)
+            self._links = _IdLists(self._table.column("links"), self._damaged) if self.has_links else None
             texts = ["source", "target"] + ["alignment"] * self._has_alignments
             for name in texts:
                 if self._table.column(name).type != pa.string() or self._table.column(name).null_count:
                     raise ValueError(f"{name} is not text in every row")
+            if self._links is not None and len(self._links.lengths) != len(self):
+                raise ValueError("links for another number of pairs")
             if len(self) != len(self._target.lengths) or len(self) != self._table.num_rows:
                 raise ValueError("sides of different lengths")
         except UserError as error:
@@ -94,6 +98,28 @@ class TextSplit(Texts):
     @property
     def _has_alignments(self) -> bool:
         return "alignment" in self._table.column_names
+
+    @property
+    def has_links(self) -> bool:
+        """Whether the tokens of its pairs are linked, for guided attention."""
+        return "links" in self._table.column_names
+
+    def links(self, rows: NDArray[np.integer]) -> list[NDArray[np.int32]]:
+        """The links of the tokens of each of `rows`, (links, 3), as `token_links` describes them.
+
+        Raises UserError if they are damaged.
+        """
+        assert self._links is not None
+        triples = []
+        for numbers, row in zip(self._links.take(rows), rows.tolist(), strict=True):
+            ends = self.target_lengths[row], self.source_lengths[row]
+            if len(numbers) % 3:
+                raise self._damaged("links that are no triples")
+            of_row = numbers.reshape(-1, 3)
+            if len(of_row) and ((of_row[:, :2] >= ends).any() or (of_row[:, 2] < 1).any()):
+                raise self._damaged("links of tokens that are not there")
+            triples.append(of_row)
+        return triples
 
     @property
     def unknown(self) -> tuple[int, int]:

@@ -17,6 +17,8 @@ import pyarrow as pa
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.preparation import Drops, Preparation
+from seq2attn.data.text.linking import LINKS
+from seq2attn.data.text.token_links import token_links
 from seq2attn.data.tokenizer import Tokenizer, is_changed
 from seq2attn.data.worker_processes import exit_without, run_in_processes
 from seq2attn.errors import UserError
@@ -31,15 +33,20 @@ def encode_split(
 ) -> tuple[Drops, Counter[str]]:
     """Write the pairs of an Arrow file, with their ids, to the folder `out`.
 
-    Returns the pairs that were dropped, and how many lines of each side NFC has changed. Raises UserError if
-    no pair is left.
+    Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
+    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, and how many
+    lines of each side NFC has changed. Raises UserError if no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
     gold = _has_alignments(spool)
     ids, text = datasets.List(datasets.Value("int32")), datasets.Value("string")
     columns = {"source": text, "target": text, "source_ids": ids, "target_ids": ids}
-    features = datasets.Features(columns | ({"alignment": text} if gold else {}))
+    columns |= {"alignment": text} if gold else {}
+    guides = None
+    if request.limits(name) is not None:
+        guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None
+    features = datasets.Features(columns | ({} if guides is None else {LINKS: ids}))
     drops, normalised = Drops(), Counter({"source": 0, "target": 0})
     blocks = []
     for first in range(0, len(rows), BLOCK):
@@ -59,6 +66,7 @@ def encode_split(
                 "target": target,
                 "limits": request.limits(name),
                 "gold": gold,
+                "guides": guides,
                 "notes": notes,
                 "parent": os.getpid(),
             },
@@ -129,6 +137,7 @@ def _encode_table(
     target: Tokenizer,
     limits: DataConfig | None,
     gold: bool,
+    guides: str | None,
     notes: Path,
     parent: int,
     rank: int,
@@ -148,6 +157,14 @@ def _encode_table(
     }
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
+    if guides is not None:
+        sides = zip(*texts.values(), strict=True), zip(source_ids, target_ids, strict=True)
+        lines, places = table[guides].fill_null("").to_pylist(), table["place"].to_pylist()
+        links = [
+            token_links(line, pair, ids, (source, target), place)
+            for line, place, pair, ids in zip(lines, places, *sides, strict=True)
+        ]
+        columns[LINKS] = pa.array(links, pa.list_(pa.int32()))
     encoded = pa.table(columns)
     if limits is not None:
         rows = zip(*texts.values(), source_ids, target_ids, strict=True)

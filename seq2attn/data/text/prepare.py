@@ -21,6 +21,7 @@ from seq2attn.data.spool import Entry, Format, Spool, write_spools
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import encode_split
+from seq2attn.data.text.linking import with_links
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.progress import Progress
 
@@ -32,6 +33,9 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     """Tokenizers and splits into `request.folder`; what is particular to text in the report."""
     spools = write_spools(_entries(corpus.rows(), request.stage("reading")), request.work, _SPOOL)
     spools = divide(corpus, spools, request, "pair", "pairs of one source")
+    if request.linker is not None:
+        progress = request.stage("linking words")
+        spools["train"] = with_links(spools["train"], request.linker, request.work, progress)
     request.stage("training the tokenizer")(0, None)
     source, target = _train_tokenizers(spools["train"], request)
     note_small_vocabulary(corpus.notes, min(source.size, target.size), request.options)

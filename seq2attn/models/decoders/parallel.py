@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from torch import Tensor
 
-from seq2attn.attention import Attention, AttentionOutput, History
+from seq2attn.attention import Attention, AttentionOutput, History, OneLayer, Weights
 from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_weights
@@ -36,15 +36,15 @@ class SourceReader:
     attentions.
     """
 
-    def __init__(self, source: ParallelSource, history: History, weights: bool) -> None:
+    def __init__(self, source: ParallelSource, history: History, weights: Weights) -> None:
         self.source, self.history, self.weights = source, history, weights
         self.outputs: list[AttentionOutput] = []
 
     def contexts(self, attention: Attention, query_BTQ: Tensor) -> Tensor:
         """The contexts (B, T, V) of the next layer, for T queries of each sentence."""
-        memory = self.source.memories[len(self.outputs)]
-        output: AttentionOutput = attention(query_BTQ, memory, self.history, self.weights)
-        self.outputs.append(output)
+        weights = self.weights in (True, OneLayer(len(self.outputs)))
+        output = attention(query_BTQ, self.source.memories[len(self.outputs)], self.history, weights)
+        self.outputs.append(output if weights else output._replace(weights=None))
         return cast(Tensor, output.context)
 
 
@@ -86,12 +86,12 @@ class ParallelDecoder(Decoder):
         history = self.attentions()[0].update_history(state.history, None)
         return DecoderOutput(self.output(x.flatten(0, 1)), weights_RLHS), ParallelState(past, history)
 
-    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: Weights = False) -> HiddenStates:
         reader = self.reader_of_steps(tokens_BT, memory, weights)
         x_BTD, _ = self.layers_forward(tokens_BT, None, reader)
         return HiddenStates.of_layers(x_BTD, reader.outputs, weights)
 
-    def reader_of_steps(self, tokens_BT: Tensor, memory: Memory, weights: bool) -> SourceReader:
+    def reader_of_steps(self, tokens_BT: Tensor, memory: Memory, weights: Weights) -> SourceReader:
         """The reader for all T tokens of each sentence at once."""
         history = self._initial_history(memory, len(tokens_BT))
         history = None if history is None else history.for_all_steps(tokens_BT.size(1))

@@ -20,7 +20,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from seq2attn.attention import Attention, AttentionOutput, History
+from seq2attn.attention import Attention, AttentionOutput, History, Weights
 from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import RNNDecoderConfig
 from seq2attn.config.sizes import SharedSettings
@@ -129,7 +129,7 @@ class RNNDecoder(Decoder):
         weights_RLHS = output.weights[:, None] if weights and output.weights is not None else None
         return DecoderOutput(self.output(self._before_output(readout)), weights_RLHS), state
 
-    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
+    def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: Weights = False) -> HiddenStates:
         run = self._unroll if self.context_feeds_later_steps else self._parallel
         e_BTE = self._drop(self.target_embedding(tokens_BT))
         source, state = self.project_memory(memory), self.initial_state(memory)

@@ -1,7 +1,8 @@
 """Cross-entropy of the targets by teacher forcing, with what some settings add to it.
 
 Label smoothing: train.label_smoothing. train.doubly_stochastic adds a penalty on attention (Xu 2015, section
-4.2.1), and REINFORCE terms train attention that samples what it reads (section 4.1).
+4.2.1), REINFORCE terms train attention that samples what it reads (section 4.1), and train.guide teaches
+attention by word links.
 """
 
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from seq2attn.attention import OneLayer, Weights
 from seq2attn.config import TrainConfig
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
 from seq2attn.models.memory import HiddenStates, Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
+from seq2attn.training.objectives.guided_attention import guided_attention
 from seq2attn.training.objectives.objective import Autocast, Sums, encode
 from seq2attn.training.objectives.reinforce import reinforce_loss
 
@@ -28,7 +31,9 @@ class TokenLosses(NamedTuple):
     memory: Memory
 
 
-def token_losses(model: Seq2Seq, batch: Microbatch, smoothing: float, weights: bool = False) -> TokenLosses:
+def token_losses(
+    model: Seq2Seq, batch: Microbatch, smoothing: float, weights: Weights = False
+) -> TokenLosses:
     """Encoder, decoder and cross-entropy of one batch; `weights` asks for those of attention too."""
     memory = encode(model, batch, batch.source_of_B)
     output = model.decoder.hidden_states(batch.inputs_BT, memory, weights=weights)
@@ -51,16 +56,21 @@ class CrossEntropy:
     baseline: float
 
     def __call__(self, batch: Microbatch, seed: int) -> Sums:
-        penalty = self.settings.doubly_stochastic
+        penalty, guide = self.settings.doubly_stochastic, self.settings.guide
+        layer, head = ((number or 1) - 1 for number in (self.settings.guide_layer, self.settings.guide_head))
+        weights: Weights = penalty > 0 or (guide > 0 and OneLayer(layer))
         with self.autocast():
             loss, each_M, output, memory = token_losses(
-                self.model, batch, self.settings.label_smoothing, weights=penalty > 0
+                self.model, batch, self.settings.label_smoothing, weights
             )
         objective = loss
         if penalty and output.weights_BTLHS is not None:
             objective = objective + penalty * doubly_stochastic(
                 mean_attention(output.weights_BTLHS), batch.real_M, memory.mask_BS, batch.mask_M
             )
+        if guide and batch.guide_BTS is not None and output.weights_BTLHS is not None:
+            of_layer = output.weights_BTLHS[:, :, layer if penalty else 0]
+            objective = objective + guide * guided_attention(of_layer[:, :, head], batch.guide_BTS)
         if output.log_p_BT is None or output.entropy_BT is None:
             return Sums(objective, loss)
         assert batch.real_M is not None

@@ -17,8 +17,9 @@ from simulated import counts
 from torch import Tensor
 
 from seq2attn.config import Config
-from seq2attn.data.batches import Pairs
+from seq2attn.data.batches import Batch, Pairs
 from seq2attn.data.images.transforms import CaptionedImages, ImageTransform
+from seq2attn.data.text.guided import guide
 from seq2attn.models.seq2seq import build
 from seq2attn.training import events, graphed_gradient, trainer
 from seq2attn.training.distributed import World
@@ -38,6 +39,20 @@ MORE = [
     "vaswani17",
 ]
 NOT_GRAPHED = ["hard-sample", "caption-fixed", pytest.param("video", marks=pytest.mark.slow)]
+
+
+class GuidedRows(TextRows):
+    """Texts whose tokens are linked one by one, as far as both sides go."""
+
+    @property
+    def guided_tokens(self) -> np.ndarray:  # type: ignore[override]
+        return np.minimum(self.source_lengths, self.target_lengths)
+
+    def batch(self, rows: np.ndarray, draw: int | None) -> Batch:
+        batch = super().batch(rows, draw)
+        links = [np.array([(t, t, 1) for t in range(self.guided_tokens[row])]) for row in rows]
+        shape = (*batch.targets_BT.shape, batch.source.size(1))
+        return batch._replace(guide_BTS=guide(links, shape, 1))
 
 
 @dataclass
@@ -60,7 +75,7 @@ def pairs(settings: Config, longest: int, count: int) -> Pairs:
 
     lengths = draw.integers(2, longest, size=count)
     if settings.model.modality.has_vocabulary:
-        return TextRows(
+        return (GuidedRows if settings.train.guide else TextRows)(
             sequences(lengths), sequences(np.maximum(1, lengths + draw.integers(-2, 9, size=count)))
         )
     images = small.images(settings)
@@ -132,6 +147,20 @@ def test_update_of_several_batches_adds_their_gradients(tmp_path: Path) -> None:
     graphed = fit(tmp_path, "first-try", *changes, "train.cuda_graphs=true", longest=9)
     assert_same(plain, graphed, 1e-5)
     assert any(update.get("graph:replay") in (1, 2) for update in graphed.counts)
+
+
+@pytest.mark.parametrize("format", ["fp32", pytest.param("fp16", marks=pytest.mark.slow)])
+def test_guided_update_by_graphs_equals_one_without(tmp_path: Path, format: str) -> None:
+    changes = ("train.guide=0.5", "train.accumulate=2")
+    plain = fit(tmp_path, "transformer", *changes, format=format)
+    graphed = fit(tmp_path, "transformer", *changes, "train.cuda_graphs=true", format=format)
+    bound = 1e-5 if format == "fp32" else 0.01
+    torch.testing.assert_close(
+        torch.tensor(plain.numbers), torch.tensor(graphed.numbers), rtol=bound, atol=bound
+    )
+    assert graphed.replays > 0
+    unguided = fit(tmp_path, "transformer", "train.accumulate=2", format=format)
+    assert unguided.numbers[-1] != plain.numbers[-1]
 
 
 @pytest.mark.parametrize(

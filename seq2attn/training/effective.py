@@ -1,0 +1,22 @@
+"""The settings of a training as they act on this machine, with nothing left open."""
+
+from seq2attn.config import Config, TrainConfig, with_guided_head
+from seq2attn.training.distributed import World
+from seq2attn.training.graphed_gradient import graph_obstacle
+
+
+def effective_settings(config: Config, world: World) -> TrainConfig:
+    """The settings of training: train.cuda_graphs only if nothing is in the way, and the head that
+    train.guide acts on.
+    """
+    settings = with_guided_head(config).train
+    possible = graph_obstacle(config, world.size, world.device) is None
+    return settings.model_copy(update={"cuda_graphs": settings.cuda_graphs and possible})
+
+
+def refuse_missing(settings: TrainConfig, validate: object, reward_function: object) -> None:
+    """Raise ValueError for a function that the settings need and the caller did not give."""
+    if settings.metric != "loss" and validate is None:
+        raise ValueError(f'train.metric is "{settings.metric}": it needs a validate that returns it')
+    if settings.self_critical.start_step is not None and reward_function is None:
+        raise ValueError("train.self_critical.start_step is set: it needs a reward_function")
