@@ -335,7 +335,7 @@ BUGS = (
     Bug("tasks/table.py", "_LATEX.get(character, character)", "character", ("tasks/test_tasks.py", "-k", "escapes")),
     Bug("tasks/report.py", "group.setdefault(report.seed, report)", "group.setdefault(len(group), report)", ("tasks/test_tasks.py", "-k", "seeds")),
     Bug("tasks/evaluated_runs.py", "[of_all_seeds, place, tokenizers]", "[of_all_seeds, tokenizers]", ("tasks/test_tasks.py", "-k", "other_data")),
-    Bug("tasks/evaluated_runs.py", "return changed | _sampling(search)", "return changed", ("tasks/test_tasks.py", "-k", "drawn")),
+    Bug("tasks/evaluated_runs.py", "return changed | _others(search)", "return changed", ("tasks/test_tasks.py", "-k", "drawn")),
     Bug("cli/evaluate.py", "named=len(names) > 1", "named=len(splits) > 1", ("tasks/test_tasks.py", "-k", "name_of_each")),
     Bug("tasks/training.py", "with torch.random.fork_rng(", "with torch.random.fork_rng(enabled=False, devices=", ("tasks/test_tasks.py", "-k", "random_numbers")),
     Bug("tasks/training.py", "        if self._closed:\n", "        if False:\n", ("tasks/test_tasks.py", "-k", "closed_training")),

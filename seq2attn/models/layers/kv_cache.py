@@ -51,15 +51,13 @@ class Cache(Selectable):
                 for before, added in zip(old, (keys, values), strict=True)
             )
             return type(self)(keys, values, count, [count]), keys, values
-        written = self._written
+        buffers, written = old, self._written
         if written[0] != self.used or count > self._keys.size(2):
             shape = (*keys.shape[:2], max(INITIAL_CAPACITY, 2 * count), keys.size(3))
             buffers = (self._keys.new_empty(shape), self._values.new_empty(shape))
             for buffer, before in zip(buffers, old, strict=True):
                 buffer[:, :, : self.used] = before[:, :, : self.used]
             written = [self.used]
-        else:
-            buffers = old
         for buffer, added in zip(buffers, (keys, values), strict=True):
             buffer[:, :, self.used : count] = added
         written[0] = count
