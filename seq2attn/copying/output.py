@@ -5,7 +5,7 @@ It knows no family of decoders. Without a pointer the logits are those of the ou
 
 from torch import Tensor, nn
 
-from seq2attn.copying.pointer import CopiedSource, Copies, Pointer, mixture
+from seq2attn.copying.pointer import Copies, Pointer, SourceTokens, mixture
 
 
 class OutputSide(nn.Module):
@@ -33,12 +33,12 @@ class OutputSide(nn.Module):
         sizes = self.output.in_features, self.target_embedding.embedding_dim
         self.add_module("pointer", Pointer(*sizes, source_size))
 
-    def copied(self, source_BS: Tensor | None) -> CopiedSource | None:
+    def source_tokens(self, source_BS: Tensor | None) -> SourceTokens | None:
         """What the steps copy of sources of ids (B, S); None without a pointer."""
         return None if self.pointer is None or source_BS is None else self.pointer.read(source_BS)
 
     def copies(
-        self, features: Tensor, tokens: Tensor, weights: Tensor | None, source: CopiedSource | None
+        self, features: Tensor, tokens: Tensor, weights: Tensor | None, source: SourceTokens | None
     ) -> Copies | None:
         """The copies of steps, of their features (R, D) or (B, T, D), input tokens (R,) or (B, T) and
         attention weights (R, H, S) or (B, T, H, S); None without a pointer.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 VECTOR = 16  # numbers of the widest vector of a processor
 
 
-class CopiedSource(NamedTuple):
+class SourceTokens(NamedTuple):
     """The tokens of B sources as the target vocabulary has them."""
 
     tokens_BS: Tensor  # int64
@@ -62,14 +62,14 @@ class Pointer(nn.Module):
         """Set the target token of each source token, int64 (source_size,)."""
         self.target_of.copy_(target_of)
 
-    def read(self, source_BS: Tensor) -> CopiedSource:
+    def read(self, source_BS: Tensor) -> SourceTokens:
         """Sources of ids (B, S), once for all steps."""
         tokens_BS = self.target_of[source_BS]
         same_BSS = tokens_BS[:, :, None] == tokens_BS[:, None]
         first_BSS = same_BSS & (same_BSS.cumsum(2) == 1)
-        return CopiedSource(tokens_BS, first_BSS.to(_wide(self.gate.weight)))
+        return SourceTokens(tokens_BS, first_BSS.to(_wide(self.gate.weight)))
 
-    def forward(self, features: Tensor, embedded: Tensor, weights: Tensor, source: CopiedSource) -> Copies:
+    def forward(self, features: Tensor, embedded: Tensor, weights: Tensor, source: SourceTokens) -> Copies:
         """The copies of steps, of features (B, T, D), embeddings (B, T, E) of the last tokens, and weights
         (B, T, H, S), of which the mean over the heads copies. B and T may be one dimension in each of them.
         """
@@ -99,7 +99,7 @@ def mixture(logits: Tensor, copies: Copies) -> Tensor:
     # Of few numbers, torch computes some in vectors and the rest one by one, with another last digit. In
     # whole vectors, a sentence's result does not depend on the size of its batch.
     log_p_gen_BT1 = nn.functional.logsigmoid(gate_BT1.repeat(1, 1, VECTOR))[..., :1]
-    log_p_BTN = (log_p_BTN + log_p_gen_BT1).scatter_add(2, tokens_BTS, gain_BTS)
+    log_p_BTN = (log_p_BTN + log_p_gen_BT1).scatter_add_(2, tokens_BTS, gain_BTS)
     return log_p_BTN.view(logits.shape)
 
 

@@ -27,7 +27,7 @@ from seq2attn.kernels.linear_cross_entropy import CHUNK
 
 LEAST = 1e-20  # mass: below it the gradient by a mass grows no more, so that no loss scale makes it infinite
 
-Copied = tuple[Tensor, Tensor, Tensor]  # g (M,), mass (M, K), tokens (M, K); a token has mass at one place
+CopyRows = tuple[Tensor, Tensor, Tensor]  # g (M,), mass (M, K), tokens (M, K); a token has mass at one place
 
 
 class _CopyCrossEntropy(torch.autograd.Function):
@@ -70,16 +70,16 @@ class _CopyCrossEntropy(torch.autograd.Function):
             loss.copy_(total - F.logsigmoid(gate) - (1 - smoothing) * at_target - (share * gain).sum(1))
             if not train:
                 continue
-            copied = (share * log_odds.sigmoid()).masked_fill(~known, 0.0) * counts[:, None]  # w_k q_k
-            all_copied = copied.sum(1)
-            p.mul_((counts - all_copied).to(dtype)[:, None])
-            p.scatter_add_(1, tokens, copied.to(dtype))
+            posterior = (share * log_odds.sigmoid()).masked_fill(~known, 0.0) * counts[:, None]  # w_k q_k
+            all_copies = posterior.sum(1)
+            p.mul_((counts - all_copies).to(dtype)[:, None])
+            p.scatter_add_(1, tokens, posterior.to(dtype))
             p.scatter_add_(1, target, (counts * (smoothing - 1)).to(dtype)[:, None])
             grad_x.copy_(p @ weight)
             sums[0].add_(p.t() @ x)
             sums[1].add_(p.sum(0, dtype=wide))
-            grad_gate.copy_(all_copied - counts * (-gate).sigmoid())
-            grad_mass.copy_(-copied / mass.clamp(min=LEAST))
+            grad_gate.copy_(all_copies - counts * (-gate).sigmoid())
+            grad_mass.copy_(-posterior / mass.clamp(min=LEAST))
         loss_M *= counts_M
         if train:
             ctx.save_for_backward(rows[0], *sums, *rows[1:])
@@ -100,7 +100,7 @@ class _CopyCrossEntropy(torch.autograd.Function):
 def copy_cross_entropies(
     features_MD: Tensor,
     output: nn.Linear,
-    copied: Copied,
+    copies: CopyRows,
     targets_M: Tensor,
     smoothing: float,
     mask_M: Tensor | None = None,
@@ -115,7 +115,7 @@ def copy_cross_entropies(
     train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
     with torch.autocast(device, enabled=False):
         total, loss_M = _CopyCrossEntropy.apply(
-            features_MD, output.weight, output.bias, *copied, targets_M, mask_M, smoothing, dtype, train
+            features_MD, output.weight, output.bias, *copies, targets_M, mask_M, smoothing, dtype, train
         )
         wide = loss_M.dtype
         mean_M = features_MD.to(wide) @ output.weight.mean(0, dtype=wide) + output.bias.mean(dtype=wide)

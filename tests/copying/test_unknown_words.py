@@ -21,18 +21,18 @@ def translation(
     ids = source.encode(text)
     matrix = np.zeros((len(tokens) + 1, len(ids) + 1), np.float32)
     matrix[:-1, :-1] = weights
-    output = target.decode(tokens)
-    made = Translation(
+    decoded = target.decode(tokens)
+    output = Translation(
         text,
-        output,
+        decoded,
         0.0,
         0.0,
         tokens,
         subword_attention=matrix,
         source_words=text.split(),
-        target_words=output.split(),
+        target_words=decoded.split(),
     )
-    return made, ids
+    return output, ids
 
 
 def words(side: str = "source") -> Tokenizer:
@@ -42,18 +42,18 @@ def words(side: str = "source") -> Tokenizer:
 def test_each_unknown_word_becomes_the_word_that_it_reads() -> None:
     source, target = words(), words("target")
     le = target.encode("le")[0]
-    made, ids = translation(
+    output, ids = translation(
         source,
         target,
         "the Xavi\u00e9r sees Zo\u00eb",
         [UNK, le, UNK],
         [[0.1, 0.6, 0.2, 0.1], [0.9, 0.1, 0, 0], [0, 0.3, 0.3, 0.4]],
     )
-    assert made.text == "⁇ le ⁇"
-    result = replace_unknown(made, ids, source, target)
+    assert output.text == "⁇ le ⁇"
+    result = replace_unknown(output, ids, source, target)
     assert result.text == "Xavi\u00e9r le Zo\u00eb"
     assert result.target_words == ["Xavi\u00e9r", "le", "Zo\u00eb"]
-    assert result.tokens == made.tokens
+    assert result.tokens == output.tokens
 
 
 def test_weights_of_a_word_are_those_of_its_subwords() -> None:
@@ -65,9 +65,9 @@ def test_weights_of_a_word_are_those_of_its_subwords() -> None:
     assert rest > 1
     row = [0.3] + [0.0] * (len(numbers) - 1) + [0.7 / rest] * rest
     assert max(row) == 0.3
-    made, ids = translation(source, target, "the zebra", [UNK], [row])
-    made.subword_attention[0, -1] = 5.0
-    assert replace_unknown(made, ids, source, target).text == "zebra"
+    output, ids = translation(source, target, "the zebra", [UNK], [row])
+    output.subword_attention[0, -1] = 5.0
+    assert replace_unknown(output, ids, source, target).text == "zebra"
 
 
 def test_neighbouring_unknown_subwords_are_one_word() -> None:
@@ -77,22 +77,22 @@ def test_neighbouring_unknown_subwords_are_one_word() -> None:
     ids = source.encode("a 猫猫")
     row = [0.0] * (len(ids) - 1) + [1.0]
     weights = [[0.0] * len(ids)] * (len(tokens) - 2) + [row, row]
-    made, ids = translation(source, target, "a 猫猫", tokens, weights)
-    assert made.text.count("⁇") == 2
-    assert replace_unknown(made, ids, source, target).text == made.text.replace("⁇⁇", "猫猫")
+    output, ids = translation(source, target, "a 猫猫", tokens, weights)
+    assert output.text.count("⁇") == 2
+    assert replace_unknown(output, ids, source, target).text == output.text.replace("⁇⁇", "猫猫")
 
 
 def test_unknown_word_without_weights_stays() -> None:
     source, target = words(), words("target")
-    made, ids = translation(source, target, "the dog", [UNK, UNK], [[0.0, 0.0], [0.2, 0.8]])
-    assert replace_unknown(made, ids, source, target).text == "⁇ dog"
-    assert replace_unknown(replace(made, subword_attention=None), ids, source, target).text == "⁇ ⁇"
+    output, ids = translation(source, target, "the dog", [UNK, UNK], [[0.0, 0.0], [0.2, 0.8]])
+    assert replace_unknown(output, ids, source, target).text == "⁇ dog"
+    assert replace_unknown(replace(output, subword_attention=None), ids, source, target).text == "⁇ ⁇"
 
 
 def test_replacement_is_written_in_lower_case_where_the_target_is() -> None:
     source, lower = words(), Tokenizer.train(tiny.FRENCH, 60, "word", True)
-    made, ids = translation(source, lower, "the Dog", [UNK], [[0.0, 1.0]])
-    assert replace_unknown(made, ids, source, lower).text == "dog"
+    output, ids = translation(source, lower, "the Dog", [UNK], [[0.0, 1.0]])
+    assert replace_unknown(output, ids, source, lower).text == "dog"
 
 
 def biased(unknown: float) -> Translator:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seq2attn.copying.pointer import Copies, mixture
 from seq2attn.kernels import linear_cross_entropy
-from seq2attn.kernels.copy_cross_entropy import Copied, copy_cross_entropies
+from seq2attn.kernels.copy_cross_entropy import CopyRows, copy_cross_entropies
 
 B, T, S, D, N = 2, 3, 4, 5, 9
 M = B * T
@@ -46,8 +46,8 @@ class Case:
     def copies(self) -> Copies:
         return Copies(self.gate, self.mass, self.tokens)
 
-    def fast(self, smoothing: float, mask: Tensor | None = None, copied: Copied | None = None) -> Tensor:
-        rows = self.copies.rows(None) if copied is None else copied
+    def fast(self, smoothing: float, mask: Tensor | None = None, rows: CopyRows | None = None) -> Tensor:
+        rows = self.copies.rows(None) if rows is None else rows
         return copy_cross_entropies(self.features, self.output, rows, self.targets, smoothing, mask)[0]
 
     def slow(self, smoothing: float) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 from seq2attn.data.bundled import bundled_folder
 from seq2attn.samples import names
 from seq2attn.samples.names import __main__ as command
-from seq2attn.samples.names.corpus import copied
+from seq2attn.samples.names.corpus import words_to_copy
 from seq2attn.samples.names.words import unseen
 from seq2attn.samples.phrases.sentences import Sentence
 
@@ -20,16 +20,16 @@ def splits() -> dict[str, list[Sentence]]:
 
 def test_every_sentence_has_its_names_and_numbers_in_both_languages(splits) -> None:
     for s in (s for split in splits.values() for s in split):
-        assert copied(s)
+        assert words_to_copy(s)
         for side in (s.english, s.french):
             forms = Counter(re.findall(r"[A-Z][a-z]+|[0-9]+", side))
-            assert all(forms[word] == 1 for word in copied(s)), side
+            assert all(forms[word] == 1 for word in words_to_copy(s)), side
 
 
 def test_names_and_numbers_of_test_are_in_no_other_split(splits) -> None:
-    seen = {word for name in ("train", "valid") for s in splits[name] for word in copied(s)}
-    new = {word for s in splits["test"] for word in copied(s)}
-    assert not seen & new
+    old = {word for name in ("train", "valid") for s in splits[name] for word in words_to_copy(s)}
+    new = {word for s in splits["test"] for word in words_to_copy(s)}
+    assert not old & new
     assert all(map(unseen, new))
     assert len(new) > 500
     assert any(word.isdigit() for word in new)
@@ -37,7 +37,9 @@ def test_names_and_numbers_of_test_are_in_no_other_split(splits) -> None:
 
 
 def test_no_name_is_elided_before(splits) -> None:
-    assert not any(word[0] in "AEIOUYH" for split in splits.values() for s in split for word in copied(s))
+    assert not any(
+        word[0] in "AEIOUYH" for split in splits.values() for s in split for word in words_to_copy(s)
+    )
 
 
 def test_splits_share_no_sentence(splits) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seq2attn.attention import Attention, AttentionOutput, History
 from seq2attn.attention.attention import ProjectedMemory
-from seq2attn.copying.pointer import CopiedSource
+from seq2attn.copying.pointer import SourceTokens
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_weights
 
@@ -22,7 +22,7 @@ class ParallelSource(NamedTuple):
     """What every step reads of the sources."""
 
     memories: tuple[ProjectedMemory, ...]  # the memory as each layer projects it
-    copied: CopiedSource | None  # the sources' tokens, if the decoder copies them
+    tokens: SourceTokens | None  # the sources' tokens, if the decoder copies them
     constants: Any = None  # what else the decoder computes once per batch
 
 
@@ -45,7 +45,7 @@ class SourceReader:
     def contexts(self, attention: Attention, query_BTQ: Tensor) -> Tensor:
         """The contexts (B, T, V) of the next layer, for T queries of each sentence."""
         memory = self.source.memories[len(self.outputs)]
-        copies = self.source.copied is not None and memory is self.source.memories[-1]
+        copies = self.source.tokens is not None and memory is self.source.memories[-1]
         output: AttentionOutput = attention(query_BTQ, memory, self.history, self.weights or copies)
         self.outputs.append(output)
         return cast(Tensor, output.context)
@@ -72,7 +72,7 @@ class ParallelDecoder(Decoder):
     def project_memory(self, memory: Memory) -> ParallelSource:
         parts = memory.keys_BSK, memory.values_BSV, memory.mask_BS
         memories = tuple(attention.project_memory(*parts) for attention in self.attentions())
-        return ParallelSource(memories, self.copied(memory.source_BS))
+        return ParallelSource(memories, self.source_tokens(memory.source_BS))
 
     def initial_state(self, memory: Memory, width: int = 1) -> ParallelState:
         history = self._initial_history(memory, len(memory.mask_BS) * width)
@@ -87,13 +87,13 @@ class ParallelDecoder(Decoder):
         x, past = self.layers_forward(token_R[:, None], state.past, reader)
         weights_RLHS = cast(Tensor, stack_weights(reader.outputs)).flatten(0, 1) if weights else None
         history = self.attentions()[0].update_history(state.history, None)
-        copies = self.copies(x, token_R[:, None], reader.outputs[-1].weights, source.copied)
+        copies = self.copies(x, token_R[:, None], reader.outputs[-1].weights, source.tokens)
         return DecoderOutput(self.logits(x.flatten(0, 1), copies), weights_RLHS), ParallelState(past, history)
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
         reader = self.reader_of_steps(tokens_BT, memory, weights)
         x_BTD, _ = self.layers_forward(tokens_BT, None, reader)
-        copies = self.copies(x_BTD, tokens_BT, reader.outputs[-1].weights, reader.source.copied)
+        copies = self.copies(x_BTD, tokens_BT, reader.outputs[-1].weights, reader.source.tokens)
         return HiddenStates.of_layers(x_BTD, reader.outputs, weights)._replace(copies=copies)
 
     def reader_of_steps(self, tokens_BT: Tensor, memory: Memory, weights: bool) -> SourceReader:

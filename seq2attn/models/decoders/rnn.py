@@ -24,7 +24,7 @@ from seq2attn.attention import Attention, AttentionOutput, History
 from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import RNNDecoderConfig
 from seq2attn.config.sizes import SharedSettings
-from seq2attn.copying.pointer import CopiedSource
+from seq2attn.copying.pointer import SourceTokens
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
@@ -42,7 +42,7 @@ class RNNSource(NamedTuple):
 
     projected: ProjectedMemory | None  # None without attention
     summary_BV: Tensor
-    copied: CopiedSource | None  # their tokens, if the decoder copies them
+    tokens: SourceTokens | None  # their tokens, if the decoder copies them
 
 
 class RNNState(NamedTuple):
@@ -102,7 +102,7 @@ class RNNDecoder(Decoder):
         projected = None
         if self.attention is not None:
             projected = self.attention.project_memory(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
-        return RNNSource(projected, memory.summary_BV, self.copied(memory.source_BS))
+        return RNNSource(projected, memory.summary_BV, self.source_tokens(memory.source_BS))
 
     def initial_state(self, memory: Memory, width: int = 1) -> RNNState:
         values = memory.values_BSV
@@ -128,7 +128,7 @@ class RNNDecoder(Decoder):
             readout = self._readout(state.layers[-1].h, output.context, e_RE)
         weights_RLHS = output.weights[:, None] if weights and output.weights is not None else None
         readout = self._before_output(readout)
-        copies = self.copies(readout, token_R, output.weights, source.copied)
+        copies = self.copies(readout, token_R, output.weights, source.tokens)
         return DecoderOutput(self.logits(readout, copies), weights_RLHS), state
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: bool = False) -> HiddenStates:
@@ -139,7 +139,7 @@ class RNNDecoder(Decoder):
         if readout_BTD is None:
             readout_BTD = self._readout(s_BTH, output.context, e_BTE)
         readout_BTD = self._before_output(readout_BTD)
-        copies = self.copies(readout_BTD, tokens_BT, output.weights, source.copied)
+        copies = self.copies(readout_BTD, tokens_BT, output.weights, source.tokens)
         return HiddenStates.of_layers(readout_BTD, [output], weights)._replace(copies=copies)
 
     def _unroll(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:

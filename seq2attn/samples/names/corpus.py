@@ -13,10 +13,10 @@ from seq2attn.samples.phrases.sentences import Sentence, sentence
 
 SIZES = {"train": 12_000, "valid": 500, "test": 500}
 
-__all__ = ["SIZES", "copied", "splits", "write"]
+__all__ = ["SIZES", "splits", "words_to_copy", "write"]
 
 
-def copied(s: Sentence) -> list[str]:
+def words_to_copy(s: Sentence) -> list[str]:
     """The names and numbers of a sentence, which are the same in both languages."""
     return sorted(lemma.partition(":")[2] for lemma in s.lemmas if lemma.startswith(("name:", "number:")))
 
@@ -29,11 +29,15 @@ def splits(seed: int, sizes: Mapping[str, int]) -> dict[str, list[Sentence]]:
 
 def _split(seed: int, name: str, count: int, sources: set[str]) -> list[Sentence]:
     rng = random.Random(f"names {seed} {name}")
-    chosen: list[Sentence] = []
+    split: list[Sentence] = []
     derivation = partial(Open, testing=name == "test")
-    while len(chosen) < count:
+    while len(split) < count:
         candidate = sentence(rng, derivation)
-        if copied(candidate) and max(candidate.lengths) <= LONGEST and candidate.english not in sources:
+        if (
+            words_to_copy(candidate)
+            and max(candidate.lengths) <= LONGEST
+            and candidate.english not in sources
+        ):
             sources.add(candidate.english)
-            chosen.append(candidate)
-    return chosen
+            split.append(candidate)
+    return split

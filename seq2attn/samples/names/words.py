@@ -17,13 +17,13 @@ ONSETS = listed("b c d f g j k l m n p r s t v w z br cl dr fl gr kr pl pr st tr
 VOWELS = listed("a e i o u")
 CODAS = ("", "", "", *listed("l m n r s"))
 MASCULINE = listed("ck d l m n r rd rt s t x")  # a woman's name ends in a: English shows no gender
-KEPT = 0.1  # of all names and numbers
+SHARE = 0.1  # of all names and numbers: those of testing
 
 
 def unseen(text: str) -> bool:
     """Whether a name or number is kept for testing."""
     digest = hashlib.sha256(text.encode()).digest()
-    return int.from_bytes(digest[:4], "big") < KEPT * 2**32
+    return int.from_bytes(digest[:4], "big") < SHARE * 2**32
 
 
 def name(rng: random.Random) -> Name:
@@ -50,12 +50,12 @@ class Open(Derivation):
     testing: bool = False
 
     def proper_name(self) -> Name:
-        while unseen((chosen := name(self.rng)).english) != self.testing:
+        while unseen((one := name(self.rng)).english) != self.testing:
             pass
-        return chosen
+        return one
 
     def numeral(self, feminine: bool) -> tuple[str, str]:
-        while unseen(chosen := number(self.rng)) != self.testing:
+        while unseen(digits := number(self.rng)) != self.testing:
             pass
-        self.use("number", chosen)
-        return chosen, chosen
+        self.use("number", digits)
+        return digits, digits

@@ -40,8 +40,8 @@ def token_losses(model: Seq2Seq, batch: Microbatch, smoothing: float, weights: b
     if output.copies is None:
         total, each_M = cross_entropies(features_MD, layer, targets_M, smoothing, batch.mask_M)
     else:
-        copied = output.copies.rows(batch.real_M)
-        total, each_M = copy_cross_entropies(features_MD, layer, copied, targets_M, smoothing, batch.mask_M)
+        copies = output.copies.rows(batch.real_M)
+        total, each_M = copy_cross_entropies(features_MD, layer, copies, targets_M, smoothing, batch.mask_M)
     return TokenLosses(total, each_M, output, memory)
 
 
