@@ -19,7 +19,7 @@ from seq2attn.device_memory import allocate_in_segments_that_grow
 from seq2attn.errors import UsageError, UserError
 
 Format = Literal["fp32", "bf16", "fp16"]
-FLOATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+FLOATS: dict[Format, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TENSOR_CORES = {"bf16": (8, 0), "fp16": (7, 0)}  # the first compute capability that has them for a format
 # What torch accepts for deterministic products, and its documentation asks for deterministic LSTMs.
 WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":16:8")

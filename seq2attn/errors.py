@@ -35,6 +35,10 @@ class UsageError(UserError):
     exit_code = 2
 
 
+class ProcessLost(UserError):
+    """Another of several processes that work together has ended, or cannot be reached; it knows why."""
+
+
 def with_flags(
     message: str, flags: Collection[str], setting: str | None = None, names: Mapping[str, str] | None = None
 ) -> str:

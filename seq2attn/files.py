@@ -158,6 +158,28 @@ def replace_folder(path: Path, check: Callable[[], None], way: str | None = None
             _put_folder(new, place, folder, before, path)
 
 
+def is_replaced(path: Path) -> bool:
+    """Whether `replace_file` makes a new file; False for a device, a pipe or an open descriptor, which it
+    writes directly.
+    """
+    try:
+        return _place(path) is not None
+    except OSError:  # `replace_file` tells of it
+        return True
+
+
+def remove_folder(folder: Path, last: str) -> None:
+    """Remove a folder and what is in it, at the end the file named `last`: whatever a kill leaves, that file
+    says what it is.
+    """
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != last:
+            entry.unlink()
+    shutil.rmtree(folder)
+
+
 def sweep(folder: Path) -> None:
     """Remove the private folders that killed processes have left in `folder`."""
     with suppress(OSError):

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from itertools import combinations, product
 from typing import Any, TypeVar
 
+import pytest
+
 Case = TypeVar("Case")
 
 
@@ -27,3 +29,10 @@ def pairwise(
     """
     rows = (row for row in product(*options) if allowed(*row))
     return few(rows, lambda row: set(combinations(enumerate(row), 2)))
+
+
+def pairwise_first(*options: Iterable[Any]) -> list[Any]:
+    """Every combination, for `parametrize`: those that `pairwise` does not choose are slow."""
+    values = [list(option) for option in options]
+    quick = pairwise(*values)
+    return [pytest.param(*row, marks=() if row in quick else pytest.mark.slow) for row in product(*values)]

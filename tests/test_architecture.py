@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
         *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
-        *("config", "errors", "files", "near", "strict_json"),
+        *("config", "cuda_graphs", "errors", "files", "kernels", "near", "notes", "strict_json"),
     },
     "evaluation": {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
@@ -303,7 +303,7 @@ WRITERS = {
     "inference/feature_cache.py": {"mkdir"},
     "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
-    "cli/output/chunks.py": {"mkdir", "rmtree"},
+    "cli/output/chunks.py": {"mkdir"},
     "tasks/score_files.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},
     "cli/app.py": {"open"},

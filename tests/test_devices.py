@@ -142,6 +142,7 @@ def test_allocator_settings_do_nothing_without_glibc(monkeypatch):
         devices.trim_heap()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_trim_heap_returns_free_memory_to_the_system():
     """The free memory is between tensors in use, so that the end of the heap is in use too."""

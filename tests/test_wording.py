@@ -53,11 +53,14 @@ SPEAK_OF_FLAGS = (
 def names(tree: ast.AST) -> Iterator[str]:
     """Of variables, arguments, attributes, functions and classes, where they are bound."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                yield name
-            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                yield name
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
 
 
 def participles(trees: list[ast.AST], words: set[str]) -> Counter[str]:
@@ -69,7 +72,9 @@ def participles(trees: list[ast.AST], words: set[str]) -> Counter[str]:
 @pytest.mark.parametrize("folder", PARTICIPLES)
 def test_names_are_no_participles(folder: str) -> None:
     budget = PARTICIPLES[folder]
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / folder).rglob("*.py"))]
+    every = [path.read_text(encoding="utf-8") for path in sorted((ROOT / folder).rglob("*.py"))]
+    # most files have none of the words, and it takes long to parse them
+    trees = [ast.parse(text) for text in every if any(word in text.lower() for word in budget)]
     counts = participles(trees, set(budget))
     assert not {word: count for word, count in counts.items() if count > budget[word]}
 

@@ -5,6 +5,7 @@ ends quietly with 0. A failure is one line on stderr; --debug adds a traceback.
 """
 
 import errno
+import functools
 import io
 import os
 import re
@@ -36,7 +37,7 @@ from seq2attn.cli import (
     unknown,
 )
 from seq2attn.cli.signals import StopRequests, handled
-from seq2attn.errors import UsageError, UserError, with_flags
+from seq2attn.errors import ProcessLost, UsageError, UserError, with_flags
 from seq2attn.own_code import raised_by_own_code
 from seq2attn.version import __version__
 
@@ -113,13 +114,13 @@ def run(arguments: Sequence[str]) -> int:
                 traceback.print_exc()
             code, line = _ended_by(error, stop)
             if line is not None:
-                failure.tell(line, code == INTERRUPTED)
+                failure.tell(line, code == INTERRUPTED, isinstance(error, ProcessLost))
     _close_stdout()
     return code
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command = typer.main.get_command(app)
+    command = _group()
     if ranks.size() > 1 and arguments and arguments[0] in ALONE:
         problem = f"{arguments[0]} works in one process, and torchrun has started {ranks.size()}"
         raise UsageError(f"{problem}: start it without torchrun")
@@ -135,11 +136,16 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _options() -> dict[str, list[str]]:
     """The options of each command."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     return {
         name: [option for param in command.params for option in (*param.opts, *param.secondary_opts)]
-        for name, command in commands.items()
+        for name, command in _group().commands.items()
     }
+
+
+@functools.cache
+def _group() -> Any:
+    """All commands. Typer makes them anew at each call, from the annotations of each function."""
+    return typer.main.get_command(app)
 
 
 def _usage_error(error: typer.TyperException, arguments: Sequence[str]) -> UserError:

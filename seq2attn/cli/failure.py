@@ -1,8 +1,9 @@
 """The one line of a command that failed, told by one of the processes that torchrun started.
 
 What fails in all of them alike is told by the first. Another process waits for a moment: torchrun ends it
-once the first one has failed. If it does not, the failure is its own, and it tells it. torchrun gets the
-line, too, and prints it as the root cause.
+once the first one has failed. If it does not, the failure is its own, and it tells it. A process that has
+lost another one waits longer, because the other one tells the cause. torchrun gets the line, too, and prints
+that of the first process that ends as the root cause.
 """
 
 import contextlib
@@ -17,16 +18,19 @@ from seq2attn.cli import console
 MOMENT = 3.0  # seconds; torchrun looks at its processes ten times a second
 
 
-def tell(line: str, interrupted: bool) -> None:
-    """Print why the command failed, or `interrupted`, where this process has to."""
-    if not ranks.speaks():
-        if interrupted:  # by the user, or by torchrun because another one failed
-            return
+def tell(line: str, interrupted: bool, lost: bool) -> None:
+    """Print why the command failed, where this process has to. `interrupted`: somebody ended it; `lost`:
+    another process has ended, and the line names this one.
+    """
+    if not ranks.speaks() and interrupted:  # by the user, or by torchrun because another one failed
+        return
+    if lost or not ranks.speaks():
         try:
-            time.sleep(MOMENT)
+            time.sleep(2 * MOMENT if lost else MOMENT)
         except KeyboardInterrupt:
             return
-        line = f"process {ranks.rank() + 1} of {ranks.size()}: {line}" if "process " not in line else line
+    if not (lost or ranks.speaks()):
+        line = f"process {ranks.rank() + 1} of {ranks.size()}: {line}"
     console.error(line)
     _give_to_torchrun(line)
 

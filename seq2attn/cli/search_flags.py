@@ -24,6 +24,7 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.options import (
     BATCH_TOKENS,
     BOUNDS,
+    NO_OPTIONS,
     RULES,
     SAMPLES,
     UTILITIES,
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from seq2attn.inference.predictor import Predictor
 
 PRECISIONS = get_args(config.Precision)
-SETTINGS = tuple(config.SearchConfig.model_fields)  # names that are both options and settings of a run
+# names that are both options and settings of a run
+SETTINGS = tuple(name for name in config.SearchConfig.model_fields if name not in NO_OPTIONS)
 THE_RUNS = "the run's"
 
 

@@ -1,5 +1,6 @@
 """Lists of settings: all that the schema declares, and those of one config."""
 
+import functools
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -21,13 +22,16 @@ class Declared(NamedTuple):
     is_section: bool
 
 
-def declared(
-    section: type[BaseModel] = Config, prefix: str = "", outer: tuple[Mark, ...] = ()
-) -> Iterator[Declared]:
+@functools.cache
+def declared() -> tuple[Declared, ...]:
     """Every section and setting, in the order of the schema.
 
     A section of several kinds, such as the encoder, comes once for each kind.
     """
+    return tuple(_declared(Config, "", ()))
+
+
+def _declared(section: type[BaseModel], prefix: str, outer: tuple[Mark, ...]) -> Iterator[Declared]:
     kind = None
     if "kind" in section.model_fields:
         kind = typing.get_args(section.model_fields["kind"].annotation)[0]
@@ -35,12 +39,13 @@ def declared(
         parts, marks = list(_sections(field.annotation)), (*outer, *marks_of(field))
         yield Declared(prefix + name, kind, field, marks, bool(parts))
         for part in parts:
-            yield from declared(part, f"{prefix}{name}.", marks)
+            yield from _declared(part, f"{prefix}{name}.", marks)
 
 
-def fields() -> Iterator[tuple[str, str | None, FieldInfo]]:
+@functools.cache
+def fields() -> tuple[tuple[str, str | None, FieldInfo], ...]:
     """Every setting: its name, the kind of encoder or decoder that has it (or None), its declaration."""
-    return ((one.name, one.kind, one.field) for one in declared() if not one.is_section)
+    return tuple((one.name, one.kind, one.field) for one in declared() if not one.is_section)
 
 
 def names_marked(stage: Stage) -> list[str]:

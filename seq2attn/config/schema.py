@@ -890,6 +890,11 @@ class SearchConfig(Section):
     no_repeat_ngram: Annotated[int, Field(ge=0, le=MOST_TOKENS)] = setting(
         0, "Repetition: number of tokens in a sequence that may not occur twice in an output; 0: no limit."
     )
+    cuda_graphs: bool = setting(
+        False,
+        "CUDA graphs: on a CUDA device the kernels of a step are launched by one call; batches are padded to "
+        "fewer shapes.",
+    )
 
 
 class Config(Section):

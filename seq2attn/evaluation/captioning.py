@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from seq2attn.evaluation import forced_decoding
 from seq2attn.evaluation.forced_decoding import Block, Likelihood
 from seq2attn.evaluation.pointing import Box, Counts, Fit, Pointing, pointing, total
 from seq2attn.inference import Caption, Captioner
+from seq2attn.inference.captioner import Pixels
 from seq2attn.inference.options import DEFAULTS, SearchOptions
 from seq2attn.progress import Progress, silent
 
@@ -26,7 +27,7 @@ def load_images(
     split: CaptionedSplit,
     numbers: Sequence[int],
     features: NDArray[np.float16] | None = None,
-) -> list[list[NDArray[Any]]]:
+) -> list[list[Pixels]]:
     """Those images as each member of a captioner takes them: pixels, or `features` if they are given.
 
     `features` were computed before (see `inference.feature_cache`). A clip has NaN in place of the frames

@@ -5,7 +5,6 @@ same image.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ def cider_rewards(
 
     def reward(model: Seq2Seq, source: Tensor, mask: Tensor, number_I: Tensor, seed: int) -> SampledTargets:
         captioner = Captioner(model, tokenizer, config)
-        images = [[image] for image in _images(source, mask)]
+        images = [[image] for image in _images(source, mask, captioner.clips)]
         numbers = number_I.tolist()
         # Without the rules of a search: the gradient is that of the model's own probabilities.
         samples = captioner.caption(
@@ -64,16 +63,21 @@ def cider_rewards(
         source_of_R = torch.arange(len(samples)).repeat_interleave(settings.samples)
         device = source.device
         return SampledTargets(
-            source_of_R.to(device),
-            inputs_RT.to(device),
-            targets_RT.to(device),
-            mask_RT.to(device),
-            advantage_R.to(device),
+            _to(device, source_of_R),
+            _to(device, inputs_RT),
+            _to(device, targets_RT),
+            _to(device, mask_RT),
+            _to(device, advantage_R),
             reward=float(reward_IK.mean()),
             banned=BANNED,
         )
 
     return reward
+
+
+def _to(device: torch.device, tensor: Tensor) -> Tensor:
+    """The tensor on the device. The host does not wait for the copy."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _rewards(
@@ -86,12 +90,8 @@ def _rewards(
     return rewards.reshape(len(captions), count)
 
 
-def _images(source: Tensor, mask: Tensor) -> list[NDArray[Any]]:
-    """Images or their features, one by one, as `Captioner.caption` takes them."""
-    rows = [
-        row if mask.size(1) == 1 and source.dim() == 4 else row[real]
-        for row, real in zip(source.cpu(), mask.cpu(), strict=True)
-    ]
-    if source.dtype != torch.uint8:
-        return [row.numpy() for row in rows]
-    return [(row[None] if source.dim() == 4 else row).movedim(-3, -1).contiguous().numpy() for row in rows]
+def _images(source: Tensor, mask: Tensor, clips: bool) -> list[Tensor]:
+    """Images or their features, one by one, as `Captioner.caption` takes them. They stay on the device."""
+    if not clips:
+        return list(source)
+    return [frames[:count] for frames, count in zip(source, mask.sum(1).tolist(), strict=True)]

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from seq2attn.config import IMAGES, Changes, Config, ImageEncoderConfig
 from seq2attn.data.images.files import content_of
@@ -42,8 +43,8 @@ from seq2attn.search.step import Hypothesis
 MAX_LENGTH = 50  # tokens of a caption, if neither the run nor the caller has a maximum
 
 # An image as a model reads it: bytes (F, side, side, 3), or features that were computed before, (C, h, w) or
-# (F, C, h, w).
-Pixels = NDArray[Any]
+# (F, C, h, w). As a tensor, on any device, it is a row of what the encoder takes: (C, h, w) or (F, C, h, w).
+Pixels = NDArray[Any] | Tensor
 # An image as a caller has it: a file, a folder of frames, or the content of a file.
 File = str | os.PathLike[str] | bytes
 
@@ -127,17 +128,22 @@ class Captioner(Predictor[Pixels, Caption]):
         *,
         prefixes: Sequence[str] | None = None,
         first: int = 0,
+        numbers: Sequence[int] | None = None,
         **shortcuts: Unpack[Shortcuts],
     ) -> list[list[Caption]]:
         """The `n_best` captions of each image, best first.
 
         An image is a path, the bytes of a file, or the result of `load_pixels`. Arguments and errors: see
-        `Translator.translate`; the default maximum length is MAX_LENGTH. Raises UserError, which names the
-        file, if it is no image.
+        `Translator.translate`; the default maximum length is MAX_LENGTH. `numbers` are those of the images,
+        where they do not follow one another from `first` on. Raises UserError, which names the file, if it is
+        no image.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise UsageError("caption takes a list of images: put a single one in brackets")
         images = listed(images, "caption takes a list of images")
+        numbers = range(first, first + len(images)) if numbers is None else numbers
+        if len(numbers) != len(images):
+            raise UsageError(f"there are {len(images)} images and {len(numbers)} numbers: each image has one")
         resolved = self._resolve(options, shortcuts, images, prefixes)
         sources = self._sources(images)
         results: list[list[Caption]] = [[] for _ in images]
@@ -154,7 +160,7 @@ class Captioner(Predictor[Pixels, Caption]):
             rows,
             prefix_ids,
             resolved,
-            first,
+            numbers,
         ):
             results[i] = captions
         return results
@@ -258,6 +264,12 @@ class Captioner(Predictor[Pixels, Caption]):
         return [self.cells * (len(pixels) if self.clips else 1) for pixels in sources[0]]
 
     def _read(self, member: int, sources: Sequence[Pixels]) -> tuple[Tensor, Tensor]:
+        if isinstance(sources[0], Tensor):
+            source, mask = _stack(cast(Sequence[Tensor], sources), self.clips)
+            return self._pad_frames(source, mask) if self.clips else (source, mask)
+        return self._read_arrays(cast(Sequence[NDArray[Any]], sources))
+
+    def _read_arrays(self, sources: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
         if not self.clips:
             return (
                 stack_images(sources, False)
@@ -277,6 +289,9 @@ class Captioner(Predictor[Pixels, Caption]):
                     ]
                 )
             )
+        return self._pad_frames(source, mask)
+
+    def _pad_frames(self, source: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         # A longer clip in the batch must not change how sums over the frames are computed: see
         # `scheduling.batches.STEP`.
         padding = -mask.size(1) % STEP
@@ -357,6 +372,20 @@ class Captioner(Predictor[Pixels, Caption]):
             return weights
         by_frame: Weights = weights.reshape(*weights.shape[:-1], -1, self.cells).sum(-1)[..., :frames]
         return by_frame
+
+
+def _stack(images: Sequence[Tensor], clips: bool) -> tuple[Tensor, Tensor]:
+    """The source and the mask of tensors on one device, without a copy to the host. Pixels lie in memory as
+    those of `stack_images`, so that a convolution gives the same bits.
+    """
+    are_pixels = images[0].dtype == torch.uint8
+    rows = [image.movedim(-3, -1) if are_pixels else image for image in images]
+    stacked = pad_sequence(rows, batch_first=True) if clips else torch.stack(rows)
+    source = stacked.movedim(-1, -3) if are_pixels else stacked
+    if not clips:
+        return source, torch.ones(len(images), 1, dtype=torch.bool, device=source.device)
+    ones = [torch.ones(len(image), dtype=torch.bool, device=source.device) for image in images]
+    return source, pad_sequence(ones, batch_first=True)
 
 
 def _path(image: File | Sequence[Pixels]) -> str | None:

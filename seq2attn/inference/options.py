@@ -28,6 +28,8 @@ UTILITIES = ("chrf", "bleu")  # names of utility functions: see `evaluation.text
 SAMPLES = 32  # default number of samples of a source for a utility
 BATCH_TOKENS = 3072  # default of `batch_tokens` on a CPU; on CUDA it depends on the free memory
 
+NO_OPTIONS = {"cuda_graphs"}  # settings of the search that are of the model, not of a call
+
 # The least and the most that a whole number may be. Settings of a run have the same bounds.
 BOUNDS: dict[str, tuple[int | None, int | None]] = {
     "beam": (1, MOST_BEAM),
@@ -176,7 +178,8 @@ class SearchOptions:
         Raises UsageError as `check` does, and for options that contradict the run's settings.
         """
         self.check()
-        resolved = ResolvedOptions(**(settings.model_dump() | self.given()))
+        own = settings.model_dump(exclude=NO_OPTIONS)
+        resolved = ResolvedOptions(**(own | self.given()))
         if resolved.max_length is not None and resolved.min_length > resolved.max_length:
             raise UsageError(
                 f"min_length {resolved.min_length} and `max_length` {resolved.max_length}: "

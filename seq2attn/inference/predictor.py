@@ -15,10 +15,11 @@ from torch import Tensor
 from seq2attn.config import Config, Precision
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK, Tokenizer
 from seq2attn.device_memory import decoding_tokens, too_little_memory
-from seq2attn.devices import autocast, find_format
+from seq2attn.devices import FLOATS, Format, autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
 from seq2attn.inference.ensemble import Ensemble, EnsembleState
+from seq2attn.inference.graphed_beam import GraphedBeamSearch
 from seq2attn.inference.options import (
     BATCH_TOKENS,
     AttentionOption,
@@ -33,6 +34,7 @@ from seq2attn.inference.scheduling.threads import map_in_threads, thread_count
 from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import select
+from seq2attn.notes import note
 from seq2attn.runs.half_weights import computes_in_half
 from seq2attn.search.beam import beam_search
 from seq2attn.search.constraints import Limits
@@ -126,6 +128,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         self.format = find_format("fp32" if plain else cast(Precision, precision), self.device)
         can_fork = processes and CAN_FORK and self.device.type == "cpu" and torch.get_num_threads() > 1
         self._processes = ForkPool(self._search, torch.get_num_threads()) if can_fork else None
+        graphs = config.search.cuda_graphs and self.device.type == "cuda"
+        self._graphs = GraphedBeamSearch(self.ensemble, self.device) if graphs else None
+        self._notes_samples = True  # once
         # In half precision the last bits differ between batches anyway, and padding costs time.
         self._multiple = STEP if self.format == "fp32" and parameter.dtype.itemsize >= 4 else GROUP
 
@@ -161,6 +166,12 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def attends(self) -> bool:
         """Whether the model has attention to show."""
         return self.config.model.attends
+
+    @property
+    def precision(self) -> Format:
+        """The number format of the products."""
+        dtype = next(self.models[0].decoder.parameters()).dtype
+        return next((name for name, half in FLOATS.items() if half == dtype), self.format)
 
     @property
     def batch_tokens(self) -> int:
@@ -235,6 +246,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 f"replace_unknown writes source words by attention, and there is no {missing}; leave it out",
                 setting="replace_unknown",
             )
+        if resolved.sample_count and self._graphs is not None and self._notes_samples:
+            note("search.cuda_graphs changes nothing here: samples are drawn without graphs")
+            self._notes_samples = False
         refuse_no_strings("a prefix", prefixes or ())
         if prefixes is not None and len(prefixes) != len(inputs):
             raise UsageError(
@@ -268,11 +282,11 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         rows: Sequence[int],
         prefixes: Sequence[Sequence[int]] | None,
         options: ResolvedOptions,
-        first: int,
+        numbers: Sequence[int],
     ) -> Iterator[tuple[int, list[Result]]]:
         """The results of the inputs `rows`, in any order.
 
-        `sources` by member, then by input; the rest by input.
+        `sources` by member, then by input; the rest by input. `numbers` select the random streams.
         """
         batch_tokens = self.batch_tokens if options.batch_tokens is None else options.batch_tokens
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
@@ -289,7 +303,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 [positions[i] for i in batch],
                 [limits[i] for i in batch],
                 None if prefixes is None else [list(prefixes[i]) for i in batch],
-                [seed_of(options.seed, first + i) for i in batch],
+                [seed_of(options.seed, numbers[i]) for i in batch],
                 options,
             )
             for batch in plan
@@ -371,12 +385,16 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             return self.ensemble.step(token_R, state, options.attention)
 
         with self._without_gradients():
-            state = self.ensemble.initial_state(self.encode(sources, seeds), options.width)
-            results = (
-                sample(step, state, limits, seeds=seeds, **keywords)
-                if options.sample_count
-                else beam_search(step, state, limits, **keywords)
-            )
+            memories = self.encode(sources, seeds)
+            if self._graphs is not None and not options.sample_count:
+                results = self._graphs(memories, limits, attention=options.attention, **options.keywords())
+            else:
+                state = self.ensemble.initial_state(memories, options.width)
+                results = (
+                    sample(step, state, limits, seeds=seeds, **keywords)
+                    if options.sample_count
+                    else beam_search(step, state, limits, **keywords)
+                )
         return [
             [
                 self._result(input, source, hypothesis, options.attention)

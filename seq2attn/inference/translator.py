@@ -165,7 +165,7 @@ class Translator(Predictor[list[int], Translation]):
         replaces, shows = resolved.replace_unknown, resolved.attention
         searched = replace(resolved, attention=shows or True) if replaces else resolved
         for i, translations in self._decode_batches(
-            texts, ids, positions, limits, rows, prefix_ids, searched, first
+            texts, ids, positions, limits, rows, prefix_ids, searched, range(first, first + len(texts))
         ):
             if replaces:
                 translations = [

@@ -25,7 +25,7 @@ class FinishedTest:
         `batch_multiple`. The result is empty when all are finished. It is None if fewer than an eighth of the
         sentences would leave, because the rest of the state has to be copied.
         """
-        unfinished = self._read((~is_finished_B).sum())
+        unfinished = self.read((~is_finished_B).sum())
         if unfinished is None:
             return None
         size = -(-unfinished // self._multiple) * self._multiple
@@ -33,7 +33,7 @@ class FinishedTest:
             return None
         return is_finished_B.long().argsort(stable=True)[:size].sort().values
 
-    def _read(self, number: Tensor) -> int | None:
+    def read(self, number: Tensor) -> int | None:
         """On a CPU the number; on CUDA that of the call before, None at the first call."""
         if not number.is_cuda:
             return int(number)

@@ -171,7 +171,7 @@ def traces(path: Path) -> str:
 
 def _is_of_a_state(file: Path) -> bool:
     if file.suffix == ".safetensors":
-        return file.name != "0.safetensors"  # first weights: nothing was learned yet
+        return file.stem not in ("0", "0-2")  # first weights: nothing was learned yet
     return file.name == "state.json"
 
 

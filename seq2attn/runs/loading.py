@@ -93,6 +93,8 @@ def load_runs(
     changes = [(before.config, after.config) for before, after in zip(stored, runs, strict=True)]
     refuse_idle(settings, changes, trained=True, where=f"{stored[0].path} with")
     first, models = runs[0], []
+    if first.config.search.cuda_graphs and torch_device.type != "cuda":
+        note(f"search.cuda_graphs changes nothing here: the device is {torch_device.type}")
     for other in runs:
         if other.target_tokenizer.read_bytes() != first.target_tokenizer.read_bytes():
             raise UserError(

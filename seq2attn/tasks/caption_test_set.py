@@ -60,16 +60,15 @@ class CaptionTestSet(TestSet):
                 "with `data`"
             )
         with stages() as show:
-            system.outputs = list(
-                outputs
-                or captioning.caption(
+            if outputs is None:
+                outputs = captioning.caption(
                     reader,
                     self.split,
                     range(len(self)),
                     with_utility(options, reader.languages[1]),
                     progress=lambda done, total: show(f"describing {self.name}", done, total),
                 )
-            )
+            system.outputs = list(outputs)
             forced = captioning.force(
                 reader,
                 self.split,

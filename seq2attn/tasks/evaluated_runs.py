@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seq2attn import config
 from seq2attn.config import Config, Modality
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference.options import SAMPLES, SearchOptions
+from seq2attn.inference.options import NO_OPTIONS, SAMPLES, SearchOptions
 from seq2attn.notes import note
 from seq2attn.progress import Stages
 from seq2attn.tasks import outline
@@ -116,11 +116,14 @@ def system(
     folder = Path(run) if Path(run).is_dir() else None
     settings, opened = predictor.config, first_run(run)
     changed = _changed_settings(opened, settings, search)
+    if predictor.precision != "fp32":
+        changed["precision"] = predictor.precision
     result = System(run, [], folder, _search(settings, search), changed)
     result.configuration, result.seed = (
         _configuration(opened, changed) if folder else None,
         settings.train.seed,
     )
+    result.precision = predictor.precision
     with closing(predictor):
         test.take(result, predictor, search, stages)
     return result
@@ -141,7 +144,7 @@ def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     """The options of the search that gave the outputs, the run's own settings included."""
     # The lengths are the run's own or those that were set, which are recorded apart.
     left_out = {"min_length", "max_length", *search.excluded()}
-    own = settings.search.model_dump()
+    own = settings.search.model_dump(exclude=NO_OPTIONS)
     values = {name: value for name, value in (own | search.given()).items() if name in own.keys() - left_out}
     if search.utility is not None:
         values |= {"mbr": _utility_name(search), "samples": search.samples or SAMPLES}

@@ -52,6 +52,7 @@ class Report:
     seed: int | None = None  # of the training
     # settings of the run without the seed, and its data; None: an ensemble, or another program
     configuration: str | None = field(default=None, repr=False)
+    precision: str | None = None  # of a run: the number format of its products
 
     @classmethod
     def of(cls, test: TestSet, system: System) -> "Report":
@@ -73,6 +74,7 @@ class Report:
             system.run,
             system.seed,
             system.configuration,
+            system.precision,
         )
 
     def __getitem__(self, score: str) -> float:
@@ -96,6 +98,8 @@ class Report:
         result |= {KEYS[score.name]: round(score.value, 4) for score in self.scores}
         result["signatures"] = {KEYS[score.name]: score.signature for score in self.scores}
         result["search"] = dict(self.search)
+        if self.precision is not None:
+            result["precision"] = self.precision
         if self.changed:
             result["set"] = dict(self.changed)
         if self.compared:
@@ -132,6 +136,8 @@ class Report:
             yield f"{self.pointing}"
         if self.likelihood is not None:
             yield _likely(self.likelihood, len(self.outputs))
+        if self.precision not in (None, "fp32"):
+            yield f"computed in {self.precision}"
 
     def to_markdown(self) -> str:
         """The scores as a table in Markdown."""

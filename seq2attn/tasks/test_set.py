@@ -38,6 +38,7 @@ class System:
     buckets: "list[Bucket]" = field(default_factory=list)
     configuration: str | None = None  # of a run: its settings without the seed, and its data
     seed: int | None = None
+    precision: str | None = None  # of a run: the number format of its products
 
 
 @dataclass

@@ -312,6 +312,8 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
     obstacle = graph_obstacle(run.config, world.size, world.device)
     if run.config.train.cuda_graphs and obstacle is not None:
         note(f"train.cuda_graphs changes nothing here: {obstacle}")
+    if run.config.search.cuda_graphs and world.device.type != "cuda":
+        note(f"search.cuda_graphs changes nothing here: the device is {world.device.type}")
     if old is not None and run.config != old.config:
         directory.write_config(run)
     marks = data.training.fingerprint, data.validation.fingerprint

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
 from seq2attn import ranks
-from seq2attn.errors import UserError
+from seq2attn.errors import ProcessLost, UserError
 
 _trainings = itertools.count()  # of this process, in order
 # The main process prepares data while the others wait: longer than the default timeout.
@@ -161,7 +161,7 @@ class World:
         except RuntimeError as error:
             if not is_of_an_exchange(error):
                 raise
-            raise UserError(
+            raise ProcessLost(
                 f"process {self.rank + 1} of {self.size}: "
                 "another process has ended, or cannot be reached; what was saved before is whole: "
                 "start all processes again, a training with `resume`"

@@ -98,6 +98,8 @@ class GraphedGradient(BatchGradient):
         self._place(static.gradients)
         try:
             graph = self._graphs.record(key, static, lambda own: self._run(objective, own.batch, seed))
+        except torch.OutOfMemoryError:  # smaller batches help
+            raise
         except RuntimeError as error:
             raise UserError(
                 f"train.cuda_graphs: the update cannot be a CUDA graph ({str(error).splitlines()[0]}); "

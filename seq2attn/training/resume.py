@@ -4,7 +4,8 @@
     RUN/training/STEP.safetensors    weights, moments of the optimizer, and weights that are averaged
 
 Renaming state.json is the moment at which a new state counts: an interruption before leaves the old one,
-whole and named. Everything in a state is checked before any of it is used: an optimizer trusts what it is
+whole and named. Two states of one step, before and after its validation, have two names for their tensors.
+Everything in a state is checked before any of it is used: an optimizer trusts what it is
 given, and reads and writes beyond the end of a moment that is smaller than its parameter. Names, shapes,
 dtypes and ranges are checked. Values cannot be: two moments of one shape that were exchanged are accepted.
 """
@@ -12,6 +13,7 @@ dtypes and ranges are checked. Values cannot be: two moments of one shape that w
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -181,7 +183,10 @@ def save_state(run: Run, state: State, tensors: Mapping[str, Tensor]) -> None:
     folder = run.path / "training"
     with writing(folder):
         folder.mkdir(exist_ok=True)
-        name = f"{state.step}.safetensors"
+        named = ""
+        with suppress(UserError):  # what somebody has damaged meanwhile is replaced
+            named = _read_state(run.path)[1].name
+        name = next(name for name in states.tensor_files(state.step) if name != named)
         write_tensors(folder / name, tensors)
         write(folder / "state.json", states.to_json(state, name).encode())
         files.sweep(folder)

@@ -47,6 +47,13 @@ class State:
     moments: str = ""  # for each trained parameter "1" where the optimizer has moments of it, else "0"
 
 
+def tensor_files(step: int) -> tuple[str, str]:
+    """The names that the tensors of a step may have. A new state takes the one that the state before it does
+    not have, and so never replaces its file.
+    """
+    return f"{step}.safetensors", f"{step}-2.safetensors"
+
+
 def to_json(state: State, tensors: str) -> str:
     """The state as JSON, with the name of the file of its tensors."""
     return json.dumps({"tensors": tensors} | asdict(state), indent=1) + "\n"
@@ -76,9 +83,9 @@ def parse(content: str) -> tuple[State, str]:
     assert readers.keys() == {one.name for one in fields(State)}
     _refuse_names(tree, {"tensors", *readers}, set(), "")
     state = State(**{name: reader(tree[name], name) for name, reader in readers.items()})
-    name = f"{state.step}.safetensors"  # a plain name beside this file, and that of this very step
-    if tree["tensors"] != name:
-        raise ValueError(f"tensors is {_quoted(tree['tensors'])}, and that of step {state.step} is {name}")
+    name, names = tree["tensors"], tensor_files(state.step)
+    if name not in names:
+        raise ValueError(f"tensors is {_quoted(name)}, and that of step {state.step} is {names[0]}")
     for what, step in (("validated", state.validated), ("best", state.best.step if state.best else 0)):
         if step > state.step:
             raise ValueError(f"{what} is of step {step}, after the step of the state, {state.step}")

@@ -160,7 +160,7 @@ class Validator:
             stops = self.stop()
             if stops:
                 break
-            torch.manual_seed(mix(self.settings.seed, number))  # where attention samples
+            torch.manual_seed(mix(self.settings.seed, number))  # where a part of the user draws
             batch = microbatch(self.pairs, plan[number], None, self.world.device).to(self.world.device)
             with self.autocast():
                 losses[number] = token_losses(self.model, batch, 0.0).total.item()

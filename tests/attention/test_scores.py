@@ -2,6 +2,8 @@
 however it is called.
 """
 
+import itertools
+
 import named_weights
 import numpy as np
 import pytest
@@ -114,7 +116,15 @@ class Looped(nn.Module):
             )
 
 
-@pytest.mark.parametrize(("name", "history", "loop"), pairwise(CHOICES, (False, True), (False, True)))
+@pytest.mark.parametrize(
+    ("name", "history", "loop"),
+    [
+        # quick: each score once, with the two options in turn
+        pytest.param(name, *options, marks=() if i % 4 == j else pytest.mark.slow)
+        for i, name in enumerate(CHOICES)
+        for j, options in enumerate(itertools.product((False, True), repeat=2))
+    ],
+)
 def test_gradients_of_queries_memory_features_and_parameters(name: str, history: bool, loop: bool) -> None:
     """By finite differences."""
     _, score, q, k = make(name, history)

@@ -36,6 +36,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
         monkeypatch.setattr(application.app, "registered_commands", [])
         application.app.command("fail")(fail)
+        group = typer.main.get_command(application.app)
+        monkeypatch.setattr(application, "_group", lambda: group)
         code = application.run(["fail", *arguments])
         out, err = capsys.readouterr()
         return code, out, err

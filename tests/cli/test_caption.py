@@ -196,7 +196,7 @@ def test_caption_says_how_to_give_a_list_of_paths(
     assert line.endswith("; if it lists images, give `-` instead and the file on standard input")
 
 
-@pytest.mark.parametrize("form", ["text", "jsonl"])
+@pytest.mark.parametrize("form", ["text", pytest.param("jsonl", marks=pytest.mark.slow)])
 def test_caption_escapes_control_characters_in_names(run: str, call: Call, tmp_path: Path, form: str) -> None:
     names = [
         "a\u202egnp.png",
@@ -477,6 +477,7 @@ def test_caption_writes_every_name_on_one_line(run: str, call: Call, tmp_path: P
         assert rows(call(run, text=os.fsencode(path))[1])[0][0] == f"{path.parent}/{shown}"
 
 
+@pytest.mark.slow
 def test_caption_gives_every_overlay_its_own_name(run: str, call: Call, tmp_path: Path) -> None:
     """The second best of dog.png is named as the best of dog.2.png would be."""
     paths = [
@@ -503,6 +504,7 @@ def test_caption_draws_the_image_alone_for_an_empty_caption(
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_caption_draws_one_layer_or_head_as_plot_alignment_does(
     call: Call, pipe: Callable[..., tuple[int, bytes, str]], images: list[str], tmp_path: Path
 ) -> None:
@@ -629,6 +631,7 @@ def test_caption_writes_scores_and_json_lines(
             assert Path(best["attention"]).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_caption_numbers_overlays_of_images_with_equal_names(run: str, call: Call, tmp_path: Path) -> None:
     paths = [
         tiny_images.draw(tmp_path / name, number)
@@ -700,6 +703,7 @@ def answer(process: subprocess.Popen[bytes]) -> str:
     return process.stdout.readline().decode()
 
 
+@pytest.mark.slow
 def test_caption_answers_each_path_before_it_waits_for_the_next(
     run: str, captioner: Captioner, images: list[str]
 ) -> None:

@@ -4,6 +4,7 @@ over processes.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 import tiny_images
 
+from seq2attn import files
+from seq2attn.cli.input import image_prefetch
 from seq2attn.cli.output import chunks
 from seq2attn.inference import Captioner, Translator
 
@@ -38,9 +41,9 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     "options",
     [
         (),
-        ("--format", "moses", "--alignments"),
+        pytest.param(("--format", "moses", "--alignments"), marks=pytest.mark.slow),
         ("--format", "jsonl", "--sample", "--seed", 3),
-        ("--prefix",),
+        pytest.param(("--prefix",), marks=pytest.mark.slow),
     ],
 )
 def test_chunks_give_the_output_of_one_go(
@@ -115,7 +118,9 @@ def test_chunks_of_another_input_run_or_option_are_not_used(
     parts.mkdir()
     (parts / "job.json").write_text(key)
     (parts / "0.chunk").write_text('{"failures": 0}\nof another\n')
-    assert pipe("translate", text_run, lines, "-o", tmp_path / "out")[0] == 0
+    code, _, printed = pipe("translate", text_run, lines, "-o", tmp_path / "out")
+    assert code == 0
+    assert "had 1 finished chunk of another input, run, option or version" in printed
     assert "of another" not in (tmp_path / "out").read_text()
 
 
@@ -129,6 +134,49 @@ def test_folder_of_somebody_else_is_refused_and_stays(
     assert code == 1
     assert "is no folder of chunks of seq2attn" in printed
     assert (tmp_path / "out.parts" / "thesis.txt").exists()
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("moment", ["begin", "end"])
+def test_kill_while_the_folder_is_made_or_removed_leaves_nothing_to_move(
+    moment: str, text_run: str, lines: Path, pipe: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert pipe("translate", text_run, lines, "-o", whole)[0] == 0
+    write, rmtree = files.write, shutil.rmtree
+
+    def killed(path: Path, *rest: object) -> None:
+        if path.name == "job.json":
+            raise KeyboardInterrupt
+        write(path, *rest)  # type: ignore[arg-type]
+
+    def half(path: Path) -> None:
+        """A kill within it: any part of the content may be gone."""
+        (path / "job.json").unlink()
+        raise KeyboardInterrupt
+
+    if moment == "begin":
+        monkeypatch.setattr(files, "write", killed)
+    else:
+        monkeypatch.setattr(files.shutil, "rmtree", half)
+    assert pipe("translate", text_run, lines, "-o", out)[0] == 130
+    assert (tmp_path / "out.parts").is_dir()
+    monkeypatch.setattr(files, "write", write)
+    monkeypatch.setattr(files.shutil, "rmtree", rmtree)
+    code, _, printed = pipe("translate", text_run, lines, "-o", out)
+    assert code == 0, printed
+    assert out.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "out.parts").exists()
+
+
+def test_open_descriptor_gets_no_chunks(lines: Path, tmp_path: Path) -> None:
+    """-o /dev/stdout, where a file is behind it: its folder of chunks would be in /dev."""
+    with (tmp_path / "out").open("w") as file:
+        descriptor = Path(f"/proc/self/fd/{file.fileno()}")
+        assert descriptor.is_file()
+        assert not chunks.are_wanted(descriptor, [str(lines)], True, False)
+    assert chunks.are_wanted(tmp_path / "out", [str(lines)], True, False)
+    assert chunks.are_wanted(tmp_path / "new", [str(lines)], True, False)
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +220,32 @@ def test_caption_continues_and_counts_what_could_not_be_read(
     assert out.read_bytes() == whole
 
 
+def test_samples_of_an_image_depend_on_no_other_image(
+    image_run: str, photos: Path, pipe: Call, tmp_path: Path, always: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image has a number, whether or not those before it can be read: in one go, in chunks, and with
+    another in place of one that cannot be read.
+    """
+    monkeypatch.setattr(image_prefetch, "FIRST", 3)
+    names = sorted(map(str, photos.iterdir()))
+    command = ["caption", image_run, *names, "--sample", "--temperature", 5]
+    code, whole, _ = pipe(*command)
+    assert code == 1
+    assert pipe(*command, "-o", tmp_path / "out")[0] == 1
+    assert (tmp_path / "out").read_bytes() == whole
+    broken = next(number for number, line in enumerate(whole.split(b"\n")) if line.endswith(b"\t"))
+    assert 0 < broken < len(names) - 1
+    command[2 + broken] = names[0]
+    code, others, _ = pipe(*command)
+    assert code == 0
+    lines = [text.split(b"\n") for text in (whole, others)]
+    assert [a == b for a, b in zip(*lines, strict=True)] == [n != broken for n in range(len(lines[0]))]
+
+
 SCRIPT = """
 import json, os, sys
 from seq2attn.cli import app
+from seq2attn import files
 from seq2attn.cli.output import chunks
 chunks.LINES = chunks.IMAGES = 4
 print(json.dumps([app.run(command) for command in json.loads(sys.argv[1])]))

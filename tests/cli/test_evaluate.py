@@ -123,6 +123,18 @@ def test_evaluate_saves_outputs_and_scores_in_the_run(call: Call, run: Path) -> 
     assert {path.name for path in (run / "scores").iterdir()} == {f"{name}.json", f"{name}.txt"}
 
 
+def test_report_names_the_precision_and_keeps_scores_of_each_apart(call: Call, run: Path) -> None:
+    _, out, _ = call(run)
+    half = call(run, "--precision", "bf16")[1]
+    assert "computed in" not in out
+    assert half.endswith("\ncomputed in bf16\n")
+    records = {path.stem: json.loads(path.read_text()) for path in (run / "scores").glob("*.json")}
+    assert {name: (record["precision"], record.get("set")) for name, record in records.items()} == {
+        "test": ("fp32", None),
+        "test,precision=bf16": ("bf16", {"precision": "bf16"}),
+    }
+
+
 def test_set_saves_scores_beside_those_of_the_unchanged_run(call: Call, run: Path) -> None:
     call(run)
     folder = run / "scores"
@@ -618,6 +630,7 @@ def without_torch(*arguments: object, code: int = 1) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_checks_names_and_kinds_before_torch_is_loaded(
     run: Path, prepared: Path, tmp_path: Path
 ) -> None:
@@ -645,6 +658,7 @@ def test_evaluate_checks_names_and_kinds_before_torch_is_loaded(
     assert "evaluate them one by one" in without_torch(run, other, code=2)
 
 
+@pytest.mark.slow
 def test_evaluate_checks_the_split_before_it_prepares_a_corpus(run: Path, prepared: Path) -> None:
     tree = json.loads((run / "config.json").read_text(encoding="utf-8"))
     tree["config"]["data"] |= {"source": "en", "target": "fr"}
@@ -721,15 +735,14 @@ def test_evaluate_explains_scores_of_short_lines(call: Call, tmp_path: Path) -> 
 def test_evaluate_writes_valid_json_for_a_few_lines(call: Call, tmp_path: Path, lines: str) -> None:
     (tmp_path / "a").write_text(lines, encoding="utf-8")
     (tmp_path / "b").write_text("x\n" * lines.count("\n"), encoding="utf-8")
-    for reference in ("a", "b"):
-        for systems in (["a"], ["a", "b"], ["b", "b"]):
-            files = [tmp_path / system for system in systems]
-            options = ["--reference", tmp_path / reference, "--source", tmp_path / "a", "--by-length"]
-            code, out, err = call("--hypotheses", *files, *options, "--json")
-            assert code == (0 if lines else 1), err
-            for line in out.splitlines():
-                json.loads(line, parse_constant=lambda name: pytest.fail(name))
-            call("--hypotheses", *files, *options)
+    for reference, systems in (("a", "ab"), ("b", "a"), ("b", "bb")):
+        files = [tmp_path / system for system in systems]
+        options = ["--reference", tmp_path / reference, "--source", tmp_path / "a", "--by-length"]
+        code, out, err = call("--hypotheses", *files, *options, "--json")
+        assert code == (0 if lines else 1), err
+        for line in out.splitlines():
+            json.loads(line, parse_constant=lambda name: pytest.fail(name))
+        call("--hypotheses", *files, *options)
 
 
 def test_evaluate_gives_no_p_value_to_systems_of_one_line(call: Call, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,11 @@ import tiny_captions
 from seq2attn.cli import app as application
 from seq2attn.data.prepared import Prepared
 from seq2attn.evaluation import captioning, captions, text
+from seq2attn.evaluation.forced_decoding import Likelihood
 from seq2attn.inference import Captioner
+from seq2attn.inference.options import DEFAULTS
 from seq2attn.inference.results import Caption
+from seq2attn.progress import SILENT
 from seq2attn.tasks.caption_test_set import CaptionTestSet
 from seq2attn.tasks.test_set import System
 
@@ -655,3 +659,19 @@ def test_caption_test_set_compares_without_case_if_lowercase() -> None:
         assert "case:lc" in system.scores[0].signature
         assert system.compared["BLEU"].value == pytest.approx(system.scores[0].value)
     assert systems[0].compared["BLEU"].value > 99
+
+
+def test_caption_test_set_describes_nothing_again_where_there_are_outputs_even_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def never(*arguments: object, **options: object) -> list[str]:
+        raise AssertionError("described again")
+
+    monkeypatch.setattr(captioning, "caption", never)
+    forced: Any = captioning.Forced(Likelihood(0.0, 0, 0, 0), None)
+    monkeypatch.setattr(captioning, "force", lambda *_, **__: forced)
+    split: Any = object()
+    reader: Any = SimpleNamespace(clips=False)
+    system = System("run")
+    CaptionTestSet("test", "here", [], split=split).take(system, reader, DEFAULTS, SILENT, outputs=[])
+    assert (system.outputs, system.likelihood) == ([], forced.likelihood)

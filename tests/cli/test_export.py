@@ -54,6 +54,7 @@ def files(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
+@pytest.mark.slow
 @needs
 def test_export_prints_code_that_translates(call: Call, run: Path, tmp_path: Path) -> None:
     code, out, err = call(run, tmp_path / "a new" / "folder", "--format", "ctranslate2")

@@ -242,7 +242,7 @@ FORCED = ("--source", "the small dog, sleeps", "--target", "le petit chien, dort
         (("--head", 3), ["mean of 2 layers, head 3"]),
     ],
 )
-@pytest.mark.parametrize("ending", [".svg", ".html", None])
+@pytest.mark.parametrize("ending", [pytest.param(".svg", marks=pytest.mark.slow), ".html", None])
 def test_plot_alignment_gives_every_head_a_title(
     call: Call,
     deep: Path,

@@ -287,13 +287,8 @@ def interrupted(corpus: Path, tmp_path: Path, changes: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"]
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "encoding train",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("reading", "training the tokenizer")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["encoding train", "reading", "training the tokenizer"])
 def test_prepare_leaves_nothing_on_ctrl_c_at_any_moment(moment: str, corpus: Path, tmp_path: Path) -> None:
     changes = (
         "@contextmanager\ndef progress():\n"

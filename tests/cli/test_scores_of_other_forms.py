@@ -78,6 +78,7 @@ def call(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     return run
 
 
+@pytest.mark.slow
 def test_evaluate_gives_100_to_correct_decomposed_text(call: Call, home: Path) -> None:
     code, out, err = call("train", "first-try", "--data", "corpus", "--out", "run", *SMALL)
     assert code == 0, err

@@ -126,6 +126,7 @@ def test_translate_reads_an_endless_line_in_bounded_memory(run: str, what: str, 
     assert peak < 900
 
 
+@pytest.mark.slow
 def test_translate_cuts_an_endless_prefix(run: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "prefix").write_bytes(b"le chat " * 200_000 + b"\nle\n")
     code, out, err = call(run, "--prefix", tmp_path / "prefix", text=b"the cat\nrain\n")

@@ -435,7 +435,8 @@ def test_translate_answers_each_line_before_it_waits_for_the_next(run: str) -> N
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_translate_writes_a_partial_file_on_an_interrupt(
     run: str, tmp_path: Path, stop: signal.Signals
 ) -> None:
@@ -469,6 +470,7 @@ def test_translate_writes_a_partial_file_on_an_interrupt(
         assert list(arrays["0/source_words"]) == ["the", "small", "dog"]
 
 
+@pytest.mark.slow
 def test_translate_ends_quietly_on_a_closed_pipe(run: str) -> None:
     with start(run, "--beam", 1, "--max-length", 2) as process:
         assert process.stdin is not None

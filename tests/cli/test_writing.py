@@ -82,7 +82,7 @@ def names(folder: Path) -> list[str]:
 # Results
 
 
-@pytest.mark.parametrize("option", ["-o", "--attention"])
+@pytest.mark.parametrize("option", ["-o", pytest.param("--attention", marks=pytest.mark.slow)])
 def test_translate_keeps_whole_lines_on_a_full_disk(
     run: Path, call: Call, tmp_path: Path, option: str
 ) -> None:

@@ -52,6 +52,7 @@ def test_all_parts_run_on_a_cpu(tmp_path: Path) -> None:
     assert parts(result) == ALL
 
 
+@pytest.mark.slow
 def test_script_leaves_out_what_its_time_does_not_allow(tmp_path: Path) -> None:
     result = run(
         [], "--device", "cpu", "--minutes", "0.001", "agreement", "speed", out=tmp_path / "result.json"

@@ -112,6 +112,7 @@ def test_parquet_row_that_is_not_utf8_is_a_bad_row(tmp_path: Path) -> None:
         assert corpus.notes == ["a.parquet: 1 row with bytes that are not UTF-8, left out: line 1,000"]
 
 
+@pytest.mark.slow
 def test_parquet_with_damage_is_refused_on_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"en": ["one"] * 500, "fr": [f"un {n}" for n in range(500)]}), path)
@@ -205,7 +206,7 @@ def test_parquet_page_of_gigabytes_is_refused(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize(
     "form",
-    ["tsv", "parquet", *(pytest.param(form, marks=pytest.mark.slow) for form in ("jsonl", "json", "csv"))],
+    ["tsv", *(pytest.param(form, marks=pytest.mark.slow) for form in ("parquet", "jsonl", "json", "csv"))],
 )
 def test_open_corpus_reads_packed_tables_in_bounded_memory(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{form}.gz"

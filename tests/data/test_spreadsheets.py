@@ -123,6 +123,7 @@ def test_spreadsheet_loses_one_row_to_a_stray_quote(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.slow
 def test_spreadsheet_refuses_many_open_quotes_quickly(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for content in (

@@ -45,7 +45,7 @@ def by_hand(translator: Translator, source: str, target: str) -> tuple[float, in
     return nats, len(ids) + 1
 
 
-@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("members", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_force_gives_the_likelihood_of_teacher_forcing(members: int) -> None:
     translator = ensemble(members)
     nats, tokens = (
@@ -54,7 +54,7 @@ def test_force_gives_the_likelihood_of_teacher_forcing(members: int) -> None:
             *(by_hand(translator, *pair) for pair in zip(SOURCES, TARGETS, strict=True)), strict=True
         )
     )
-    for batch_tokens in (1, 40, None):
+    for batch_tokens in (40, None):
         options = SearchOptions(batch_tokens=batch_tokens)
         scores = translation.force(translator, SOURCES, [TARGETS], options).likelihood
         assert scores.log_probability == pytest.approx(-nats, rel=1e-4)

@@ -124,7 +124,10 @@ def test_heads_joins_a_linear_map_and_a_map_with_a_vector_of_its_own(bias: bool,
     torch.testing.assert_close(torch.nn.functional.linear(x, weight, vector), expected)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "name",  # the scores of targets, below, are quick for all
+    [pytest.param(name, marks=pytest.mark.slow if number % 2 else ()) for number, name in enumerate(ALL)],
+)
 def test_export_gives_our_outputs_and_scores(name: str, tmp_path: Path) -> None:
     of = ALL[name]
     refuse(of, "tests")
@@ -192,6 +195,7 @@ def test_export_attention_is_that_of_the_last_layer(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.array(his.attention[0]), last[:-1, :-1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_quantization_shrinks_the_copy_and_keeps_our_weights(tmp_path: Path) -> None:
     of = exported.settings(TODAY, size=32)
     model = exported.trained(of)

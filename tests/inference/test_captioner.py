@@ -104,12 +104,13 @@ def same(one: Caption, other: Caption) -> bool:
 
 
 SEARCHES = {"beam": {"beam": 3, "n_best": 2}, "greedy": {"beam": 1}, "sample": {"sample": True, "n_best": 3}}
+QUICK = [(kind, "beam") for kind in ("recurrent", "transformer", "conv", "clips")] + [("hard", "sample")]
 
 
 @pytest.mark.parametrize(
     ("kind", "search"),
     [
-        pytest.param(kind, search, marks=() if search == "beam" else pytest.mark.slow)
+        pytest.param(kind, search, marks=() if (kind, search) in QUICK else pytest.mark.slow)
         for i, kind in enumerate(KINDS)
         for search in ("beam", ("greedy", "sample")[i % 2])
     ],
@@ -147,7 +148,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.skipif(not CAN_FORK, reason="no fork is used on this system")
-@pytest.mark.parametrize("kind", ["recurrent", "clips"])
+@pytest.mark.parametrize("kind", ["recurrent", pytest.param("clips", marks=pytest.mark.slow)])
 def test_caption_with_processes_gives_the_same_bits(kind: str, two_threads: None) -> None:
     plain, of = captioner(kind), captioner(kind, processes=True)
     try:
@@ -434,6 +435,29 @@ def test_caption_accepts_paths_bytes_and_pixels(tmp_path: Path) -> None:
     from_folder, by_hand_ = clips.caption([tmp_path / "clip", clips.decode_pixels(frames, "toy")])
     assert same(from_folder[0], by_hand_[0])
     assert clips.load_pixels(path)[0].shape == (1, 16, 16, 3)  # a still is a clip of one frame
+
+
+@pytest.mark.parametrize("features", [False, True], ids=["pixels", "features"])
+@pytest.mark.parametrize("kind", ["xu15", "clips"])
+def test_images_may_be_rows_of_the_encoder_input(kind: str, features: bool) -> None:
+    """As tensors they become the same input, also in how it lies in memory, which decides the last bits."""
+    reader = captioner(kind)
+    arrays = [one for (one,) in images(reader)]
+    if features:
+        grid = np.random.default_rng(1).normal(size=(6, 5, 2, 2)).astype(np.float16)
+        arrays = [
+            grid[: len(one)] * number if reader.clips else grid[number % 6]
+            for number, one in enumerate(arrays)
+        ]
+    source, mask = reader._read(0, arrays)
+    rows = [row[real] if reader.clips else row for row, real in zip(source, mask, strict=True)]
+    again, same_mask = reader._read(0, rows)
+    assert torch.equal(again, source)
+    assert torch.equal(same_mask, mask)
+    assert again.stride() == source.stride()
+    if not features:
+        outputs = [reader.caption([[one] for one in of], beam=2) for of in (arrays, rows)]
+        assert all(same(a, b) for (a,), (b,) in zip(*outputs, strict=True))
 
 
 def test_caption_names_a_bad_image(tmp_path: Path) -> None:

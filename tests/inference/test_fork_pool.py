@@ -154,6 +154,7 @@ with ForkPool(work, 2).map(range(100)) as found:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [signal.SIGKILL, *(pytest.param(end, marks=pytest.mark.slow) for end in (signal.SIGINT, signal.SIGTERM))],

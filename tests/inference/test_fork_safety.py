@@ -128,6 +128,7 @@ def test_translator_in_a_forked_process_equals_its_parent(name: str, run: str) -
     assert (result.returncode, result.stdout) == (0, "as the parent\n"), result.stderr
 
 
+@pytest.mark.slow
 def test_translator_refuses_use_after_a_fork_during_a_call(run: str) -> None:
     result = done(
         """

@@ -18,6 +18,7 @@ from seq2attn.evaluation import text
 from seq2attn.evaluation.utilities import with_utility
 from seq2attn.inference.options import (
     BOUNDS,
+    NO_OPTIONS,
     RULES,
     Excludes,
     ResolvedOptions,
@@ -27,6 +28,7 @@ from seq2attn.inference.options import (
 )
 
 NAMES = [field.name for field in fields(SearchOptions)]
+SETTINGS = set(SearchConfig.model_fields) - NO_OPTIONS
 OWN = SearchConfig(beam=7, length_penalty=0.5, min_length=1, max_length=9, no_repeat_ngram=3)
 
 
@@ -43,7 +45,7 @@ def test_all_shapes_of_the_options_are_one_list() -> None:
     assert get_type_hints(Shortcuts) == get_type_hints(SearchOptions)
     assert [field.name for field in fields(ResolvedOptions)] == NAMES
     assert set(search_flags.FLAGS) == set(NAMES) - {"attention"}
-    assert set(SearchConfig.model_fields) <= set(NAMES)
+    assert set(SearchConfig.model_fields) & set(NAMES) == SETTINGS
     mentioned = {*BOUNDS, *(rule.option for rule in RULES)}
     for rule in RULES:
         mentioned |= {rule.other} if isinstance(rule, Excludes) else set(rule.needed)
@@ -51,7 +53,7 @@ def test_all_shapes_of_the_options_are_one_list() -> None:
 
 
 def test_options_and_settings_have_the_same_bounds() -> None:
-    whole = set(SearchConfig.model_fields) - {"length_penalty"}
+    whole = SETTINGS - {"length_penalty"}
     assert {name: bounds(name) for name in whole} == {name: BOUNDS[name] for name in whole}
     least, most = bounds("length_penalty")
     SearchOptions(length_penalty=least).check()
@@ -63,8 +65,8 @@ def test_options_and_settings_have_the_same_bounds() -> None:
 
 def test_resolved_puts_the_runs_settings_and_defaults_in_place_of_none() -> None:
     resolved = SearchOptions(beam=2, seed=5).resolved(OWN)
-    assert {name: getattr(resolved, name) for name in SearchConfig.model_fields} == {
-        **OWN.model_dump(),
+    assert {name: getattr(resolved, name) for name in SETTINGS} == {
+        **OWN.model_dump(exclude=NO_OPTIONS),
         "beam": 2,
     }
     assert (resolved.temperature, resolved.top_k, resolved.top_p, resolved.seed) == (1.0, 0, 1.0, 5)

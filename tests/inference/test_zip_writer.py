@@ -9,7 +9,7 @@ import pytest
 from seq2attn.inference import zip_writer
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 70_000])
+@pytest.mark.parametrize("count", [0, 1, 3, pytest.param(70_000, marks=pytest.mark.slow)])
 def test_zip_writer_writes_archives_that_zipfile_reads(count: int) -> None:
     file = io.BytesIO()
     written = zip_writer.ZipWriter(file)

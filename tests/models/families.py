@@ -12,7 +12,7 @@ import pytest
 import recipes
 import transformer_recipes
 from hypothesis import strategies as st
-from pairwise import pairwise
+from pairwise import few, pairwise
 
 from seq2attn import config
 
@@ -166,5 +166,23 @@ def copying() -> Iterator[Any]:
         yield pytest.param(config.ModelConfig.model_validate(tree), id=f"copying-{name}")
 
 
+def with_slow_ones(sweep: list[Any], quick: list[Any]) -> list[Any]:
+    """The sweep. The quick ones are these, and as many more as it takes for every score to meet every
+    normaliser; all others are slow.
+    """
+
+    def meeting(one: Any) -> set[Any]:
+        model = one.values[0]
+        return {(model.decoder.context_source, model.attention.score, model.attention.normaliser)}
+
+    before = set().union(*map(meeting, quick))
+    models = {id(one.values[0]) for one in quick + few(sweep, lambda one: meeting(one) - before)}
+    return [
+        one if id(one.values[0]) in models else pytest.param(*one.values, id=one.id, marks=pytest.mark.slow)
+        for one in sweep
+    ]
+
+
 PAIRS, IMAGES, COPYING = list(pairs()), list(images()), list(copying())
 SWEEP, FEW, SMOOTH = (texts(part) for part in ("sweep", "few", "smooth"))
+SWEEP = with_slow_ones(SWEEP, FEW + SMOOTH)

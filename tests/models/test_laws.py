@@ -47,6 +47,10 @@ def over(*parts: list[Any]) -> Any:
     return pytest.mark.parametrize("model", list(models.values()))
 
 
+def slow(models: list[Any]) -> list[Any]:
+    return [pytest.param(*one.values, id=one.id, marks=pytest.mark.slow) for one in models]
+
+
 # The papers
 
 
@@ -184,7 +188,7 @@ def test_layers_draw_independently(family: str) -> None:
     laws.layers_draw_independently(laws.random_model(FAMILIES[family].plain(reads)))
 
 
-@over(FEW, those(SWEEP, is_fused), OTHERS)
+@over(those(SWEEP, is_fused), FEW, OTHERS)
 def test_decoder_without_weights_says_the_same(model: ModelConfig) -> None:
     laws.reading_weights_changes_nothing(laws.random_model(model), laws.batch_of(model))
 
@@ -202,7 +206,7 @@ def test_gradients_are_those_of_finite_differences(model: ModelConfig) -> None:
     laws.gradients_are_those_of_finite_differences(laws.random_model(model), laws.batch_of(model, 3))
 
 
-@over(SMOOTH, OTHERS)
+@over(slow(SMOOTH), OTHERS)
 def test_gradients_of_steps_equal_those_of_the_whole(model: ModelConfig) -> None:
     laws.gradients_of_steps_equal_those_of_the_whole(laws.random_model(model), laws.batch_of(model))
 
@@ -218,7 +222,7 @@ def test_gradients_of_steps_of_any_model_equal_those_of_the_whole(
     laws.gradients_of_steps_equal_those_of_the_whole(seq2seq, laws.text_batch(lengths, targets))
 
 
-@over(FEW, OTHERS)
+@over(slow(FEW), OTHERS)
 def test_model_trains(model: ModelConfig) -> None:
     laws.trains(model, laws.batch_of(model), must_fall=is_soft(model) or not attends(model))
 

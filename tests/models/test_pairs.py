@@ -48,6 +48,7 @@ def toy_settings(encoder: str, decoder: str, *changes: str) -> config.Config:
     return toy.settings("model.embedding=8", "model.attention.size=8", *kinds, *sizes, *changes)
 
 
+@pytest.mark.slow
 @mixed
 def test_training_lowers_the_loss(encoder: str, decoder: str, tmp_path: Path) -> None:
     """Sequences turned around, by the training loop itself: the validation loss is well below that of its

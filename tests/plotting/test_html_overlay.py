@@ -70,6 +70,7 @@ def test_render_refers_to_no_other_files():
     )
 
 
+@pytest.mark.slow
 def test_save_scales_a_large_image_down(tmp_path):
     y, x = np.mgrid[:2000, :3000]
     large = np.stack([y % 256, x % 256, (x + y) % 256], -1).astype(np.uint8)

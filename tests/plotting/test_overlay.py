@@ -192,6 +192,7 @@ def test_draw_fits_words_above_their_panels():
         assert top - 46 <= height - around.y1 <= height - around.y0 <= top
 
 
+@pytest.mark.slow
 def test_save_writes_small_files(tmp_path):
     overlay.save(noise(96, 96), WORDS, even(10), GRID, tmp_path / "small.png")
     y, x = np.mgrid[:480, :640]
@@ -256,7 +257,7 @@ def test_draw_shows_weights_of_a_clip_as_colour_below_the_frames(tmp_path):
     assert shades[1, 1] < shades[2, 1] < shades[0, 0]
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, 1), (2, 40), (16, 40), (60, 3)])
+@pytest.mark.parametrize(("count", "words"), [(1, 1), (16, 40), pytest.param(60, 3, marks=pytest.mark.slow)])
 def test_draw_keeps_clips_of_any_length_within_the_canvas(count, words):
     figure = filmstrip.draw(
         np.stack([GREY] * count), ["word"] * words, even(words, (1, count)), [fonts.FIRST], title="a clip"

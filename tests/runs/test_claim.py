@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -34,11 +35,18 @@ def fingerprint(path: Path) -> dict[str, tuple[int, bytes]]:
     return {str(file): (file.stat().st_mtime_ns, of) for file, of in content.items()}
 
 
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "run"
+    toy.fit(path, toy.settings())
+    return path
+
+
 @pytest.fixture
-def trained(tmp_path: Path) -> Path:
+def trained(whole_run: Path, tmp_path: Path) -> Path:
     """A run that was trained to its end, TensorBoard files and scores included."""
     path = tmp_path / "run"
-    toy.fit(path, toy.settings())
+    shutil.copytree(whole_run, path)
     for folder in ("tensorboard", "scores"):
         (path / folder).mkdir()
         (path / folder / "file").write_text("1")
@@ -205,6 +213,7 @@ def test_claim_refuses_a_second_trainer_and_names_the_first(
     take(trained, force=True)
 
 
+@pytest.mark.slow
 def test_claim_refuses_a_second_new_run_before_the_first_has_written(
     tmp_path: Path, holding: Callable[..., "subprocess.Popen[str]"]
 ) -> None:

@@ -409,10 +409,16 @@ def test_notes_and_warnings_go_to_the_logger(
 def test_setting_that_changes_nothing_here_is_said(
     home: Path, tmp_path: Path, notes: pytest.LogCaptureFixture
 ) -> None:
-    changes = (*SMALL, "train.cuda_graphs=true")
+    changes = (*SMALL, "train.cuda_graphs=true", "search.cuda_graphs=true")
     seq2attn.train("first-try", home / "prepared", tmp_path / "run", changes, device="cpu")
     texts = [record.getMessage() for record in notes.records]
     assert texts.count("train.cuda_graphs changes nothing here: the device is cpu") == 1
+    assert "search.cuda_graphs changes nothing here: the device is cpu" in texts
+    notes.clear()
+    seq2attn.Translator.load(tmp_path / "run", device="cpu")
+    assert [record.getMessage() for record in notes.records] == [
+        "search.cuda_graphs changes nothing here: the device is cpu"
+    ]
 
 
 def test_training_says_once_that_other_programs_use_the_processor(

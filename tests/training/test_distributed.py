@@ -188,10 +188,11 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
     return [out.splitlines() for out, _, _ in results]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param((), id="softmax", marks=pytest.mark.slow),
+        pytest.param((), id="softmax"),
         pytest.param(("model.attention.normaliser=hard-sample",), id="hard-sample"),
     ],
 )
@@ -278,6 +279,7 @@ with init_distributed(torch.device("cpu")) as world:
 """
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_one_process():
     """Two batches of each process. A parameter that no batch needs has no gradient, even if it was frozen."""
     (first, _, status), (second, _, status_2) = _started(EXCHANGE.format())
@@ -339,6 +341,60 @@ def test_second_process_that_torchrun_ends_says_nothing(monkeypatch, capsys, sec
     assert app.run(["train", "nosuch"]) == 2
     assert capsys.readouterr().err == ""
     assert not second_of_two.exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_process_that_lost_another_one_lets_it_tell_first(monkeypatch, capsys, second_of_two, rank):
+    """Any of them: its failure is no cause."""
+    waits = []
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setattr(failure.time, "sleep", waits.append)
+    monkeypatch.setattr(app, "_run", lambda _: distributed.World(torch.device("cpu"), rank, 2).sum([1.0]))
+    monkeypatch.setattr(torch.distributed, "all_reduce", broken)
+    assert app.run(["train"]) == 1
+    assert waits[0] > failure.MOMENT
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        f"seq2attn: process {rank + 1} of 2: another process has ended"
+    ]
+
+
+def broken(_):
+    raise RuntimeError("[gloo] Connection closed by peer")
+
+
+ALONE_IN_TROUBLE = """
+import sys, torch
+from seq2attn.cli import app
+from seq2attn.errors import UserError
+from seq2attn.training.distributed import init_distributed
+def go(_):
+    with init_distributed(torch.device("cpu")) as world:
+        world.barrier()
+        if world.rank == 1:
+            raise UserError("out.parts: No space left on device")
+        world.barrier()
+app._run = go
+sys.exit(app.run(["train"]))
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_names_the_process_that_failed_first_as_the_root_cause(tmp_path):
+    (tmp_path / "script.py").write_text(ALONE_IN_TROUBLE)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
+    end = subprocess.run(
+        [sys.executable, *launcher, str(tmp_path / "script.py")],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert end.returncode == 1
+    line = "process 2 of 4: out.parts: No space left on device"
+    assert [one for one in end.stderr.splitlines() if one.startswith("seq2attn:")] == [f"seq2attn: {line}"]
+    assert f"traceback : {line}" in end.stderr.partition("Root Cause")[2]
 
 
 def test_first_process_tells_what_is_the_same_for_all(monkeypatch, capsys, caplog, second_of_two):

@@ -100,6 +100,7 @@ def penalty(model: torch.nn.Module) -> float:
     ).item() / len(rows)
 
 
+@pytest.mark.slow
 def test_penalty_gets_smaller_in_training(tmp_path: Path) -> None:
     penalties = {}
     for weight in (0.0, 5.0):

@@ -187,9 +187,7 @@ VARIANTS = {
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param(
-            changes, id=name, marks=() if name in ("thawed-before", "critical") else pytest.mark.slow
-        )
+        pytest.param(changes, id=name, marks=() if name == "critical" else pytest.mark.slow)
         for name, changes in VARIANTS.items()
     ],
 )
@@ -220,6 +218,7 @@ def test_backbone_thaws_in_the_same_model_after_it_was_stopped_before(
     assert_same(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_resume_of_clips_is_exact(tmp_path: Path, clips: Prepared) -> None:
     conf = toy.settings(
         "train.max_steps=8", "model.encoder.max_frames=4", "train.flip=true", "train.validate_every=4"

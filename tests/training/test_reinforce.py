@@ -29,6 +29,11 @@ RECIPES = {
     "input and readout, asked late": ('model.decoder.context_to=["input", "readout"]',),
     "input feeding": ("model.decoder.input_feeding=true", "model.decoder.cell=lstm"),
 }
+REWARDS = (
+    ("train.reinforce.baseline_decay=0.0", "train.reinforce.entropy_weight=0.0"),
+    ("train.reinforce.entropy_weight=0.0",),
+    ("train.reinforce.entropy_weight=0.7",),
+)
 
 
 class Given(nn.Module):
@@ -169,16 +174,16 @@ class Case:
 
 
 @pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("k", "steps"), [pytest.param(1, 3, marks=pytest.mark.slow), (2, 2)])
 @pytest.mark.parametrize(
-    "train",
+    ("recipe", "train"),
     [
-        ("train.reinforce.baseline_decay=0.0", "train.reinforce.entropy_weight=0.0"),
-        ("train.reinforce.entropy_weight=0.0",),
-        ("train.reinforce.entropy_weight=0.7",),
+        # quick: each recipe once, with the settings in turn
+        pytest.param(recipe, train, marks=() if i % len(REWARDS) == j else pytest.mark.slow)
+        for i, recipe in enumerate(RECIPES)
+        for j, train in enumerate(REWARDS)
     ],
 )
-@pytest.mark.parametrize(("k", "steps"), [pytest.param(1, 3, marks=pytest.mark.slow), (2, 2)])
-@pytest.mark.parametrize("recipe", RECIPES)
 def test_reinforce_estimate_is_unbiased_over_all_samples(tmp_path, recipe, k, steps, train):
     case = Case(tmp_path, recipe, k, *train, steps=steps)
     exact = case.exact()
@@ -188,13 +193,17 @@ def test_reinforce_estimate_is_unbiased_over_all_samples(tmp_path, recipe, k, st
 
 
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(("recipe", "k"), [("readout", 1), ("input and readout, asked late", 2)])
+@pytest.mark.parametrize(
+    ("recipe", "k"),
+    [("readout", 1), pytest.param("input and readout, asked late", 2, marks=pytest.mark.slow)],
+)
 def test_reinforce_estimate_is_unbiased_over_the_models_own_samples(tmp_path, recipe, k):
     case = Case(tmp_path, recipe, k, steps=2)
     exact, found = case.exact(), case.sampled(500, 60)
     assert_mean(found, exact)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_expectation_prob_mixes_in_the_gradient_of_soft_attention(tmp_path):
     case = Case(

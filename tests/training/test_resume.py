@@ -493,3 +493,37 @@ def test_state_is_saved_before_its_first_step_and_resumes_exactly(tmp_path: Path
     toy.fit(tmp_path / "whole", conf)
     files = [(tmp_path / name / "training" / "10.safetensors").read_bytes() for name in ("cut", "whole")]
     assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("stage", ["before", "after"])
+def test_save_that_is_cut_off_leaves_the_state_of_the_same_step_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """train.save_every saves step 4, then its validation saves step 4 again, with the weights to average."""
+    changes = ("train.average=3", "train.validate_every=4", "train.save_every=4", "train.max_steps=10")
+    conf = toy.settings(*changes)
+    write, count = resume.write, 0
+
+    def killed(path: Path, content: bytes) -> None:
+        nonlocal count
+        count += path.name == "state.json"
+        if stage == "after":
+            write(path, content)
+        if count == 3:  # 0, 4, 4
+            raise KeyboardInterrupt
+        if stage == "before":
+            write(path, content)
+
+    monkeypatch.setattr(resume, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        toy.fit(tmp_path / "cut", conf)
+    monkeypatch.undo()
+    toy.fit(tmp_path / "cut", conf, toy.model(toy.settings(*changes, "train.seed=7")))
+    toy.fit(tmp_path / "whole", conf)
+    cut, whole = (resume.load_state(directory.open_run(tmp_path / name)) for name in ("cut", "whole"))
+    assert cut is not None
+    assert whole is not None
+    assert cut[0].step == whole[0].step == 10
+    assert cut[1].keys() == whole[1].keys()
+    assert all(tensor.equal(cut[1][name]) for name, tensor in whole[1].items())
+    assert len(list((tmp_path / "cut" / "training").glob("*.safetensors"))) == 1

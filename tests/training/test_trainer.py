@@ -71,8 +71,11 @@ def test_training_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
 @pytest.mark.parametrize(
     "changes",
     [
-        (),
-        ("train.ema=0.9", "train.accumulate=3", "train.optimizer=adamw", "train.weight_decay=0.1"),
+        pytest.param((), marks=pytest.mark.slow),
+        pytest.param(
+            ("train.ema=0.9", "train.accumulate=3", "train.optimizer=adamw", "train.weight_decay=0.1"),
+            marks=pytest.mark.slow,
+        ),
         (
             "train.optimizer=sgd",
             "train.momentum=0.9",
@@ -82,8 +85,8 @@ def test_training_learns_to_copy_and_to_reverse(tmp_path, monkeypatch, reverse):
             "train.validate_every=2",
         ),
         ("model.attention.normaliser=hard-sample", "train.accumulate=2", "train.ema=0.9"),
-        ("train.average=3", "train.validate_every=3"),
-        ("train.average=9", "train.ema=0.9", "train.validate_every=2"),
+        pytest.param(("train.average=3", "train.validate_every=3"), marks=pytest.mark.slow),
+        pytest.param(("train.average=9", "train.ema=0.9", "train.validate_every=2"), marks=pytest.mark.slow),
     ],
 )
 def test_resume_after_ten_and_ten_steps_is_bit_for_bit_twenty(tmp_path, changes):
@@ -114,7 +117,7 @@ def test_resume_after_ten_and_ten_steps_is_bit_for_bit_twenty(tmp_path, changes)
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
-@pytest.mark.parametrize("average", [1, 3])
+@pytest.mark.parametrize("average", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_resume_with_more_steps_equals_a_run_that_never_stopped(tmp_path, average):
     """Its last validation, out of turn, leaves no mark."""
     common = (
@@ -442,6 +445,7 @@ def test_resume_refuses_a_state_with_more_validations_than_are_averaged(tmp_path
         fit(tmp_path / "run", settings(f"train.average={average}", "train.max_steps=25"))
 
 
+@pytest.mark.slow
 def test_max_minutes_counts_all_sessions_and_ends_with_a_validation(tmp_path, monkeypatch):
     now = [0.0]
 

@@ -47,17 +47,23 @@ class Chunks:
 
     def _open(self) -> None:
         job, fingerprint = self.folder / _JOB, self._fingerprint()
-        if self.folder.exists():
-            if not job.is_file():
-                raise UserError(f"{self.folder}: is no folder of chunks of seq2attn; move it, or change -o")
+        if self.folder.is_dir():
+            files.sweep(self.folder)
+        if job.is_file():
+            count = len(list(self.folder.glob("*.chunk")))
             if job.read_text(encoding="utf-8", errors="replace") == fingerprint:
-                files.sweep(self.folder)
-                count = len(list(self.folder.glob("*.chunk")))
-                console.note(f"{self._output}: continues after {count:,} finished chunks")
+                console.note(f"{self._output}: continues after {_finished(count)}")
                 return
-            shutil.rmtree(self.folder)
+            if count:
+                console.warn(
+                    f"{self.folder}: had {_finished(count)} of another input, run, option or version of "
+                    "seq2attn; they are removed, and the output begins anew"
+                )
+            files.remove_folder(self.folder, last=_JOB)
+        elif self.folder.exists() and not _is_empty(self.folder):
+            raise UserError(f"{self.folder}: is no folder of chunks of seq2attn; move it, or change -o")
         with files.refused(self.folder):
-            self.folder.mkdir()
+            self.folder.mkdir(exist_ok=True)
         files.write(job, fingerprint.encode(), ADVICE)
 
     def is_own(self, number: int) -> bool:
@@ -84,7 +90,7 @@ class Chunks:
                     with (self.folder / f"{number}.chunk").open("rb") as chunk:
                         failures += json.loads(chunk.readline())["failures"]
                         shutil.copyfileobj(chunk, output)
-            shutil.rmtree(self.folder)
+            files.remove_folder(self.folder, last=_JOB)
 
         self._world.run_on_main(join)
         return failures
@@ -98,7 +104,7 @@ def told_to_continue(chunks: Chunks) -> Iterator[None]:
     except BaseException:
         count = len(list(chunks.folder.glob("*.chunk")))
         if count and ranks.speaks():
-            console.warn(f"{chunks.folder}: has {count:,} finished chunks: the same command continues")
+            console.warn(f"{chunks.folder}: has {_finished(count)}: the same command continues")
         raise
 
 
@@ -107,7 +113,7 @@ def are_wanted(output: Path | None, inputs: Sequence[str], large: bool, attentio
 
     Raises UsageError if several processes cannot share the work.
     """
-    is_file = output is not None and (not output.exists() or output.is_file())
+    is_file = output is not None and files.is_replaced(output)
     several, way = ranks.size() > 1, "or leave out torchrun"
     if several and not is_file:
         raise UsageError(f"several processes share an output that is a file: name one by -o, {way}")
@@ -117,6 +123,14 @@ def are_wanted(output: Path | None, inputs: Sequence[str], large: bool, attentio
     if several and not named:
         raise UsageError(f"several processes read files: name some that exist, and no pipe, {way}")
     return several or (large and is_file and named and not attention)
+
+
+def _finished(count: int) -> str:
+    return f"{count:,} finished chunk{'' if count == 1 else 's'}"
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _is_there(name: str) -> bool:

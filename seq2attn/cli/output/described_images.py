@@ -46,10 +46,12 @@ class DescribedImages:
         """The output for the images, in blocks. `first` is the number of the first, as in `Captioner`."""
         with ImagePrefetcher(paths, self.captioner) as prefetcher:
             for block in prefetcher.blocks():
+                # An image that cannot be read has a number too: the samples of others do not depend on it.
+                numbers = [first + i for i, image in enumerate(block) if image.pixels is not None]
                 pixels = [image.pixels for image in block if image.pixels is not None]
                 with prefetcher.paused():
-                    outputs = iter(self.captioner.caption(pixels, self.search, first=first))
-                first += len(pixels)
+                    outputs = iter(self.captioner.caption(pixels, self.search, numbers=numbers))
+                first += len(block)
                 for image in block:
                     part = self._line(image, [] if image.pixels is None else next(outputs))
                     self.done += 1

@@ -43,7 +43,7 @@ class ConvConstants(NamedTuple):
 class ConvPast(NamedTuple):
     """What the layers need of the earlier tokens of R rows."""
 
-    time: Constant[int]  # number of the next step, from 0
+    time: Constant[int | Tensor]  # number of the next step, from 0; a tensor (1) in a CUDA graph
     # for each layer (R, kernel - 1, C): the last inputs of its convolution, zeros before the first step
     before: tuple[Tensor, ...]
 

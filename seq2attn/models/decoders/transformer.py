@@ -126,17 +126,16 @@ class TransformerDecoder(ParallelDecoder):
         the W rows of a sentence; and `past` with the slots of these tokens.
         """
         caches, width, mask = past.caches.parts, past.caches.width, None
-        time = caches[0].used // width
+        time: int | Tensor = caches[0].used // width  # a tensor (1) in a CUDA graph
         tokens_BW = tokens_R1.view(-1, width)
         x_BWD = self._embed(tokens_BW, time, 1)
-        position_W = torch.full((width,), time, device=x_BWD.device)
-        rotary = self.layers.first.self_attn.rotary_angles(position_W, x_BWD)
+        rotary = self.layers.first.self_attn.rotary_angles(self.positions.numbers(time, 1, x_BWD), x_BWD)
         if past.slots_RC is not None:
             own = torch.eye(width, dtype=torch.bool, device=x_BWD.device).repeat(len(tokens_BW), 1)
             slots_RC = torch.cat([past.slots_RC, own], 1)
             past, mask = past._replace(slots_RC=slots_RC), slots_RC.view(len(tokens_BW), 1, width, -1)
         return x_BWD, [LayerPast(rotary, cache, mask) for cache in caches], past
 
-    def _embed(self, tokens_BT: Tensor, first: int, count: int | None = None) -> Tensor:
+    def _embed(self, tokens_BT: Tensor, first: int | Tensor, count: int | None = None) -> Tensor:
         x_BTD = self.target_embedding(tokens_BT) * self.target_embedding.embedding_dim**0.5
         return dropout(self.positions.add_to(x_BTD, first, count), self.dropout, self.training)

@@ -31,7 +31,7 @@ class Cache(Selectable):
         number, which all caches on the same buffers share: how many slots are written. If it is above `used`,
         another cache has appended, and `append` has to copy.
         """
-        self._keys, self._values, self.used, self._written = keys, values, used, written
+        self.keys, self.values, self.used, self._written = keys, values, used, written
 
     @classmethod
     def empty(cls, sentences: int, heads: int, size: int, like: Tensor) -> Self:
@@ -44,17 +44,16 @@ class Cache(Selectable):
         The old cache stays as it is.
         """
         count = self.used + keys.size(2)
-        old = (self._keys, self._values)
+        buffers, written = (self.keys, self.values), self._written
         if keys.requires_grad:  # the backward pass reads the old tensors, so that they must not change
             keys, values = (
                 torch.cat([before[:, :, : self.used], added], 2)
-                for before, added in zip(old, (keys, values), strict=True)
+                for before, added in zip(buffers, (keys, values), strict=True)
             )
             return type(self)(keys, values, count, [count]), keys, values
-        buffers, written = old, self._written
-        if written[0] != self.used or count > self._keys.size(2):
+        if written[0] != self.used or count > self.keys.size(2):
             shape = (*keys.shape[:2], max(INITIAL_CAPACITY, 2 * count), keys.size(3))
-            buffers = (self._keys.new_empty(shape), self._values.new_empty(shape))
+            old, buffers = buffers, (self.keys.new_empty(shape), self.values.new_empty(shape))
             for buffer, before in zip(buffers, old, strict=True):
                 buffer[:, :, : self.used] = before[:, :, : self.used]
             written = [self.used]
@@ -65,5 +64,5 @@ class Cache(Selectable):
 
     def select_rows(self, index_R: Tensor) -> Self:
         """The cache of the sentences `index_R`: inside a `PerSentence`, dim 0 is the sentence."""
-        keys, values = self._keys.index_select(0, index_R), self._values.index_select(0, index_R)
+        keys, values = self.keys.index_select(0, index_R), self.values.index_select(0, index_R)
         return type(self)(keys, values, self.used, [self.used])

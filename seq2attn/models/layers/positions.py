@@ -22,11 +22,11 @@ class Positions(nn.Module):
         self.size = size
         self.vectors = nn.Embedding(max_positions, size) if kind == "learned" else None
 
-    def forward(self, first: int, count: int, like: Tensor) -> Tensor | None:
+    def forward(self, first: int | Tensor, count: int, like: Tensor) -> Tensor | None:
         """The vectors (count, D) of the positions from `first` on, with type and device of `like`; None for
         rotary and none.
         """
-        position = torch.arange(first, first + count, device=like.device)
+        position = self.numbers(first, count, like)
         if self.vectors is not None:
             vectors: Tensor = self.vectors(position.clamp(max=self.vectors.num_embeddings - 1))
             return vectors
@@ -37,7 +37,11 @@ class Positions(nn.Module):
         angle = position[:, None] / 10000 ** (2 * pair / self.size)
         return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, : self.size].to(like.dtype)
 
-    def add_to(self, embedded: Tensor, first: int = 0, count: int | None = None) -> Tensor:
+    def numbers(self, first: int | Tensor, count: int, like: Tensor) -> Tensor:
+        """int64 (count,): positions from `first` on. A CUDA graph has a tensor of one position instead."""
+        return first if isinstance(first, Tensor) else torch.arange(first, first + count, device=like.device)
+
+    def add_to(self, embedded: Tensor, first: int | Tensor = 0, count: int | None = None) -> Tensor:
         """Embeddings (B, T, D) plus the vectors of T positions from `first` on. If `count` is 1, all of them
         get the vector of the position `first`.
         """

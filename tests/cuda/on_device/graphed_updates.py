@@ -24,8 +24,19 @@ from seq2attn.training import events, graphed_gradient, trainer
 from seq2attn.training.distributed import World
 
 DEVICE = torch.device("cuda", 0)
-FAMILIES = ["first-try", "transformer", "bahdanau15", "gehring17", "xu15-soft"]
-MORE = ["luong15-local-m", "tu16", "sutskever14", "caption-transformer", "entmax15", "cho14", "vaswani17"]
+QUICK = ["first-try", "transformer"]
+MORE = [
+    "bahdanau15",
+    "gehring17",
+    "xu15-soft",
+    "luong15-local-m",
+    "tu16",
+    "sutskever14",
+    "caption-transformer",
+    "entmax15",
+    "cho14",
+    "vaswani17",
+]
 NOT_GRAPHED = ["hard-sample", "caption-fixed", pytest.param("video", marks=pytest.mark.slow)]
 
 
@@ -96,9 +107,7 @@ def assert_same(one: Result, other: Result, bound: float) -> None:
         torch.testing.assert_close(tensor, other.weights[name], rtol=bound, atol=bound)
 
 
-@pytest.mark.parametrize(
-    "preset", [*FAMILIES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)]
-)
+@pytest.mark.parametrize("preset", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_update_by_graphs_equals_one_without(tmp_path: Path, preset: str) -> None:
     plain = fit(tmp_path, preset)
     graphed = fit(tmp_path, preset, "train.cuda_graphs=true")
@@ -125,14 +134,52 @@ def test_update_of_several_batches_adds_their_gradients(tmp_path: Path) -> None:
     assert any(update.get("graph:replay") in (1, 2) for update in graphed.counts)
 
 
-@pytest.mark.parametrize("format", ["bf16", "fp16"])
-def test_half_precision_and_the_loss_scale(tmp_path: Path, format: str) -> None:
-    plain = fit(tmp_path, "transformer", format=format)
-    graphed = fit(tmp_path, "transformer", "train.cuda_graphs=true", format=format)
+@pytest.mark.parametrize(
+    ("preset", "format"),
+    [
+        ("first-try", "fp16"),
+        pytest.param("transformer", "bf16", marks=pytest.mark.slow),
+        pytest.param("transformer", "fp16", marks=pytest.mark.slow),
+    ],
+)
+def test_half_precision_and_the_loss_scale(tmp_path: Path, preset: str, format: str) -> None:
+    plain = fit(tmp_path, preset, format=format)
+    graphed = fit(tmp_path, preset, "train.cuda_graphs=true", format=format)
     torch.testing.assert_close(
         torch.tensor(plain.numbers), torch.tensor(graphed.numbers), rtol=0.01, atol=0.01
     )
     assert graphed.replays
+
+
+def test_gradient_that_overflows_in_a_graph_changes_no_weight_and_no_later_gradient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale of fp16 falls from far too much; meanwhile graphs leave infinite gradients behind."""
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr(
+        "torch.amp.GradScaler", lambda device, enabled: scaler(device, init_scale=2.0**32, enabled=enabled)
+    )
+    changes = ("train.batch_tokens=1000", "train.max_steps=22")
+    plain = fit(tmp_path, "first-try", *changes, format="fp16", longest=8)
+    graphed = fit(tmp_path, "first-try", *changes, "train.cuda_graphs=true", format="fp16", longest=8)
+    left_out = [[norm == 0 for _, norm in one.numbers] for one in (plain, graphed)]
+    assert left_out[0] == left_out[1]
+    assert 3 < sum(left_out[0]) < 20, left_out
+    torch.testing.assert_close(
+        torch.tensor(plain.numbers), torch.tensor(graphed.numbers), rtol=0.01, atol=0.01
+    )
+    assert graphed.replays > 15
+
+
+def test_too_little_memory_in_a_capture_is_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("seq2attn.cuda_graphs.Graph.record", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        fit(tmp_path, "first-try", "train.cuda_graphs=true", count=4, longest=6)
 
 
 def test_few_graphs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ def measure(preset: str, format: str = "bf16") -> dict[str, Any]:
             row[f"update {length}"] = training.last._asdict()
         for name, search in workload.decode(path, format).items():
             row[name] = search.step._asdict()
+        for name, search in workload.decode(path, format, graphs=True).items():
+            row[f"{name} with graphs"] = search.step._asdict()
         graphed = settings_of(preset, GRAPHED, ["train.cuda_graphs=true"])
         path = Path(folder, "graphs", "run")
         graphs = workload.train(path, graphed, format, source=LENGTHS[-1], target=LENGTHS[-1])
@@ -113,12 +115,14 @@ def bounds(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
 def markdown(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
     columns = [*(f"update {length}" for length in LENGTHS), "greedy", "beam"]
     head = [*(f"update, T = {length}" for length in LENGTHS), "greedy step", "beam step"]
-    head += ["update with CUDA graphs", "waits of an update", "waits of a step"]
+    head += ["update with CUDA graphs", "step with CUDA graphs", "waits of an update", "waits of a step"]
     lines = [f"| preset | {' | '.join(head)} |", f"| --- | {'---: | ' * len(head)}".rstrip()]
     for preset, row in now.items():
         old = before.get(preset)
         cells = [change(row, old, column, "operations") for column in columns]
         cells.append(number(row["graphs"]["operations"]) if "graphs" in row else "not possible")
+        steps = {number(row[f"{name} with graphs"]["operations"]) for name in ("greedy", "beam")}
+        cells.append(" or ".join(sorted(steps)))
         cells += [change(row, old, f"update {LENGTHS[0]}", "waits"), change(row, old, "greedy", "waits")]
         lines.append(f"| `{preset}` | {' | '.join(cells)} |")
     return lines

@@ -95,19 +95,29 @@ def no_reward(*arguments: object) -> Any:
     raise AssertionError("self-critical training begins later")
 
 
-def decode(path: Path, format: Any, device: str = "cuda:0") -> dict[str, Decoding]:
-    """Greedy search and beam search with a trained run, as the commands do; and one with attention."""
+def decode(path: Path, format: Any, device: str = "cuda:0", graphs: bool = False) -> dict[str, Decoding]:
+    """Greedy search and beam search with a trained run, as the commands do; and one with attention.
+
+    With `graphs`, the steps are CUDA graphs that exist already.
+    """
     settings = directory.open_run(path).config
     system: Any
+    loaded = {
+        "device": device,
+        "precision": format,
+        "settings": {"search.cuda_graphs": True} if graphs else (),
+    }
     if settings.model.modality.has_vocabulary:
-        system = Translator.load(path, device=device, precision=format)
+        system = Translator.load(path, **loaded)
         inputs: list[Any] = tiny.ENGLISH[:PAIRS]
         search = system.translate
     else:
-        system = Captioner.load(path, device=device, precision=format)
+        system = Captioner.load(path, **loaded)
         inputs, search = images(settings), system.caption
     results = {}
     for name, beam in (("greedy", 1), ("beam", settings.search.beam if settings.search.beam > 1 else 5)):
+        if graphs:
+            search(inputs, beam=beam, max_length=STEPS[1])
         few, many = (
             _search(partial(search, inputs, beam=beam, min_length=steps, max_length=steps)) for steps in STEPS
         )

@@ -504,6 +504,7 @@ def test_count_frames_stops_at_its_bound() -> None:
         check([endless], "a", clip=True)
 
 
+@pytest.mark.slow
 def test_model_pixels_of_a_cut_clip_are_its_first_frames_or_refused() -> None:
     for form in ("GIF", "WEBP", "PNG", "TIFF"):
         data = moving(form)
