@@ -32,6 +32,10 @@ _NAMES = {  # our name: the names elsewhere, without "-" and "_"
     ),
     "model.attention.history": "coverageattn lambdacoverage coveragemechanism past",
     "model.decoder.input_feeding": "inputfeed feedinput",
+    "model.pointer": (
+        "copy copying copyattn copynet copymechanism copyattention copygenerator pointergenerator "
+        "pointernetwork pgen"
+    ),
     "model.encoder.cell and model.decoder.cell": "rnntype celltype rnn unittype rnncell lstm gru",
     "model.encoder.bidirectional": "birnn brnn bidir bilstm",
     "model.tied": (

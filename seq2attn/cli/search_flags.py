@@ -124,6 +124,13 @@ FLAGS: dict[str, Any] = {
     "samples": Annotated[
         int | None, _flag("--samples", "Number of samples for each input. With --mbr.", "N", str(SAMPLES))
     ],
+    "replace_unknown": Annotated[
+        bool,
+        _flag(
+            "--replace-unknown",
+            "Replace each unknown token of an output by the source word with the largest attention weight.",
+        ),
+    ],
     "seed": flags.Seed,
     "batch_tokens": Annotated[
         int | None,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 1_000_000_000  # parameters of a model, estimated from its settings
 HARD = ("hard-topk", "hard-sample", "gumbel")  # normalisers whose weights are 0 or 1
+DISTRIBUTIONS = ("softmax", "sparsemax", "entmax15")  # normalisers whose weights are probabilities
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = ("resnet", *RESNETS)
 STAGES = 4  # stages of a residual network
@@ -415,6 +416,32 @@ def linear_readout_is_not_tied(model: "ModelConfig") -> None:
         raise ValueError(
             'model.decoder.readout="linear" without model.decoder.readout_size goes straight to the '
             'vocabulary: set a size, or model.tied="none"'
+        )
+
+
+def pointer_copies_by_soft_attention(model: "ModelConfig") -> None:
+    a = model.attention
+    if not model.pointer:
+        return
+    if not model.modality.has_vocabulary:
+        raise ValueError(
+            f"model.pointer=true copies tokens of the source, and {model.modality.name} have none: "
+            "leave it out"
+        )
+    if not _attends(model):
+        raise ValueError(
+            "model.pointer=true copies by attention, and model.decoder.context_source is "
+            f'"{model.decoder.context_source}": choose attention, or leave the pointer out'
+        )
+    if a.normaliser not in DISTRIBUTIONS:
+        raise ValueError(
+            "model.pointer=true copies with the attention weights as probabilities, and those of "
+            f'model.attention.normaliser="{a.normaliser}" are none: choose {", ".join(DISTRIBUTIONS)}'
+        )
+    if a.window == "local-p":
+        raise ValueError(
+            "model.pointer=true copies with the attention weights as probabilities, and those of "
+            'model.attention.window="local-p" do not sum to 1: choose local-m, or none'
         )
 
 

@@ -599,6 +599,7 @@ class ModelConfig(Section):
         consistency.transformer_adds_to_the_embedding,
         consistency.last_bridge_fits,
         consistency.linear_readout_is_not_tied,
+        consistency.pointer_copies_by_soft_attention,
     )
     embedding: Size = setting(256, "Embedding size: units of the vector of a token.")
     tied: Literal["none", "output", "all"] = setting(
@@ -623,6 +624,11 @@ class ModelConfig(Section):
         "Initial range: largest absolute value of an initial weight.",
         IgnoredUnless("init", "uniform"),
         TRAINING_ONLY,
+    )
+    pointer: bool = setting(
+        False,
+        "Pointer: copies tokens of the source, such as those of names and numbers; the attention weights are "
+        "mixed with the softmax of the output layer (See 2017).",
     )
     encoder: EncoderConfig = setting(RNNEncoderConfig(), "Encoder.")
     decoder: DecoderConfig = setting(RNNDecoderConfig(), "Decoder.")

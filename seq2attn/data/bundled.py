@@ -5,7 +5,7 @@ from pathlib import Path
 from seq2attn.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
-TEXT, IMAGES = ("phrases",), ("scenes", "clips")
+TEXT, IMAGES = ("phrases", "names"), ("scenes", "clips")
 NAMES = TEXT + IMAGES
 
 

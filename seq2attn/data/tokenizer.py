@@ -172,9 +172,15 @@ class Tokenizer:
         ids = (self._words.get(SPACE + word, UNK if word else PAD) for word in words)
         return [i for i in ids if i != PAD]  # PAD is a second space, which the vocabulary does not have
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of the tokens; PAD, BOS and EOS are dropped, UNK becomes UNKNOWN."""
-        return "".join([self._surfaces[i] for i in ids]).removeprefix(" ").replace(STAND_IN, SPACE)
+    def decode(self, ids: Sequence[int], unknown: Iterable[str | None] = ()) -> str:
+        """The text of the tokens; PAD, BOS and EOS are dropped. Each UNK becomes the next of the texts
+        `unknown`, or UNKNOWN for None and after the last of them.
+        """
+        surfaces = [self._surfaces[i] for i in ids]
+        for place, text in zip((place for place, i in enumerate(ids) if i == UNK), unknown, strict=False):
+            if text is not None:
+                surfaces[place] = surfaces[place].replace(UNKNOWN, text)
+        return "".join(surfaces).removeprefix(" ").replace(STAND_IN, SPACE)
 
     def subwords(self, ids: Sequence[int]) -> list[str]:
         """The subwords as text for people: "▁" for a space, special tokens by name."""

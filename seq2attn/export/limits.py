@@ -42,6 +42,8 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
         yield ("model.attention.normaliser", a.normaliser, "CTranslate2 has only softmax; train with it")
     if a.window != "none":
         yield ("model.attention.window", a.window, "CTranslate2 has no attention windows; train without one")
+    if model.pointer:
+        yield ("model.pointer", "true", "CTranslate2 cannot copy; train without it, or translate here")
     for name, part in (("keys", a.keys), ("values", a.values)):
         if part != "states":
             yield (

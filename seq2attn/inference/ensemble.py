@@ -73,14 +73,16 @@ class Ensemble:
         log_probs, weights = [], []
         for model, of_member in zip(self.models, memories, strict=True):
             decoder = model.decoder
-            features_BTD, weights_BTLHS, *_ = decoder.hidden_states(inputs_BT, of_member, bool(attention))
+            hidden = decoder.hidden_states(inputs_BT, of_member, bool(attention))
             block = max(1, LOGITS // (len(inputs_BT) * decoder.output.weight.shape[0]))
             blocks = []
             for start in range(0, inputs_BT.shape[1], block):
-                log_p = decoder.output(features_BTD[:, start : start + block]).float().log_softmax(-1)
-                blocks.append(log_p.gather(2, targets_BT[:, start : start + block, None])[:, :, 0])
+                steps = slice(start, start + block)
+                copies = None if hidden.copies is None else hidden.copies.steps(steps)
+                log_p = decoder.logits(hidden.features_BTD[:, steps], copies).float().log_softmax(-1)
+                blocks.append(log_p.gather(2, targets_BT[:, steps, None])[:, :, 0])
             log_probs.append(torch.cat(blocks, 1))
-            weights.append(weights_BTLHS)
+            weights.append(hidden.weights_BTLHS)
         mean_weights = self._mean_weights(weights, attention)
         return _mean_log_prob(log_probs).cpu(), None if mean_weights is None else mean_weights.float().cpu()
 

@@ -292,7 +292,9 @@ def _pad(memory: Memory, source_B: Tensor) -> Memory:
         memory = memory.repeat_for(source_B)
     more = 0 if memory.grid is not None else -memory.mask_BS.size(1) % POSITIONS
     keys_BSK, values_BSV = (F.pad(part, (0, 0, 0, more)) for part in (memory.keys_BSK, memory.values_BSV))
-    return memory._replace(keys_BSK=keys_BSK, values_BSV=values_BSV, mask_BS=F.pad(memory.mask_BS, (0, more)))
+    source_BS = None if memory.source_BS is None else F.pad(memory.source_BS, (0, more))
+    memory = memory._replace(keys_BSK=keys_BSK, values_BSV=values_BSV, source_BS=source_BS)
+    return memory._replace(mask_BS=F.pad(memory.mask_BS, (0, more)))
 
 
 def _select_sentences(here: Hypotheses, keep_B: Tensor) -> Hypotheses:

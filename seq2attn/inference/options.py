@@ -111,6 +111,9 @@ class SearchOptions:
     the names UTILITIES."""
     samples: int | None = None
     """Number of samples of each source for `utility`. Default: 32."""
+    replace_unknown: bool = False
+    """Allow unknown tokens in outputs, and write the source word with the largest attention weight in place
+    of each (Jean 2015; Luong 2015). For texts alone, and for models with attention."""
     seed: int = 1
     """Seed of samples, and of attention that samples."""
     batch_tokens: int | None = None
@@ -258,6 +261,7 @@ class Shortcuts(TypedDict, total=False):
     top_p: float | None
     utility: Utility | str | None
     samples: int | None
+    replace_unknown: bool
     seed: int
     batch_tokens: int | None
     attention: AttentionOption

@@ -109,6 +109,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     """
 
     unit: ClassVar[str]  # name of an input in messages
+    replaces_unknown: ClassVar[bool] = False  # whether inputs have words for `SearchOptions.replace_unknown`
 
     def __init__(
         self,
@@ -255,6 +256,12 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 f'evaluation.text.utility("{resolved.utility}", language) is one',
                 setting="utility",
             )
+        if resolved.replace_unknown and not (self.replaces_unknown and self.attends):
+            missing = "attention" if self.replaces_unknown else f"words: an {self.unit} has none"
+            raise UsageError(
+                f"replace_unknown writes source words by attention, and there is no {missing}; leave it out",
+                setting="replace_unknown",
+            )
         if resolved.sample_count and self._graphs is not None and self._notes_samples:
             note("search.cuda_graphs changes nothing here: samples are drawn without graphs")
             self._notes_samples = False
@@ -383,7 +390,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             torch.tensor(job.limits + [0] * missing, device=self.device),
             BOS,
             EOS,
-            BANNED,
+            [token for token in BANNED if token != UNK or not options.replace_unknown],
             prefix_BP=prefixes,
             **options.limits(),
         )

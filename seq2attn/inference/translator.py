@@ -24,6 +24,7 @@ from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Translation
 from seq2attn.inference.scheduling.fork_safety import at_work
 from seq2attn.inference.self_attention import SelfAttention, self_attention
+from seq2attn.inference.unknown_words import replace_unknown
 from seq2attn.inference.words import between_words, word_numbers
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.own_code import allow_code as code_allowed
@@ -47,7 +48,7 @@ class Translator(Predictor[list[int], Translation]):
     They are loaded from runs, or built around a model in training.
     """
 
-    unit = "text"
+    unit, replaces_unknown = "text", True
 
     def __init__(
         self,
@@ -162,9 +163,16 @@ class Translator(Predictor[list[int], Translation]):
             for count in positions
         ]
         prefix_ids, unforced = self._encode_prefixes(prefixes, limits)
+        replaces, shows = resolved.replace_unknown, resolved.attention
+        searched = replace(resolved, attention=shows or True) if replaces else resolved
         for i, translations in self._decode_batches(
-            texts, ids, positions, limits, rows, prefix_ids, resolved, range(first, first + len(texts))
+            texts, ids, positions, limits, rows, prefix_ids, searched, range(first, first + len(texts))
         ):
+            if replaces:
+                translations = [
+                    self._with_source_words(translation, ids[0][i], bool(shows))
+                    for translation in translations
+                ]
             truncated_tokens = max(0, lengths[i] - MAX_SOURCE)
             if truncated_tokens or (unforced and unforced[i]):
                 dropped = unforced[i] if unforced else 0
@@ -217,6 +225,11 @@ class Translator(Predictor[list[int], Translation]):
         target_ids = None if target is None else self.target_tokenizer.encode(target)
         labels = self.source_tokenizer.subwords([*ids, EOS])
         return self_attention(self, ids, len(ids) + 1, target_ids, labels)
+
+    def _with_source_words(self, translation: Translation, ids: list[int], shows: bool) -> Translation:
+        """The translation without unknown tokens, and without attention unless the caller asked for it."""
+        result = replace_unknown(translation, ids, self.source_tokenizer, self.target_tokenizer)
+        return result if shows else replace(result, attention=None, subword_attention=None)
 
     def _encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
         """The ids of each text for each member, and the number of ids of each text for the first member."""

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from seq2attn.attention import Weights
+from seq2attn.copying.output import OutputSide
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory
 
 
@@ -56,7 +57,7 @@ class Backbone(nn.Module, abc.ABC):
         return None
 
 
-class Decoder(nn.Module, abc.ABC):
+class Decoder(OutputSide, abc.ABC):
     """Turns a memory and target tokens into logits.
 
         source = decoder.project_memory(memory)             once per batch
@@ -64,11 +65,10 @@ class Decoder(nn.Module, abc.ABC):
         output, state = decoder.step(token_R, state, source)
 
     A step returns a new state and does not change the old one. `output` is the output layer, from features to
-    logits; `target_embedding` embeds the input tokens.
+    logits; `target_embedding` embeds the input tokens. With a pointer (see `OutputSide`), logits are
+    log-probabilities.
     """
 
-    target_embedding: nn.Embedding
-    output: nn.Linear
     context_feeds_later_steps: bool  # the context of one step changes later steps
     supports_half_weights: bool = True  # see `Encoder`
 
@@ -102,7 +102,7 @@ class Decoder(nn.Module, abc.ABC):
         `weights` is True.
         """
         hidden = self.hidden_states(tokens_BT, memory, weights)
-        return DecoderOutput(self.output(hidden.features_BTD), hidden.weights_BTLHS)
+        return DecoderOutput(self.logits(hidden.features_BTD, hidden.copies), hidden.weights_BTLHS)
 
     def self_attention(self, tokens_BT: Tensor, memory: Memory) -> Tensor | None:
         """The attention weights (B, L, H, T, T) of the layers' self-attention, by teacher forcing; None if

@@ -6,8 +6,9 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from seq2attn.attention import AttentionOutput, Weights
+from seq2attn.attention import AttentionOutput, OneLayer, Weights
 from seq2attn.config import Part
+from seq2attn.copying.pointer import Copies
 from seq2attn.models.state import select
 
 
@@ -23,6 +24,7 @@ class Memory(NamedTuple):
     stream_B: Tensor | None = None
     # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
     final: tuple[tuple[Tensor, ...], ...] | None = None
+    source_BS: Tensor | None = None  # the ids of a text, for a decoder that copies them
 
     def repeat_for(self, source_R: Tensor) -> Self:
         """The memory of R targets, where target r belongs to source `source_R[r]`."""
@@ -59,12 +61,14 @@ class HiddenStates(NamedTuple):
     # log-probability of the positions that hard attention sampled, differentiable; None: no samples
     log_p_BT: Tensor | None = None
     entropy_BT: Tensor | None = None  # entropy of the distributions they were sampled from, nats
+    copies: Copies | None = None  # what the softmax is mixed with, if the decoder copies
 
     @classmethod
     def of_layers(cls, x_BTD: Tensor, outputs: Sequence[AttentionOutput], weights: Weights) -> Self:
         """From the features and the output of each layer's attention; `weights`: with attention weights."""
         log_p, entropy = _sum([each.log_prob for each in outputs]), _sum([each.entropy for each in outputs])
-        return cls(x_BTD, stack_weights(outputs) if weights else None, log_p, entropy)
+        shown = outputs[weights.place :][:1] if isinstance(weights, OneLayer) else outputs
+        return cls(x_BTD, stack_weights(shown) if weights else None, log_p, entropy)
 
 
 def stack_weights(outputs: Iterable[AttentionOutput]) -> Tensor | None:

@@ -54,6 +54,8 @@ def build(model: ModelConfig, source_size: int, target_size: int, draw: bool = T
     seq2seq = Seq2Seq(_encoder(model, shared, source_size), _decoder(model, shared, target_size))
     if model.tied == "all":
         cast(TextEncoder, seq2seq.encoder).embedding.weight = seq2seq.decoder.target_embedding.weight
+    if model.pointer:
+        seq2seq.decoder.add_pointer(source_size)
     if draw:
         initialise(seq2seq, model.init, model.init_range)
     return seq2seq

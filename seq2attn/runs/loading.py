@@ -23,7 +23,8 @@ from seq2attn.config import (
     refuse_idle,
     refuse_training_only,
 )
-from seq2attn.data.tokenizer import Tokenizer
+from seq2attn.copying.vocabulary import tokens_of_the_same_text
+from seq2attn.data.tokenizer import UNK, Tokenizer
 from seq2attn.devices import FLOATS, emulation, find_device
 from seq2attn.errors import UsageError, UserError
 from seq2attn.models.seq2seq import Seq2Seq, build
@@ -103,6 +104,10 @@ def load_runs(
         models.append(_load_model(other).to(torch_device))
     tokenizers: dict[bytes, Tokenizer] = {}
     target_tokenizer = load_tokenizer(first.target_tokenizer, first.target_size, tokenizers)
+    for one, model in zip(runs, models, strict=True):
+        if model.decoder.pointer is not None:
+            source = load_tokenizer(one.source_tokenizer, one.source_size, tokenizers)
+            share_vocabularies(model, source, target_tokenizer)
     if precision in FLOATS and not any(one.config.model.own_code for one in runs):
         to_half(models, FLOATS[precision])
     return LoadedRuns(runs, models, target_tokenizer, tokenizers)
@@ -122,6 +127,12 @@ def load_tokenizer(path: Path, size: int, known: dict[bytes, Tokenizer]) -> Toke
             "restore both from one run, or train again"
         )
     return known[content]
+
+
+def share_vocabularies(model: Seq2Seq, source: Tokenizer, target: Tokenizer) -> None:
+    """Tell a model that copies which target token each source token is. Others stay as they are."""
+    if (pointer := model.decoder.pointer) is not None:
+        pointer.share_vocabulary(tokens_of_the_same_text(source.vocabulary, target.vocabulary, UNK))
 
 
 def _changed(run: Run, settings: Sequence[str]) -> Run:

@@ -104,9 +104,8 @@ def beam_search(
         # EOS counts only among the best `beam` candidates: with a beam of 1 that is greedy search.
         end_log_p_BW = log_p_BK[:, :beam].double().masked_fill(~is_end_BK[:, :beam], -torch.inf)
         score_BW, row_BW = end_log_p_BW / (length + 1) ** length_penalty, row_BK[:, :beam]
-        finished = finished.merge(
-            FinishedPool(score_BW, end_log_p_BW, torch.full_like(row_BW, length), row_BW)
-        )
+        ended = FinishedPool(score_BW, end_log_p_BW, torch.full_like(row_BW, length), row_BW)
+        finished = finished.merge(ended)
 
         alive_BW, index_BW = log_p_BK.masked_fill(is_end_BK, -torch.inf).topk(beam)
         parent_BW, token_BW = row_BK.gather(1, index_BW), token_BK.gather(1, index_BW)

@@ -132,6 +132,5 @@ def _uniform(seeds: Sequence[int], samples: int, limits: Sequence[int]) -> Tenso
     for sentence, (seed, limit) in enumerate(zip(seeds, limits, strict=True)):
         for row in range(samples):
             stream = torch.Generator().manual_seed(seed_of(seed, row))
-            numbers_T = torch.rand(limit + 1, generator=stream, dtype=torch.float64)
-            uniform_BWT[sentence, row, : limit + 1] = numbers_T
+            torch.rand(limit + 1, generator=stream, out=uniform_BWT[sentence, row, : limit + 1])
     return uniform_BWT

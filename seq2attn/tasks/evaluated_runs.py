@@ -150,7 +150,7 @@ def _search(settings: Config, search: SearchOptions) -> dict[str, object]:
     values = {name: value for name, value in (own | search.given()).items() if name in own.keys() - left_out}
     if search.utility is not None:
         values |= {"mbr": _utility_name(search), "samples": search.samples or SAMPLES}
-    return values | _sampling(search)
+    return values | _others(search)
 
 
 def _changed_settings(opened: "Run", settings: Config, search: SearchOptions) -> dict[str, object]:
@@ -165,12 +165,12 @@ def _changed_settings(opened: "Run", settings: Config, search: SearchOptions) ->
         changed["mbr"] = _utility_name(search)
     if search.samples is not None:
         changed["samples"] = search.samples
-    return changed | _sampling(search)
+    return changed | _others(search)
 
 
-def _sampling(search: SearchOptions) -> dict[str, object]:
-    """The options that change how samples are drawn, which no run sets: those that the caller set."""
-    names = ("sample", "temperature", "top_k", "top_p")
+def _others(search: SearchOptions) -> dict[str, object]:
+    """The options that no run sets, of samples and of unknown words: those that the caller set."""
+    names = ("sample", "temperature", "top_k", "top_p", "replace_unknown")
     values = {name: getattr(search, name) for name in names}
     return {name: value for name, value in values.items() if value is not None and value is not False}
 

@@ -30,9 +30,10 @@ def prepare(
 ) -> "Prepared":
     """Prepare a corpus for training: train a tokenizer, encode the text, check the images.
 
-    `corpus` is a bundled corpus (phrases, scenes or clips), a folder, a file, or hf:OWNER/NAME. `out` is the
-    folder to create, completely or not at all; `force` replaces a prepared folder there. `valid` and `test`
-    are numbers of pairs to set aside, by default a twentieth each, at most 1,000, of a corpus without splits.
+    `corpus` is a bundled corpus (phrases, names, scenes or clips), a folder, a file, or hf:OWNER/NAME. `out`
+    is the folder to create, completely or not at all; `force` replaces a prepared folder there. `valid` and
+    `test` are numbers of pairs to set aside, by default a twentieth each, at most 1,000, of a corpus without
+    splits.
     `workers` is the number of processes, by default one for each processor. `options` are the settings of
     `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; `vocab_size` is smaller for a
     small corpus unless you set it. `align="eflomal"` links the words of training pairs, for train.guide.

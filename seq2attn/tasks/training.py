@@ -531,6 +531,7 @@ def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Ru
 
     from seq2attn.models.seq2seq import build
     from seq2attn.models.vision.pretrained import pretrained as give_published_weights
+    from seq2attn.runs.loading import share_vocabularies
     from seq2attn.runs.tensors import load_tensors
     from seq2attn.training import resume
 
@@ -550,6 +551,8 @@ def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Ru
             if name.startswith("model/")
         }
         load_tensors(model, own, f"{old.path}/training")
+    if settings.model.pointer:
+        share_vocabularies(model, prepared.source_tokenizer, prepared.target_tokenizer)
     return model.to(world.device)
 
 

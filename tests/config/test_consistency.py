@@ -11,6 +11,7 @@ from seq2attn.config.fields import declared
 from seq2attn.errors import UsageError
 
 A = "model.attention."
+P = "model.pointer=true"
 ENCODER, DECODER = "model.encoder.kind=transformer", "model.decoder.kind=transformer"
 CONV = "model.decoder.kind=conv"
 IMAGE = "model.encoder.kind=image"
@@ -256,6 +257,13 @@ CASES: dict[str, list[tuple[list[str], list[str]]]] = {
             [IMAGE, 'train.batch_tokens="auto"', "train.self_critical.start_step=9"],
             ['train.batch_tokens="auto"', "train.self_critical.start_step", "give a number"],
         )
+    ],
+    "pointer_copies_by_soft_attention": [
+        ([P, IMAGE], ["model.pointer=true", "images have none"]),
+        ([P, SUMMARY], ["model.pointer=true", 'context_source is "summary"']),
+        ([P, f"{A}normaliser=sigmoid"], ["model.pointer=true", 'normaliser="sigmoid"', "entmax15"]),
+        ([P, f"{A}normaliser=hard-topk"], ["model.pointer=true", 'normaliser="hard-topk"', "softmax"]),
+        ([P, f"{A}window=local-p"], ["model.pointer=true", 'window="local-p"', "local-m"]),
     ],
     "mean_of_others_needs_two_samples": [
         (

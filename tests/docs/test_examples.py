@@ -68,7 +68,7 @@ def call(arguments: Sequence[str], stdin: bytes = b"") -> bytes:
     extra = SMALL.get(arguments[1] if len(arguments) > 1 else "", EXTRA.get(arguments[0], []))
     if {"transformer", "video"} & set(arguments):
         extra = [*extra, *TRANSFORMER]
-    if arguments == ["train"] or (arguments[0] == "train" and "phrases" in arguments):
+    if arguments == ["train"] or (arguments[0] == "train" and {"names", "phrases"} & {*arguments}):
         extra = [*extra, "--set", "data.vocab_size=200"]
     if {"--list", "--show"} & set(arguments):
         extra = []
@@ -132,10 +132,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     )
     few = {"train": 24, "valid": 4, "test": 6}
     folders = {name: path / "bundled" / name for name in bundled.NAMES}
-    folders["phrases"].mkdir(parents=True)
-    for file in bundled.bundled_folder("phrases").glob("*.*"):
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        (folders["phrases"] / file.name).write_text("".join(lines[:ROWS]), encoding="utf-8")
+    for name in bundled.TEXT:
+        folders[name].mkdir(parents=True)
+        for file in bundled.bundled_folder(name).glob("*.*"):
+            lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            (folders[name] / file.name).write_text("".join(lines[:ROWS]), encoding="utf-8")
     image_files.write_tables(folders["scenes"], scenes.rows(scenes.splits(2, few)))
     image_files.write_tables(folders["clips"], clips.rows(clips.splits(2, few)))
     (path / "data").symlink_to(path / "bundled")

@@ -63,6 +63,13 @@ def test_refuse_names_a_setting_without_a_counterpart(attention: dict[str, Any],
     assert str(refused.value).startswith(f"run: {named} cannot be exported: CTranslate2 ")
 
 
+def test_refuse_names_a_pointer() -> None:
+    with pytest.raises(
+        UserError, match=r'run: model\.pointer="true" cannot be exported: CTranslate2 cannot copy'
+    ):
+        refuse(config.load("transformer", ["model.pointer=true"]), "run")
+
+
 def test_refuse_names_a_side_of_another_kind() -> None:
     with pytest.raises(UserError, match=r'model\.decoder\.kind="conv"'):
         refuse(config.load("transformer", ["model.decoder.kind=conv"]), "run")

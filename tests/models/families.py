@@ -149,6 +149,23 @@ def texts(part: str) -> list[Any]:
     ]
 
 
+def copying() -> Iterator[Any]:
+    """Models that copy: of every family, by one head or several, and by sparse weights."""
+    models = {
+        "recurrent": recurrent(),
+        "loop": recurrent({"heads": 2, "size": 8}, **LOOP),
+        "projected": recipes.make({"cell": "lstm"}, {"cell": "lstm", "readout_size": 7}, tied="output"),
+        "sparse": recurrent({"normaliser": "sparsemax"}),
+        "window": transformer({"window": "local-m", "half_width": 1}),
+        "transformer": transformer(),
+        "convolutional": FAMILIES["convolutional"].plain(),
+        "pair": pair("transformer", "rnn", "heads"),
+    }
+    for name, model in models.items():
+        tree = model.model_dump() | {"pointer": True}
+        yield pytest.param(config.ModelConfig.model_validate(tree), id=f"copying-{name}")
+
+
 def with_slow_ones(sweep: list[Any], quick: list[Any]) -> list[Any]:
     """The sweep. The quick ones are these, and as many more as it takes for every score to meet every
     normaliser; all others are slow.
@@ -166,6 +183,6 @@ def with_slow_ones(sweep: list[Any], quick: list[Any]) -> list[Any]:
     ]
 
 
-PAIRS, IMAGES = list(pairs()), list(images())
+PAIRS, IMAGES, COPYING = list(pairs()), list(images()), list(copying())
 SWEEP, FEW, SMOOTH = (texts(part) for part in ("sweep", "few", "smooth"))
 SWEEP = with_slow_ones(SWEEP, FEW + SMOOTH)

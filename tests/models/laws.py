@@ -57,7 +57,14 @@ def random_model(settings: config.ModelConfig) -> Seq2Seq:
     model = build(settings, source_size(settings), TARGET).eval()
     for parameter in (model.decoder if settings.images else model).parameters():
         nn.init.uniform_(parameter, -0.8, 0.8)
+    if model.decoder.pointer is not None:
+        model.decoder.pointer.share_vocabulary(target_of(source_size(settings)))
     return model
+
+
+def target_of(size: int) -> Tensor:
+    """The target tokens of source tokens: others, and one that two source tokens share."""
+    return 4 + torch.arange(size) * 2 % 3
 
 
 def text_batch(lengths: Sequence[int] = LENGTHS, targets: int = T) -> Batch:
@@ -142,7 +149,11 @@ def reference_of(
             draws = draws[:, 0] if settings.decoder.kind == "rnn" else draws
         how = replace(recipe(settings), **changes)
         encoded = reference.encode(how, named, source_S[:length].tolist())
-        yield length, encoded, reference.decode(how, named, encoded, batch.inputs_BT[b].tolist(), draws)
+        tokens = batch.inputs_BT[b].tolist()
+        decoded = reference.decode(how, named, encoded, tokens, draws)
+        if settings.pointer:
+            decoded = reference.copy(named, source_S[:length].tolist(), tokens, decoded)
+        yield length, encoded, decoded
 
 
 @torch.no_grad()
@@ -453,7 +464,7 @@ def features_are_what_the_output_layer_reads(model: Seq2Seq, batch: Batch) -> No
     """And outside training no draw has a cost."""
     memory = model.encoder(batch.source, batch.mask)
     hidden = model.decoder.hidden_states(batch.inputs_BT, memory)
-    assert hidden[1:] == (None, None, None)
+    assert hidden[1:] == (None, None, None, None)
     torch.testing.assert_close(
         model.decoder.output(hidden.features_BTD), model.decoder(batch.inputs_BT, memory).logits
     )
@@ -507,7 +518,7 @@ def loss_of(model: Seq2Seq, batch: Batch) -> Tensor:
     """
     targets_M = batch.inputs_BT[:, 1:].flatten()
     hidden = model.decoder.hidden_states(batch.inputs_BT[:, :-1], model.encoder(batch.source, batch.mask))
-    logits_MN = model.decoder.output(hidden.features_BTD).flatten(0, 1)
+    logits_MN = model.decoder.logits(hidden.features_BTD, hidden.copies).flatten(0, 1)
     losses_M = F.cross_entropy(logits_MN, targets_M, reduction="none")
     total = losses_M.sum()
     if hidden.log_p_BT is not None:

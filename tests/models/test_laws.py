@@ -10,7 +10,7 @@ from conv_recipes import POSITIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import laws
-from models.families import CLIPS, FAMILIES, FEW, IMAGES, PAIRS, SMOOTH, SWEEP, of_images
+from models.families import CLIPS, COPYING, FAMILIES, FEW, IMAGES, PAIRS, SMOOTH, SWEEP, of_images
 
 from seq2attn.config import HARD, ModelConfig
 
@@ -36,7 +36,7 @@ def is_fused(model: ModelConfig) -> bool:
     return attends(model) and model.attention.normaliser == "softmax" and model.attention.window == "none"
 
 
-OTHERS = PAIRS + IMAGES
+OTHERS = PAIRS + IMAGES + COPYING
 DRAWING = those(SWEEP + PAIRS, lambda model: attends(model) and model.attention.normaliser == "hard-sample")
 families = pytest.mark.parametrize("family", FAMILIES)
 
@@ -54,7 +54,7 @@ def slow(models: list[Any]) -> list[Any]:
 # The papers
 
 
-@over(SWEEP, those(PAIRS, is_soft))
+@over(SWEEP, those(PAIRS, is_soft), COPYING)
 def test_forward_equals_the_papers(model: ModelConfig) -> None:
     laws.equals_the_papers(model, laws.random_model(model), laws.batch_of(model))
 
@@ -76,7 +76,7 @@ def test_draws_of_training_cost_what_the_papers_say(model: ModelConfig) -> None:
 # What a sentence does not depend on
 
 
-@over(FEW, PAIRS, those(IMAGES, lambda model: model.encoder.clips))
+@over(FEW, PAIRS, COPYING, those(IMAGES, lambda model: model.encoder.clips))
 def test_forward_ignores_padding(model: ModelConfig) -> None:
     laws.padding_changes_nothing(laws.random_model(model), laws.batch_of(model))
 
@@ -193,7 +193,7 @@ def test_decoder_without_weights_says_the_same(model: ModelConfig) -> None:
     laws.reading_weights_changes_nothing(laws.random_model(model), laws.batch_of(model))
 
 
-@over(FEW, OTHERS)
+@over(FEW, PAIRS, IMAGES)
 def test_decoder_features_are_what_the_output_layer_reads(model: ModelConfig) -> None:
     laws.features_are_what_the_output_layer_reads(laws.random_model(model), laws.batch_of(model))
 
@@ -201,7 +201,7 @@ def test_decoder_features_are_what_the_output_layer_reads(model: ModelConfig) ->
 # Gradients and training
 
 
-@over(SMOOTH, those(PAIRS, is_soft))
+@over(SMOOTH, those(PAIRS, is_soft), COPYING)
 def test_gradients_are_those_of_finite_differences(model: ModelConfig) -> None:
     laws.gradients_are_those_of_finite_differences(laws.random_model(model), laws.batch_of(model, 3))
 
@@ -266,6 +266,6 @@ def test_dropout_is_of_training_alone(model: ModelConfig) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
-@over(SMOOTH, those(FEW, is_fused), those(PAIRS, is_soft))
+@over(SMOOTH, those(FEW, is_fused), those(PAIRS, is_soft), COPYING)
 def test_autocast_says_nearly_the_same(model: ModelConfig, precision: torch.dtype) -> None:
     laws.autocast_says_nearly_the_same(laws.random_model(model), laws.batch_of(model), precision)

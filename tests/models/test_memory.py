@@ -78,12 +78,13 @@ def test_memory_is_shared_by_the_targets_of_a_source() -> None:
         (2, 2),
         torch.tensor([5, 6, 7]),
         final,
+        torch.tensor([[7, 8], [5, 3], [6, 3]]),
     )
     source_R = torch.tensor([2, 0, 0, 1, 2])
     got = whole.repeat_for(source_R)
     assert got.grid == (2, 2)
-    for name in ("keys_BSK", "values_BSV", "mask_BS", "summary_BV", "stream_B"):
+    for name in ("keys_BSK", "values_BSV", "mask_BS", "summary_BV", "stream_B", "source_BS"):
         assert torch.equal(getattr(got, name), getattr(whole, name)[source_R]), name
     assert got.final is not None
     assert all(torch.equal(one, other[source_R]) for one, other in zip(got.final[0], final[0], strict=True))
-    assert whole._replace(stream_B=None, final=None).repeat_for(source_R)[5:] == (None, None)
+    assert whole._replace(stream_B=None, final=None, source_BS=None).repeat_for(source_R)[5:] == (None,) * 3

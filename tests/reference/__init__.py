@@ -25,6 +25,7 @@ from reference.attention import (
     top_k,
 )
 from reference.convolution import Blocks
+from reference.copying import copy, mixture
 from reference.metrics import cider_d, corpus_bleu, cross_entropy, longest_common_subsequence, rouge_l
 from reference.recipe import Recipe, memory
 from reference.recurrent import CELLS, decode, encode
@@ -49,6 +50,7 @@ __all__ = [
     "Recipe",
     "cider_d",
     "convolution",
+    "copy",
     "corpus_bleu",
     "coverage",
     "cross_entropy",
@@ -65,6 +67,7 @@ __all__ = [
     "log_p_of_draws",
     "longest_common_subsequence",
     "memory",
+    "mixture",
     "residual_network",
     "rotate",
     "rouge_l",

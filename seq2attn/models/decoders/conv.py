@@ -67,9 +67,7 @@ class ConvDecoder(ConvSide, ParallelDecoder):
         self.in_proj = WeightNormLinear(embedding, config.size, 1 - shared.dropout)
         self.layers = Stack[ConvLayer](ConvLayer(config, shared, i) for i in range(config.layers))
         self.out_proj = WeightNormLinear(config.size, embedding)
-        self.output = nn.Linear(embedding, vocabulary)
-        if shared.tied:
-            self.output.weight = self.target_embedding.weight
+        self.output = self.output_layer(embedding, vocabulary, shared.tied)
         # the convolution of the second layer reads the contexts of the first
         self.context_feeds_later_steps = config.layers > 1 and config.kernel > 1
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seq2attn.attention import Attention, AttentionOutput, History, OneLayer, Weights
 from seq2attn.attention.attention import ProjectedMemory
+from seq2attn.copying.pointer import SourceTokens
 from seq2attn.models.interfaces import Decoder
 from seq2attn.models.memory import DecoderOutput, HiddenStates, Memory, stack_weights
 
@@ -21,6 +22,7 @@ class ParallelSource(NamedTuple):
     """What every step reads of the sources."""
 
     memories: tuple[ProjectedMemory, ...]  # the memory as each layer projects it
+    tokens: SourceTokens | None  # the sources' tokens, if the decoder copies them
     constants: Any = None  # what else the decoder computes once per batch
 
 
@@ -42,10 +44,11 @@ class SourceReader:
 
     def contexts(self, attention: Attention, query_BTQ: Tensor) -> Tensor:
         """The contexts (B, T, V) of the next layer, for T queries of each sentence."""
+        memory = self.source.memories[len(self.outputs)]
         weights = self.weights in (True, OneLayer(len(self.outputs)))
-        output = attention(query_BTQ, self.source.memories[len(self.outputs)], self.history, weights)
-        self.outputs.append(output if weights else output._replace(weights=None))
-        return cast(Tensor, output.context)
+        copies = self.source.tokens is not None and memory is self.source.memories[-1]
+        self.outputs.append(attention(query_BTQ, memory, self.history, weights or copies))
+        return cast(Tensor, self.outputs[-1].context)
 
 
 class ParallelDecoder(Decoder):
@@ -68,7 +71,8 @@ class ParallelDecoder(Decoder):
 
     def project_memory(self, memory: Memory) -> ParallelSource:
         parts = memory.keys_BSK, memory.values_BSV, memory.mask_BS
-        return ParallelSource(tuple(attention.project_memory(*parts) for attention in self.attentions()))
+        memories = tuple(attention.project_memory(*parts) for attention in self.attentions())
+        return ParallelSource(memories, self.source_tokens(memory.source_BS))
 
     def initial_state(self, memory: Memory, width: int = 1) -> ParallelState:
         history = self._initial_history(memory, len(memory.mask_BS) * width)
@@ -81,15 +85,16 @@ class ParallelDecoder(Decoder):
         history = None if state.history is None else state.history.by_sentence(sentences)
         reader = SourceReader(source, history, weights)
         x, past = self.layers_forward(token_R[:, None], state.past, reader)
-        weights_BWLHS = stack_weights(reader.outputs) if weights else None
-        weights_RLHS = None if weights_BWLHS is None else weights_BWLHS.flatten(0, 1)
+        weights_RLHS = cast(Tensor, stack_weights(reader.outputs)).flatten(0, 1) if weights else None
         history = self.attentions()[0].update_history(state.history, None)
-        return DecoderOutput(self.output(x.flatten(0, 1)), weights_RLHS), ParallelState(past, history)
+        copies = self.copies(x, token_R[:, None], reader.outputs[-1].weights, source.tokens)
+        return DecoderOutput(self.logits(x.flatten(0, 1), copies), weights_RLHS), ParallelState(past, history)
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: Weights = False) -> HiddenStates:
         reader = self.reader_of_steps(tokens_BT, memory, weights)
         x_BTD, _ = self.layers_forward(tokens_BT, None, reader)
-        return HiddenStates.of_layers(x_BTD, reader.outputs, weights)
+        copies = self.copies(x_BTD, tokens_BT, reader.outputs[-1].weights, reader.source.tokens)
+        return HiddenStates.of_layers(x_BTD, reader.outputs, weights)._replace(copies=copies)
 
     def reader_of_steps(self, tokens_BT: Tensor, memory: Memory, weights: Weights) -> SourceReader:
         """The reader for all T tokens of each sentence at once."""
@@ -99,5 +104,4 @@ class ParallelDecoder(Decoder):
 
     def _initial_history(self, memory: Memory, rows: int) -> History:
         # no layer's history holds weights, so that one history serves all layers
-        attention = self.attentions()[0]
-        return attention.initial_history(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)
+        return self.attentions()[0].initial_history(rows, memory.mask_BS, memory.values_BSV, memory.stream_B)

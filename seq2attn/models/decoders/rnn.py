@@ -24,6 +24,7 @@ from seq2attn.attention import Attention, AttentionOutput, History, Weights
 from seq2attn.attention.attention import ProjectedMemory
 from seq2attn.config import RNNDecoderConfig
 from seq2attn.config.sizes import SharedSettings
+from seq2attn.copying.pointer import SourceTokens
 from seq2attn.kernels.deferred_gradients import Linear, unrolled
 from seq2attn.kernels.dropout import dropout
 from seq2attn.models.interfaces import Decoder
@@ -41,6 +42,7 @@ class RNNSource(NamedTuple):
 
     projected: ProjectedMemory | None  # None without attention
     summary_BV: Tensor
+    tokens: SourceTokens | None  # their tokens, if the decoder copies them
 
 
 class RNNState(NamedTuple):
@@ -89,9 +91,7 @@ class RNNDecoder(Decoder):
             self.bridge = Stack[nn.Linear](nn.Linear(bridge_inputs, size) for _ in range(vectors))
         projects = tied and self.readout_size != embedding
         self.output_proj = nn.Linear(self.readout_size, embedding, bias=False) if projects else None
-        self.output = nn.Linear(embedding if tied else self.readout_size, vocabulary)
-        if tied:
-            self.output.weight = self.target_embedding.weight
+        self.output = self.output_layer(embedding if tied else self.readout_size, vocabulary, tied)
 
         self.query_is_previous = config.query_state == "previous"
         self.context_recurs = attends and not {"input", "layer"}.isdisjoint(config.context_to)
@@ -102,7 +102,7 @@ class RNNDecoder(Decoder):
         projected = None
         if self.attention is not None:
             projected = self.attention.project_memory(memory.keys_BSK, memory.values_BSV, memory.mask_BS)
-        return RNNSource(projected, memory.summary_BV)
+        return RNNSource(projected, memory.summary_BV, self.source_tokens(memory.source_BS))
 
     def initial_state(self, memory: Memory, width: int = 1) -> RNNState:
         values = memory.values_BSV
@@ -127,7 +127,9 @@ class RNNDecoder(Decoder):
         if readout is None:
             readout = self._readout(state.layers[-1].h, output.context, e_RE)
         weights_RLHS = output.weights[:, None] if weights and output.weights is not None else None
-        return DecoderOutput(self.output(self._before_output(readout)), weights_RLHS), state
+        readout = self._before_output(readout)
+        copies = self.copies(readout, token_R, output.weights, source.tokens)
+        return DecoderOutput(self.logits(readout, copies), weights_RLHS), state
 
     def hidden_states(self, tokens_BT: Tensor, memory: Memory, weights: Weights = False) -> HiddenStates:
         run = self._unroll if self.context_feeds_later_steps else self._parallel
@@ -136,7 +138,9 @@ class RNNDecoder(Decoder):
         s_BTH, readout_BTD, output = run(e_BTE, source, state)
         if readout_BTD is None:
             readout_BTD = self._readout(s_BTH, output.context, e_BTE)
-        return HiddenStates.of_layers(self._before_output(readout_BTD), [output], weights)
+        readout_BTD = self._before_output(readout_BTD)
+        copies = self.copies(readout_BTD, tokens_BT, output.weights, source.tokens)
+        return HiddenStates.of_layers(readout_BTD, [output], weights)._replace(copies=copies)
 
     def _unroll(self, e_BTE: Tensor, source: RNNSource, state: RNNState) -> Steps:
         """One step after another, for a decoder whose steps need the context of an earlier one."""

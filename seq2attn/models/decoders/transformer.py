@@ -73,9 +73,7 @@ class TransformerDecoder(ParallelDecoder):
         self.positions = Positions(config.positions, config.size, config.max_positions)
         self.layers = Stack[DecoderLayer](DecoderLayer(config, shared, i) for i in range(config.layers))
         self.norm = build_norm(config) if config.prenorm else None
-        self.output = nn.Linear(config.size, vocabulary)
-        if shared.tied:
-            self.output.weight = self.target_embedding.weight
+        self.output = self.output_layer(config.size, vocabulary, shared.tied)
         # self-attention of the second layer reads the contexts of the first
         self.context_feeds_later_steps = config.layers > 1
 

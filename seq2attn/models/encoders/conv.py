@@ -42,8 +42,7 @@ class ConvEncoder(ConvSide, TextEncoder):
         """`share` multiplies the gradient of the states."""
         super().__init__()
         self.parts, self.gradient_share, self.dropout = shared.parts, share, shared.dropout
-        embedding = shared.embedding
-        keep_prob, padding = 1 - shared.dropout, config.kernel // 2
+        embedding, keep_prob, padding = shared.embedding, 1 - shared.dropout, config.kernel // 2
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.positions = Positions(config.positions, embedding, config.max_positions)
         self.in_proj = WeightNormLinear(embedding, config.size, keep_prob)
@@ -61,4 +60,4 @@ class ConvEncoder(ConvSide, TextEncoder):
         # `share` does not multiply the gradient of the embeddings, which keys or values may hold
         x = cast(Tensor, _ScaleGradient.apply(self.out_proj(x), self.gradient_share))
         keys, values = (part_of(part, x, embedded) for part in self.parts)
-        return Memory(keys, values, mask_BS, mean_over(mask_BS, x))
+        return Memory(keys, values, mask_BS, mean_over(mask_BS, x), source_BS=source_BS)

@@ -85,4 +85,4 @@ class RNNEncoder(TextEncoder):
         embedded = dropout(self.embedding(source_BS), self.dropout, self.training)
         x, final = self.layers.states_and_final(embedded, mask_BS)
         keys, values = (part_of(part, x, embedded) for part in self.parts)
-        return Memory(keys, values, mask_BS, final[-1][0], final=final if self.layers.keep_final else None)
+        return Memory(keys, values, mask_BS, final[-1][0], final=final, source_BS=source_BS)

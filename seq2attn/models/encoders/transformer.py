@@ -43,7 +43,7 @@ class TransformerEncoder(TextEncoder):
         if self.norm is not None:
             x = self.norm(x)
         keys, values = (part_of(part, x, embedded) for part in self.parts)
-        return Memory(keys, values, mask_BS, mean_over(mask_BS, x))
+        return Memory(keys, values, mask_BS, mean_over(mask_BS, x), source_BS=source_BS)
 
     def self_attention(self, source_BS: Tensor, mask_BS: Tensor) -> list[Tensor]:
         x, rotary = self._embed(source_BS)

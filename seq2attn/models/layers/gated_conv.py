@@ -40,8 +40,7 @@ class WeightNorm(nn.Module):
 
     def lengths(self) -> Tensor:
         """|v| of each row, (out)."""
-        lengths: Tensor = torch.linalg.vector_norm(self.weight.flatten(1), dim=1)
-        return lengths
+        return torch.linalg.vector_norm(self.weight.flatten(1), dim=1)  # type: ignore[no-any-return]
 
     def normalised_weight(self) -> Tensor:
         """W."""

@@ -44,22 +44,19 @@ class Cache(Selectable):
         The old cache stays as it is.
         """
         count = self.used + keys.size(2)
-        old = (self.keys, self.values)
+        buffers, written = (self.keys, self.values), self._written
         if keys.requires_grad:  # the backward pass reads the old tensors, so that they must not change
             keys, values = (
                 torch.cat([before[:, :, : self.used], added], 2)
-                for before, added in zip(old, (keys, values), strict=True)
+                for before, added in zip(buffers, (keys, values), strict=True)
             )
             return type(self)(keys, values, count, [count]), keys, values
-        written = self._written
         if written[0] != self.used or count > self.keys.size(2):
             shape = (*keys.shape[:2], max(INITIAL_CAPACITY, 2 * count), keys.size(3))
-            buffers = (self.keys.new_empty(shape), self.values.new_empty(shape))
+            old, buffers = buffers, (self.keys.new_empty(shape), self.values.new_empty(shape))
             for buffer, before in zip(buffers, old, strict=True):
                 buffer[:, :, : self.used] = before[:, :, : self.used]
             written = [self.used]
-        else:
-            buffers = old
         for buffer, added in zip(buffers, (keys, values), strict=True):
             buffer[:, :, self.used : count] = added
         written[0] = count

@@ -37,8 +37,7 @@ class FeedForward(nn.Module):
             hidden = F.silu(gate) * hidden
         else:
             hidden = F.relu(hidden, inplace=True) if self.activation == "relu" else F.gelu(hidden)
-        y: Tensor = self.down(hidden)
-        return y
+        return self.down(hidden)  # type: ignore[no-any-return]
 
 
 class TransformerLayer(nn.Module):

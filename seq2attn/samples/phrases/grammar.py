@@ -23,6 +23,7 @@ from seq2attn.samples.phrases.lexicon import (
     TIMES,
     VERBS,
     Adjective,
+    Name,
     Noun,
     Verb,
 )
@@ -354,25 +355,33 @@ class Derivation:
                     (),
                 )
             case "number":
-                value = self.number()
-                self.use("number", en.number(value))
-                return words(en.number(value), det), words(fr.number(value, noun.feminine), det), (), ()
+                english, french = self.numeral(noun.feminine)
+                return words(english, det), words(french, det), (), ()
             case "'s":
                 owner_phrase = (
                     self.name()
                     if self.chance(0.6)
                     else self.noun_phrase(self.noun(among("person")), "the", False, relative=False)
                 )
-                english = owner_phrase.english + words("'s", det)
-                return english, article, (), words("de", det) + owner_phrase.french
+                owner_en = owner_phrase.english + words("'s", det)
+                return owner_en, article, (), words("de", det) + owner_phrase.french
         raise ValueError(f"no determiner {determiner!r}")
 
     def number(self) -> int:
         """A number, mostly from 2 to 20, sometimes up to 100."""
         return 2 + int(self.rng.random() * 19) if self.chance(0.45) else 21 + int(self.rng.random() * 80)
 
+    def numeral(self, feminine: bool) -> tuple[str, str]:
+        """A number in both languages, before a noun or alone."""
+        value = self.number()
+        self.use("number", en.number(value))
+        return en.number(value), fr.number(value, feminine)
+
+    def proper_name(self) -> Name:
+        return self.pick(NAMES)
+
     def name(self) -> Phrase:
-        name = self.pick(NAMES)
+        name = self.proper_name()
         node = self.node()
         self.use("name", name.english)
         return Phrase(words(name.english, node), words(name.french, node), Agreement(3, False, name.feminine))

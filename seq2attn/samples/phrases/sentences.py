@@ -4,6 +4,7 @@ This module knows how clauses form a sentence. The content of a clause is in `gr
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from seq2attn.samples.phrases import english as en
@@ -179,15 +180,14 @@ def age(d: Derivation) -> Both:
         if d.chance(0.6)
         else d.noun_phrase(d.noun(among("kin")), "definite", False, relative=False)
     )
-    value = d.number()
-    d.use("number", en.number(value))
+    value_en, value_fr = d.numeral(False)
     be, number, years = d.node(), d.node(), d.node()
     person, plural = subject.agreement.person, subject.agreement.plural
     finite = lexicon.CONJUGATIONS["avoir"].present[subject.agreement.form]
-    english = words(en.be(person, plural), be) + words(en.number(value), number) + words("years old", years)
-    return subject.english + english, subject.french + words(finite, be) + words(
-        fr.number(value, False), number
-    ) + words("ans", years)
+    english = words(en.be(person, plural), be) + words(value_en, number) + words("years old", years)
+    return subject.english + english, subject.french + words(finite, be) + words(value_fr, number) + words(
+        "ans", years
+    )
 
 
 def anaphora(d: Derivation) -> Both:
@@ -469,10 +469,10 @@ def _write(d: Derivation, both: Both, mark: str) -> Sentence:
     )
 
 
-def sentence(rng: random.Random) -> Sentence:
-    """A sentence of any kind."""
+def sentence(rng: random.Random, derivation: Callable[[random.Random], Derivation] = Derivation) -> Sentence:
+    """A sentence of any kind. `derivation` makes the choices in it."""
     while True:
-        d = Derivation(rng)
+        d = derivation(rng)
         kind = d.weighted(KINDS)
         if kind in QUESTIONS:
             both, mark = QUESTIONS[kind](d), "?"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seq2attn.attention import OneLayer, Weights
 from seq2attn.config import TrainConfig
+from seq2attn.kernels.copy_cross_entropy import copy_cross_entropies
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
 from seq2attn.models.memory import HiddenStates, Memory, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
@@ -40,9 +41,12 @@ def token_losses(
     features_MD = output.features_BTD.flatten(0, 1)
     if batch.real_M is not None:
         features_MD = features_MD.index_select(0, batch.real_M)
-    total, each_M = cross_entropies(
-        features_MD, model.decoder.output, batch.targets_M, smoothing, batch.mask_M
-    )
+    layer, targets_M = model.decoder.output, batch.targets_M
+    if output.copies is None:
+        total, each_M = cross_entropies(features_MD, layer, targets_M, smoothing, batch.mask_M)
+    else:
+        copies = output.copies.rows(batch.real_M)
+        total, each_M = copy_cross_entropies(features_MD, layer, copies, targets_M, smoothing, batch.mask_M)
     return TokenLosses(total, each_M, output, memory)
 
 

@@ -46,7 +46,7 @@ MORE = [
         "gumbel",
     ),
     *("sutskever14", "cho14", "entmax15", "sparsemax", "vaswani17", "luong15-location", "multihead"),
-    *("keyed-values", "caption-fixed", "xu15-hard", "video"),
+    *("keyed-values", "pointer", "caption-fixed", "xu15-hard", "video"),
 ]
 
 
