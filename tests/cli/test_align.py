@@ -1,6 +1,7 @@
 """`align` as a user meets it: files, tabs, pipes, two directions, odd lines and wrong usage."""
 
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import tiny
 import seq2attn
 from seq2attn.explaining.aligner import Aligner, Direction, pharaoh
 from seq2attn.inference import MAX_SOURCE
+from seq2attn.runs.choice import AttentionChoice, remember
 
 Call = Callable[..., tuple[int, bytes, str]]
 
@@ -68,6 +70,18 @@ def test_align_passes_its_options_on(text_run: str, call: Call, files: tuple[Pat
     want = seq2attn.align(text_run, SOURCES, TARGETS, threshold=0.2, shift=1, layer=1)
     assert out.decode() == "".join(f"{pharaoh(one or [])}\n" for one in want)
     assert out.decode() != lines_of()
+
+
+def test_align_reads_a_run_as_it_remembers(
+    text_run: str, call: Call, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(text_run, run)
+    remember(run, AttentionChoice(None, None, 1))
+    arguments = ["--source", files[0], "--target", files[1]]
+    _, read, _ = call(run, *arguments)
+    assert read == call(text_run, *arguments, "--shift", "1")[1] != call(text_run, *arguments)[1]
+    assert call(run, *arguments, "--shift", "0")[1] == call(text_run, *arguments)[1]
 
 
 @pytest.fixture(scope="module")
