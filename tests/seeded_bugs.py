@@ -172,7 +172,7 @@ BUGS = (
     Bug("config/guide.py", "max(1, model.attention_layers - 1)", "model.attention_layers", ("training/test_guided_attention.py", "-k", "by_default")),
     Bug("data/text/encoding.py", 'guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None', 'guides = "alignment" if gold else None', ("tasks/test_guided_training.py", "-k", "take_the_place")),
     Bug("tasks/alignment.py", "return LinkSettings(*guided_head(settings.model, settings.train))", "pass", ("tasks/test_guided_training.py", "-k", "where_it_was_guided")),
-    Bug("data/text/linking.py", "if len(column) < batch.num_rows:", "if False:", ("tasks/test_guided_training.py", "-k", "too_few")),
+    Bug("data/linking.py", "if len(column) < batch.num_rows:", "if False:", ("tasks/test_guided_training.py", "-k", "too_few")),
     # explaining: symmetrised links
     Bug("explaining/symmetrise.py", "return link[1], link[0]", "return link", ("explaining/test_symmetrise.py", "-k", "moses")),
     Bug("explaining/symmetrise.py", "if bare > both:", "if bare > (not both):", ("explaining/test_symmetrise.py", "-k", "moses")),

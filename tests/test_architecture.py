@@ -314,7 +314,7 @@ WRITERS = {
     "locks.py": {"unlink"},
     "data/prepare.py": {"mkdir", "rmtree"},
     "data/text/prepare.py": {"unlink"},
-    "data/text/linking.py": {"unlink"},
+    "data/linking.py": {"unlink"},
     "data/text/encoding.py": {"open", "mkdir", "rmtree"},
     "data/images/prepare.py": {"mkdir", "rename", "unlink"},
     "data/formats/lines.py": {"TemporaryFile"},

@@ -19,7 +19,7 @@ from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress
 
 if TYPE_CHECKING:
-    from seq2attn.data.text.linking import Linker
+    from seq2attn.data.linking import Linker
 
 NOT_NFC = "are not in the normal form NFC of Unicode: they are put in it"
 _EXAMPLES = 3  # places that are named for each reason to drop something

@@ -15,10 +15,10 @@ import datasets
 from seq2attn import files
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import printable
+from seq2attn.data.linking import Linker
 from seq2attn.data.preparation import Preparation
 from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.text.linking import Linker
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__

@@ -67,8 +67,8 @@ class HiddenStates(NamedTuple):
     def of_layers(cls, x_BTD: Tensor, outputs: Sequence[AttentionOutput], weights: Weights) -> Self:
         """From the features and the output of each layer's attention; `weights`: with attention weights."""
         log_p, entropy = _sum([each.log_prob for each in outputs]), _sum([each.entropy for each in outputs])
-        shown = outputs[weights.place :][:1] if isinstance(weights, OneLayer) else outputs
-        return cls(x_BTD, stack_weights(shown) if weights else None, log_p, entropy)
+        own = outputs[weights.place :][:1] if isinstance(weights, OneLayer) else outputs
+        return cls(x_BTD, stack_weights(own) if weights else None, log_p, entropy)
 
 
 def stack_weights(outputs: Iterable[AttentionOutput]) -> Tensor | None:

@@ -10,7 +10,7 @@ from seq2attn.errors import UsageError
 from seq2attn.progress import Progress
 
 if TYPE_CHECKING:
-    from seq2attn.data.text.linking import Linker
+    from seq2attn.data.linking import Linker
     from seq2attn.explaining.aligner import Aligner
 
 BLOCK = 1024  # pairs that are aligned together

@@ -11,7 +11,7 @@ FOLDER = Path(seq2attn.data.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("formats",),
     ("corpus", "corpus_files", "bundled", "worker_processes", "splits", "tokenizer", "batches"),
-    ("spool", "preparation"),
+    ("spool", "linking", "preparation"),
     ("text", "images"),
     ("prepared", "table_folder", "hf_datasets", "sources", "prepare"),
 )

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import is_blank
+from seq2attn.data.linking import LINKS
 from seq2attn.data.preparation import Drops, Preparation
-from seq2attn.data.text.linking import LINKS
 from seq2attn.data.text.token_links import token_links
 from seq2attn.data.tokenizer import Tokenizer, is_changed
 from seq2attn.data.worker_processes import exit_without, run_in_processes

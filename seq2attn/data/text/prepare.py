@@ -9,6 +9,7 @@ import pyarrow as pa
 from seq2attn.data import splits
 from seq2attn.data.corpus import Row
 from seq2attn.data.formats.text import is_blank
+from seq2attn.data.linking import with_links
 from seq2attn.data.preparation import (
     NOT_NFC,
     Preparation,
@@ -21,7 +22,6 @@ from seq2attn.data.spool import Entry, Format, Spool, write_spools
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import encode_split
-from seq2attn.data.text.linking import with_links
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.progress import Progress
 

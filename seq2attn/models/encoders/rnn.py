@@ -57,7 +57,6 @@ class Recurrence(Stack[Stack[Cell]]):
     def _run_cells(self, layer: Stack[Cell], x_BSI: Tensor, mask_BS: Tensor) -> tuple[Tensor, Vectors]:
         from_the_end = positions_from_the_end(mask_BS)
         last_B = mask_BS.sum(1) - 1
-        rows = torch.arange(len(last_B), device=last_B.device)
         outputs, ends = [], []
         for direction, cell in enumerate(layer):
             backward = self.reverse or direction == 1
@@ -65,7 +64,7 @@ class Recurrence(Stack[Stack[Cell]]):
             start = cell.zero(len(x_BSI), x_BSI)
             states = cell.steps(inputs, None, start) if self.keep_final else (cell.run(inputs, None, start),)
             outputs.append(reorder(states[0], from_the_end) if backward else states[0])
-            ends.append([state[rows, last_B] for state in states if state is not None])
+            ends.append([state[torch.arange(len(state)), last_B] for state in states if state is not None])
         return torch.cat(outputs, -1), tuple(torch.cat(parts, -1) for parts in zip(*ends, strict=True))
 
 
@@ -85,4 +84,5 @@ class RNNEncoder(TextEncoder):
         embedded = dropout(self.embedding(source_BS), self.dropout, self.training)
         x, final = self.layers.states_and_final(embedded, mask_BS)
         keys, values = (part_of(part, x, embedded) for part in self.parts)
-        return Memory(keys, values, mask_BS, final[-1][0], final=final, source_BS=source_BS)
+        memory = Memory(keys, values, mask_BS, final[-1][0], source_BS=source_BS)
+        return memory._replace(final=final) if self.layers.keep_final else memory
