@@ -178,6 +178,7 @@ def test_audit_without_gold_links_says_so(call: Call, tmp_path: Path) -> None:
     assert "AER" not in out
 
 
+@pytest.mark.slow
 def test_audit_of_images_points(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiny_captions.prepare(tmp_path / "bars", monkeypatch)
     run = tiny_captions.save_run(tmp_path / "run", data)
@@ -194,6 +195,7 @@ def test_audit_of_images_points(call: Call, tmp_path: Path, monkeypatch: pytest.
     )
 
 
+@pytest.mark.slow
 def test_audit_of_clips(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tiny_captions.prepare(tmp_path / "clips", monkeypatch, tiny_captions.corpus(clips=True))
     encoder: dict[str, object] = {"temporal": "rnn", "max_frames": 2}

@@ -116,6 +116,7 @@ def test_export_prints_code_with_the_search_settings_of_the_run(call: Call, tmp_
     assert '"YOUR TEXT".lower()' in err
 
 
+@pytest.mark.slow
 @needs
 def test_export_quantization_makes_a_smaller_model(call: Call, run: Path, tmp_path: Path) -> None:
     for name, more in (("full", ()), ("small", ("--quantization", "int8", "--quiet"))):

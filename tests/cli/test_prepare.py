@@ -160,6 +160,7 @@ def test_prepare_reads_a_file_without_a_header_and_holds_out_pairs(call: Call, t
     ]
 
 
+@pytest.mark.slow
 def test_prepare_reads_the_bundled_corpus_with_defaults(call: Call, tmp_path: Path) -> None:
     code, printed, err = call("phrases", tmp_path / "out", "--tokenizer", "word")
     assert code == 0, err

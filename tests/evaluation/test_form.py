@@ -84,6 +84,7 @@ def test_bleu_of_composed_text_equals_sacrebleu() -> None:
     assert without.signature == f"nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=20), st.booleans())
 def test_comparable_is_idempotent_and_agrees_with_the_tokenizer(line: str, lowercase: bool) -> None:

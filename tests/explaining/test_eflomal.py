@@ -25,6 +25,7 @@ def phrases(count: int) -> tuple[list[str], list[str], list[str]]:
     return tuple(sides)  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 @needs_eflomal
 def test_eflomal_gives_a_line_for_each_pair(tmp_path: Path) -> None:
     sources, targets, gold = phrases(400)

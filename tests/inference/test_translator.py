@@ -501,6 +501,7 @@ def test_load_changes_settings_without_weights(tmp_path: Path) -> None:
     assert seq2attn.load(path, "cpu", settings=[]).config == tiny.settings()
 
 
+@pytest.mark.slow
 def test_load_changes_what_a_hard_model_reads(tmp_path: Path) -> None:
     path = tiny.save_run(tmp_path / "run", attention={"normaliser": "hard-sample"})
     texts = [*TEXTS[:4], *tiny.ENGLISH[:2]]

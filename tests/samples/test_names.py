@@ -18,6 +18,7 @@ def splits() -> dict[str, list[Sentence]]:
     return names.splits(1, {"train": 1500, "valid": 200, "test": 500})
 
 
+@pytest.mark.slow
 def test_every_sentence_has_its_names_and_numbers_in_both_languages(splits) -> None:
     for s in (s for split in splits.values() for s in split):
         assert words_to_copy(s)

@@ -104,6 +104,7 @@ def test_beam_search_equals_enumeration_if_wide(length_penalty: float) -> None:
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
