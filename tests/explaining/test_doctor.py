@@ -170,3 +170,12 @@ def test_statistics_of_short_targets_are_unknown() -> None:
     assert np.isnan(of.entropy).all()
     assert findings(of, 6) == []
     assert doctor.LEAST_PAIRS < 6
+
+
+def test_statistics_leave_out_the_step_that_writes_the_end_token() -> None:
+    """That step rightly reads the end of the source, also where every word reads something else."""
+    weights = np.zeros((1, 1, 4, 5), np.float32)
+    weights[0, 0, [0, 1, 2, 3], [0, 1, 2, 4]] = 1
+    of = statistics([weights], has_end=True)
+    assert of.end.tolist() == [[0.0]]
+    assert of.diagonal.tolist() == [[1.0]]

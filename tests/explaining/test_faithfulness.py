@@ -8,7 +8,7 @@ import torch
 from explained_models import FAMILIES, SOURCES, TARGETS, translator
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
-from seq2attn.explaining.faithfulness import faithfulness, random_matrices, rank_correlation
+from seq2attn.explaining.faithfulness import _first_units, faithfulness, random_matrices, rank_correlation
 from seq2attn.explaining.forced import ForcedModel
 from seq2attn.explaining.occlusion import Occluder
 from seq2attn.explaining.pairs import ForcedPair, of_texts
@@ -101,3 +101,12 @@ def test_rank_correlation_is_spearmans() -> None:
         for other in ([1.0, 4.0, 3.0, 3.0], [0.0, 1.0, 2.0, 9.0]):
             assert rank_correlation(np.array(one), np.array(other)) == pytest.approx(slow([*one], other))
     assert rank_correlation(np.ones(3), np.arange(3.0)) == 0
+
+
+def test_first_units_of_equal_values_are_in_a_random_order() -> None:
+    """Otherwise a method that says nothing would name the first words of every source."""
+    matrix = np.ones((200, 4), np.float32)
+    matrix[:, 3] = 2
+    first = _first_units(matrix, [1, 2], np.random.default_rng(1))
+    assert {of_word[0] for of_word in first} == {frozenset({3})}
+    assert {of_word[1] for of_word in first} == {frozenset({3, unit}) for unit in range(3)}
