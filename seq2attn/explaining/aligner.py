@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.explaining.link_settings import LinkSettings
+from seq2attn.explaining.links import ARG_MAX, LinkRule, ordered_links
 from seq2attn.explaining.symmetrise import METHODS, Link, symmetrise
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
 from seq2attn.inference.attention_weights import select
@@ -31,13 +32,10 @@ def links_of(weights_TS: NDArray[np.floating], threshold: float | None = None) -
     Each target word has the source word with the largest weight, or with a `threshold` every source word
     whose weight is that large. A weight of 0 makes no link.
     """
-    if not weights_TS.size:
-        return []
-    least = weights_TS.max(1, keepdims=True) if threshold is None else threshold
-    linked = (weights_TS >= least) & (weights_TS > 0)
-    if threshold is None:  # of equal weights, the first
-        linked &= linked.cumsum(1) == 1
-    return [(int(source), int(target)) for target, source in np.argwhere(linked)]
+    rule = ARG_MAX
+    if threshold is not None:  # in the type of the weights: one that is typed as it is printed has its link
+        rule = LinkRule(largest=False, threshold=float(weights_TS.dtype.type(threshold)))
+    return ordered_links(weights_TS, rule)
 
 
 class Direction(NamedTuple):

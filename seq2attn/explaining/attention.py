@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seq2attn.explaining.forced import ForcedModel
 from seq2attn.explaining.pairs import ForcedPair
+from seq2attn.inference import attention_weights
 from seq2attn.progress import Progress, silent
 
 Matrix = NDArray[np.float32]
@@ -87,8 +88,4 @@ def word_attention(
 
 def select(matrix: NDArray[Any], layer: int | None, head: int | None, shift: int) -> Matrix:
     """One matrix (W, U) of (2, L, H, W, U): numbers from 1; None is the mean over layers, or over heads."""
-    of_shift = matrix[shift]
-    layers = of_shift if layer is None else of_shift[layer - 1 : layer]
-    heads = layers if head is None else layers[:, head - 1 : head]
-    mean: Matrix = heads.mean((0, 1))
-    return mean
+    return attention_weights.select(matrix[shift], layer, head)

@@ -38,9 +38,14 @@ def shares(matrix: Matrix) -> Matrix:
     return result
 
 
-def links_of(matrix: Matrix, rule: LinkRule) -> set[Link]:
+def links_of(matrix: NDArray[np.floating], rule: LinkRule) -> set[Link]:
     """The links of one pair. A row without a positive value has none."""
-    return {(int(source), int(target)) for target, source in np.argwhere(_keys(matrix, rule) > 0)}
+    return set(ordered_links(matrix, rule))
+
+
+def ordered_links(matrix: NDArray[np.floating], rule: LinkRule) -> list[Link]:
+    """The links of one pair, in the order of the target words."""
+    return [(int(source), int(target)) for target, source in np.argwhere(_keys(matrix, rule) > 0)]
 
 
 def best_rule(matrices: Sequence[Matrix], gold: Sequence[Links]) -> tuple[LinkRule, float | None]:
@@ -87,7 +92,7 @@ def scored(matrices: Sequence[Matrix], rule: LinkRule, gold: Sequence[Links]) ->
     return score([links_of(matrix, rule) for matrix in matrices], gold)
 
 
-def _keys(matrix: Matrix, rule: LinkRule) -> NDArray[np.float64]:
+def _keys(matrix: NDArray[np.floating], rule: LinkRule) -> NDArray[np.float64]:
     """The values that count for a rule: 0 where there is no link, infinity at the largest of a row."""
     values = matrix.astype(np.float64)
     result = np.zeros_like(values)
