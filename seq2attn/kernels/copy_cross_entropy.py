@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from seq2attn.kernels.linear_cross_entropy import CHUNK
+from seq2attn.kernels.linear_cross_entropy import CHUNK, product_format, scaled_gradients
 
 LEAST = 1e-20  # mass: below it the gradient by a mass grows no more, so that no loss scale makes it infinite
 
@@ -90,11 +90,7 @@ class _CopyCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (
-            gradient.mul_(scale).to(dtype)
-            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        )
-        return (*gradients, None, None, None, None, None, None)
+        return scaled_gradients(ctx, scale)
 
 
 def copy_cross_entropies(
@@ -110,9 +106,7 @@ def copy_cross_entropies(
 
     Gate and mass are float32 or wider. With a mask, bool, only the positions where it is True count.
     """
-    device = features_MD.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
-    train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
+    device, dtype, train = product_format(features_MD, output)
     with torch.autocast(device, enabled=False):
         total, loss_M = _CopyCrossEntropy.apply(
             features_MD, output.weight, output.bias, *copies, targets_M, mask_M, smoothing, dtype, train

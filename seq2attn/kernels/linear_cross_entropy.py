@@ -95,11 +95,25 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (
-            gradient.mul_(scale).to(dtype)
-            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
-        )
-        return (*gradients, None, None, None, None, None)
+        return scaled_gradients(ctx, scale)
+
+
+def scaled_gradients(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+    """The gradients of the first inputs, which the forward pass saved with their `ctx.dtypes`, times `scale`;
+    None for the other inputs.
+    """
+    gradients = [
+        gradient.mul_(scale).to(dtype) for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+    ]
+    return (*gradients, *[None] * (len(ctx.needs_input_grad) - len(gradients)))
+
+
+def product_format(features_MD: Tensor, output: nn.Linear) -> tuple[str, torch.dtype, bool]:
+    """The kind of device, the type of the products with the output layer, and whether gradients count."""
+    device = features_MD.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
+    needs_grad = features_MD.requires_grad or output.weight.requires_grad
+    return device, dtype, torch.is_grad_enabled() and needs_grad
 
 
 def cross_entropy(features_MD: Tensor, output: nn.Linear, targets_M: Tensor, smoothing: float) -> Tensor:
@@ -116,9 +130,7 @@ def cross_entropies(
 
     With a mask, bool, only the positions where it is True count: the loss of the others is 0.
     """
-    device = features_MD.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else features_MD.dtype
-    train = torch.is_grad_enabled() and (features_MD.requires_grad or output.weight.requires_grad)
+    device, dtype, train = product_format(features_MD, output)
     with torch.autocast(device, enabled=False):
         both: tuple[Tensor, Tensor] = _LinearCrossEntropy.apply(
             features_MD, output.weight, output.bias, targets_M, mask_M, smoothing, dtype, train
