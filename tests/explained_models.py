@@ -21,8 +21,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "attention": {"score": "dot"},
     },
 }
+COPYING = {f"{name} that copies": FAMILIES[name] | {"pointer": True} for name in ("luong", "transformer")}
 SOURCES, TARGETS = tiny.ENGLISH[:5], tiny.FRENCH[:5]
 
 
 def translator(family: str, seed: int = 1, sharpness: float = 1.5) -> Translator:
-    return tiny.translator(seed, sharpness, **FAMILIES[family])
+    return tiny.translator(seed, sharpness, **(FAMILIES | COPYING)[family])

@@ -59,7 +59,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("inference", "training.objectives", "models.seq2seq", "data", "config"),
         *("errors", "progress", "version"),
     },
-    "explaining": {*("inference", "evaluation", "attention", "models", "runs", "data", "errors", "progress")},
+    "explaining": {
+        *("inference", "evaluation", "attention", "copying", "models", "runs", "data", "errors", "progress")
+    },
     "tasks": {
         *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),
         *(

@@ -69,10 +69,13 @@ class Numbers:
 
 
 def settings(
-    attention: dict[str, object] | None = None, encoder: dict[str, object] | None = None, **decoder: object
+    attention: dict[str, object] | None = None,
+    encoder: dict[str, object] | None = None,
+    pointer: bool = False,
+    **decoder: object,
 ) -> Config:
     """A model of a few thousand parameters; `attention` overrides model.attention.*, `encoder`
-    model.encoder.* and `decoder` model.decoder.*, whatever kind they are of.
+    model.encoder.* and `decoder` model.decoder.*, whatever kind they are of; `pointer` is model.pointer.
     """
     recurrent = (
         {"size": 16, "query_state": "previous", "context_to": ["input", "readout"]}
@@ -83,6 +86,7 @@ def settings(
         "data": {"joint": False},
         "model": {
             "embedding": 12,
+            "pointer": pointer,
             "encoder": {"size": 8} | (encoder or {}),
             "decoder": recurrent | decoder,
             "attention": {"score": "additive", "size": 8} | (attention or {}),

@@ -19,6 +19,7 @@ from torch import Tensor
 from seq2attn.explaining.attention import Matrix
 from seq2attn.explaining.forced import Batch, ForcedModel
 from seq2attn.explaining.pairs import ForcedPair
+from seq2attn.models.memory import HiddenStates
 from seq2attn.progress import Progress, silent
 
 STEPS = 8  # points on the line, by Gauss and Legendre
@@ -77,20 +78,40 @@ def word_gradients(model: ForcedModel, batch: Batch, x_BPE: Tensor) -> Tensor:
     """d log p(word) / dx (W, B, P, E) of each word of each pair, at those vectors."""
     x = x_BPE.detach().requires_grad_()
     with torch.enable_grad():
-        features = model.states(batch, model.memory(batch, x)).features_BTD
-        # The output layer needs one pass for all words: the logits of a step read its own features alone.
-        ends = features.detach().requires_grad_()
-        (of_features,) = torch.autograd.grad(model.of_words(batch, ends).sum(), ends)
-        words = batch.to_word_BTW.to(features.dtype).unbind(-1)
+        hidden = model.states(batch, model.memory(batch, x))
+        # The output layer needs one pass for all words: the logits of a step read its own features alone, and
+        # its own gate and copies.
+        ends = _parts(hidden)
+        starts = [end.detach().requires_grad_() for end in ends]
+        of_ends = torch.autograd.grad(model.of_words(batch, _with_parts(hidden, starts)).sum(), starts)
+        words = batch.to_word_BTW.unbind(-1)
         # each pair reads its own vectors alone, so that a sum over pairs has the gradient of each
         return torch.stack(
             [
                 torch.autograd.grad(
-                    features, x, of_features * own[..., None], retain_graph=number < len(words)
+                    ends, x, [_of_steps(part, own) for part in of_ends], retain_graph=number < len(words)
                 )[0]
                 for number, own in enumerate(words, 1)
             ]
         ).nan_to_num()
+
+
+def _parts(hidden: HiddenStates) -> list[Tensor]:
+    """What the output layer reads: features (B, T, D), gate (B, T) and copies (B, T, S)."""
+    copies = hidden.copies
+    return [hidden.features_BTD, *(() if copies is None else (copies.gate_BT, copies.mass_BTS))]
+
+
+def _with_parts(hidden: HiddenStates, parts: Sequence[Tensor]) -> HiddenStates:
+    copies = hidden.copies
+    if copies is not None:
+        copies = copies._replace(gate_BT=parts[1], mass_BTS=parts[2])
+    return hidden._replace(features_BTD=parts[0], copies=copies)
+
+
+def _of_steps(gradient: Tensor, step_BT: Tensor) -> Tensor:
+    """The gradient (B, T, ...) at steps with 1, and 0 at those with 0."""
+    return gradient * step_BT.view(*step_BT.shape, *[1] * (gradient.dim() - 2)).to(gradient.dtype)
 
 
 def _put(matrices: list[Matrix], places: Sequence[int], batch: Batch, parts_WBP: Tensor) -> None:

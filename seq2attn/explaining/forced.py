@@ -14,6 +14,7 @@ from torch import Tensor
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.errors import UserError
 from seq2attn.explaining.pairs import ForcedPair
+from seq2attn.explaining.partly_known import PartlyKnownPointer
 from seq2attn.explaining.replaced_weights import Replace, twin
 from seq2attn.explaining.sources import ImageSources, Sources, SourceVectors, TextSources
 from seq2attn.inference.encoding import pad
@@ -38,10 +39,9 @@ class Batch(NamedTuple):
     def repeat(self, count: int) -> Self:
         """Each pair `count` times, as neighbours."""
         tensors = (self.inputs_BT, self.targets_BT, self.to_word_BTW, self.to_unit_BPU, self.stream_B)
-        x_BPE, mask, blank = (part.repeat_interleave(count, 0) for part in self.vectors[:3])
         return type(self)(
             [pair for pair in self.pairs for _ in range(count)],
-            SourceVectors(x_BPE, mask, blank, self.vectors.grid),
+            self.vectors.repeat(count),
             *(part.repeat_interleave(count, 0) for part in tensors),
         )
 
@@ -52,6 +52,8 @@ class ForcedModel:
     def __init__(self, predictor: Predictor[Any, Any], replace: Replace | None = None) -> None:
         """`replace` gives other attention weights, as `replaced_weights.twin` describes."""
         self.model: Seq2Seq = twin(predictor.models[0], replace)
+        if self.model.decoder.pointer is not None:
+            self.model.decoder.pointer = PartlyKnownPointer(self.model.decoder.pointer)
         text = predictor.config.model.modality.has_vocabulary
         self.sources: Sources = TextSources() if text else ImageSources()
         self.device = predictor.device
@@ -93,12 +95,11 @@ class ForcedModel:
 
     def log_probs(self, batch: Batch, x_BPE: Tensor | None = None) -> Tensor:
         """log p (B, W) of each target word: of all its tokens, each given those before it."""
-        hidden = self.states(batch, self.memory(batch, x_BPE))
-        return self.of_words(batch, hidden.features_BTD)
+        return self.of_words(batch, self.states(batch, self.memory(batch, x_BPE)))
 
-    def of_words(self, batch: Batch, features_BTD: Tensor) -> Tensor:
+    def of_words(self, batch: Batch, hidden: HiddenStates) -> Tensor:
         """log p (B, W) of each target word. Raises UserError if the model returns NaN."""
-        log_p_BTN = self.model.decoder.output(features_BTD).float().log_softmax(-1)
+        log_p_BTN = self.logits(hidden).log_softmax(-1)
         log_p_BT = log_p_BTN.gather(2, batch.targets_BT[..., None])[..., 0]
         if log_p_BT.isnan().any():
             raise UserError(NO_NUMBERS)
@@ -107,9 +108,11 @@ class ForcedModel:
 
     def distributions(self, batch: Batch) -> Tensor:
         """The distribution (B, T, N) of each step's output."""
-        hidden = self.states(batch, self.memory(batch))
-        probs: Tensor = self.model.decoder.output(hidden.features_BTD).float().softmax(-1)
-        return probs
+        return self.logits(self.states(batch, self.memory(batch))).softmax(-1)
+
+    def logits(self, hidden: HiddenStates) -> Tensor:
+        """The logits (B, T, N) of all steps, in float32."""
+        return self.model.decoder.logits(hidden.features_BTD, hidden.copies).float()
 
 
 def _membership(numbers: Sequence[Sequence[int]], length: int, count: int) -> Tensor:

@@ -1,20 +1,22 @@
 """The vectors that an encoder reads of each source position, and a memory from such vectors.
 
 For a text they are the embeddings of its tokens; for an image or a clip the features of each cell. They can
-be differentiated and replaced, whatever the family of the encoder. Shapes: B pairs, P source positions, E
-numbers of a position, F frames.
+be differentiated and replaced, whatever the family of the encoder. If the decoder copies, the vector of a
+token ends with one more number: 1 if its text is known, 0 if it is hidden. Shapes: B pairs, P source
+positions, E numbers of a position, F frames.
 """
 
 import abc
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from seq2attn.data.tokenizer import EOS, PAD, UNK
 from seq2attn.explaining.pairs import ForcedPair
+from seq2attn.explaining.partly_known import known_in_part
 from seq2attn.inference.encoding import pad
 from seq2attn.models.interfaces import TextEncoder
 from seq2attn.models.memory import Memory
@@ -28,6 +30,13 @@ class SourceVectors(NamedTuple):
     mask: Tensor  # bool: of the P positions (B, P), of frames (B, F), or of images (B, 1)
     blank: Tensor  # (B, P, E): what stands in place of a hidden position
     grid: tuple[int, int] | None = None  # of an image or of each frame
+    ids_BP: Tensor | None = None  # of a text, whose vectors end with the share of a token that is known
+
+    def repeat(self, count: int) -> Self:
+        """Each source `count` times, as neighbours."""
+        ids_BP = None if self.ids_BP is None else self.ids_BP.repeat_interleave(count, 0)
+        x_BPE, mask, blank = (part.repeat_interleave(count, 0) for part in self[:3])
+        return type(self)(x_BPE, mask, blank, self.grid, ids_BP)
 
 
 class Sources(abc.ABC):
@@ -55,13 +64,27 @@ class TextSources(Sources):
         mask_BP = ids_BP != PAD
         # the end token and padding are never hidden
         blank_BP = torch.where(mask_BP & (ids_BP != EOS), UNK, ids_BP)
-        return SourceVectors(embedding(ids_BP).detach(), mask_BP, embedding(blank_BP).detach())
+        x_BPE, x0_BPE = (embedding(ids).detach() for ids in (ids_BP, blank_BP))
+        if model.decoder.pointer is None:
+            return SourceVectors(x_BPE, mask_BP, x0_BPE)
+        known_BP = (blank_BP == ids_BP).to(x_BPE.dtype)
+        x_BPE, x0_BPE = (
+            nn.functional.pad(x_BPE, (0, 1), value=1.0),
+            torch.cat([x0_BPE, known_BP[..., None]], -1),
+        )
+        return SourceVectors(x_BPE, mask_BP, x0_BPE, ids_BP=ids_BP)
 
     def memory(self, model: Seq2Seq, x_BPE: Tensor, of: SourceVectors) -> Memory:
+        known_BP = None
+        if of.ids_BP is not None:
+            x_BPE, known_BP = x_BPE[..., :-1], x_BPE[..., -1]
         rows = torch.arange(x_BPE.shape[0] * x_BPE.shape[1], device=x_BPE.device).view(x_BPE.shape[:2])
         # Each position is a token of its own: its row of this matrix is its vector.
         matrix = {"embedding.weight": x_BPE.flatten(0, 1)}
-        return cast(Memory, functional_call(model.encoder, matrix, (rows, of.mask)))
+        memory: Memory = functional_call(model.encoder, matrix, (rows, of.mask))
+        if of.ids_BP is None or known_BP is None:
+            return memory
+        return memory._replace(source_BS=known_in_part(of.ids_BP, known_BP))
 
 
 class ImageSources(Sources):

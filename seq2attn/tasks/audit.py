@@ -124,9 +124,6 @@ def _load(run: str, modality: Any, device: str, allow_code: bool) -> "Predictor[
         if source == "attention":
             why = "model.encoder.temporal is mean"
         raise UserError(f"{run}: has no attention to audit ({why})")
-    if predictor.config.model.pointer:
-        # attributions and hidden words are of the softmax alone, and a pointer copies words past it
-        raise UserError(f"{run}: an audit does not know what a pointer copies (model.pointer=true)")
     return predictor
 
 

@@ -58,15 +58,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(tmp_path_factory.mktemp("data") / "corpus")
 
 
-def save_run(
-    path: Path,
-    corpus: Path,
-    sides: tuple[str, str] = ("source", "target"),
-    pointer: bool = False,
-    **parts: Any,
-) -> Path:
+def save_run(path: Path, corpus: Path, sides: tuple[str, str] = ("source", "target"), **parts: Any) -> Path:
     settings = tiny.settings(**parts)
-    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"pointer": pointer})})
     files = {}
     for name, side in zip(("source", "target"), sides, strict=True):
         tiny.tokenizer(side).save(path.parent / f"{side}.bin")
@@ -216,13 +209,17 @@ def test_audit_of_clips(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "no attention to audit" in err
 
 
+def test_audit_of_a_run_that_copies(call: Call, prepared: Path, tmp_path: Path) -> None:
+    code, out, err = call(save_run(tmp_path / "copies", prepared, pointer=True), "--json", "-q")
+    assert code == 0, err
+    assert {"occlusion", "integrated gradients"} <= {row["method"] for row in json.loads(out)["methods"]}
+
+
 def test_audit_refuses_what_it_cannot_do(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
     fixed = save_run(tmp_path / "fixed", prepared, context_source="summary", context_to=["input"])
-    copies = save_run(tmp_path / "copies", prepared, pointer=True)
     bad = prepare(tmp_path / "base", "1-1 9-2\n" * 5)
     for arguments, problem in (
         ((fixed,), "has no attention to audit (model.decoder.context_source is summary)"),
-        ((copies,), "model.pointer=true"),
         ((f"{run},{run}",), "an audit is of one run"),
         ((run, "--data", bad), "points past the end"),
         ((run, "--data", tmp_path / "none"), "no such folder"),

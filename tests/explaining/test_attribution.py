@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from explained_models import FAMILIES, SOURCES, TARGETS, translator
+from explained_models import COPYING, FAMILIES, SOURCES, TARGETS, translator
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
-from seq2attn.explaining.attribution import input_x_gradient, integrated_gradients
+from seq2attn.explaining.attribution import input_x_gradient, integrated_gradients, word_gradients
 from seq2attn.explaining.forced import ForcedModel
 from seq2attn.explaining.pairs import ForcedPair, of_texts
 from seq2attn.models.seq2seq import Seq2Seq
@@ -58,11 +58,28 @@ def test_attributions_are_those_of_captum(family: str) -> None:
             np.testing.assert_allclose(of_line[word], expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *COPYING])
 def test_integrated_gradients_are_complete(family: str) -> None:
     model = translator(family, sharpness=1.0)
     result = integrated_gradients(ForcedModel(model), of_texts(model, SOURCES[:2], TARGETS[:2]), 32)
     assert result.gap < 0.01
+
+
+@pytest.mark.parametrize("family", COPYING)
+def test_gradient_of_a_word_is_its_difference_where_a_pointer_copies(family: str, float64: None) -> None:
+    """Along a random direction of all numbers of the vectors, the share of a known text among them."""
+    own = ForcedModel(translator(family, sharpness=1.0))
+    own.model.double()
+    batch = own.batch(of_texts(translator(family), SOURCES[:2], TARGETS[:2]))
+    # not at the vectors themselves: there nothing is hidden, and a pointer has a kink
+    x = batch.vectors.x_BPE.lerp(batch.vectors.blank, 0.3)
+    direction = torch.randn(x.shape)
+    own.logits = lambda hidden: own.model.decoder.logits(hidden.features_BTD, hidden.copies)  # type: ignore
+    sides = [own.log_probs(batch, x + step * direction) for step in (1e-6, -1e-6)]
+    gradients = word_gradients(own, batch, x)
+    expected = (sides[0] - sides[1]) / 2e-6
+    torch.testing.assert_close((gradients * direction).sum((2, 3)).T, expected, rtol=1e-4, atol=1e-5)
+    assert gradients[..., -1].abs().max() > 1e-3
 
 
 def test_attributions_of_a_pair_do_not_depend_on_its_batch() -> None:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from explained_models import FAMILIES, SOURCES, TARGETS, translator
+from explained_models import COPYING, FAMILIES, SOURCES, TARGETS, translator
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.explaining.faithfulness import _first_units, faithfulness, random_matrices, rank_correlation
@@ -28,10 +28,10 @@ def log_p(model: Translator, pair: ForcedPair, hidden: set[int]) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *COPYING])
 def test_occlusion_is_that_of_a_plain_loop(family: str) -> None:
     model = translator(family)
-    pairs = of_texts(model, SOURCES, TARGETS)
+    pairs = of_texts(model, SOURCES, [*TARGETS[:-1], "le \N{SNOWMAN} dort"])  # an unknown token
     for pair, matrix in zip(pairs, Occluder(ForcedModel(model), pairs).occlusion(), strict=True):
         whole = log_p(model, pair, set())
         for unit in range(len(pair.units)):
