@@ -1,6 +1,7 @@
 """Which attention of a run is shown where the caller names none: a layer, a head, and the step it is read at.
 
-A run may remember one, in RUN/attention.json. `seq2attn audit --remember` writes it.
+A run may remember one, in RUN/attention.json. `seq2attn audit --remember` writes it, and a training with
+train.guide does, with the head that it teaches.
 """
 
 import json

@@ -39,7 +39,7 @@ def align(
 
     `layer` and `head` count from 1; None is the mean over all. `shift` is 0 for the weights of the step that
     writes a word (the default), 1 for those of the step that reads it, the next one. Without any of these, a
-    run is read as it remembers (`audit` with `remember`), or where train.guide taught it. Each target word
+    run is read as it remembers (`audit` with `remember`, or train.guide). Each target word
     has the source word with its largest weight or, with `threshold`, every source word with at least this
     weight. `reverse` is a run that translates the other way; `symmetrise` is how both directions become one:
     grow-diag-final-and (the default), grow-diag-final, grow-diag, intersection or union. The other arguments:
@@ -110,12 +110,10 @@ def open_aligner(
 
 
 def rule_of_run(run: str, reads: bool = False) -> "LinkSettings":
-    """How the links of a run are read if nobody says it: as the run remembers, where train.guide taught them,
-    or from the mean.
+    """How the links of a run are read if nobody says it: as the run remembers, or from the mean.
 
     With `reads`, that mean is of the steps that read a word, but for a recurrent decoder (Chen 2020).
     """
-    from seq2attn.config import guided_head
     from seq2attn.explaining.link_settings import LinkSettings
     from seq2attn.runs.choice import remembered
     from seq2attn.runs.directory import open_run
@@ -125,10 +123,8 @@ def rule_of_run(run: str, reads: bool = False) -> "LinkSettings":
     choice = remembered(paths[0]) if len(paths) == 1 else None
     if choice is not None:
         return LinkSettings(*choice)
-    settings = open_run(paths[0]).config
-    if settings.train.guide:
-        return LinkSettings(*guided_head(settings.model, settings.train))
-    return LinkSettings(shift=int(reads and settings.model.decoder.kind != "rnn"))
+    recurrent = open_run(paths[0]).config.model.decoder.kind == "rnn"
+    return LinkSettings(shift=int(reads and not recurrent))
 
 
 def _refuse_one_direction(runs: "Sequence[str]", translators: "Sequence[Translator]") -> None:

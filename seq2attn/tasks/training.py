@@ -559,7 +559,8 @@ def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Ru
 def _create_run(
     out: Path, settings: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
 ) -> "Run":
-    from seq2attn.runs import directory
+    from seq2attn.config import guided_head
+    from seq2attn.runs import choice, directory
 
     def create() -> None:
         directory.create(
@@ -573,6 +574,9 @@ def _create_run(
             force=force,
             source_lengths=task_of(prepared.modality).source_lengths(prepared),
         )
+        if settings.train.guide:
+            taught = guided_head(settings.model, settings.train)
+            choice.remember(out, choice.AttentionChoice(*taught))
         if world.meeting is not None:
             world.meeting.launch.set(BEGUN, os.fsencode(out.resolve()))
 

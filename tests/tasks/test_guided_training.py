@@ -15,7 +15,7 @@ from seq2attn.data.text.token_links import token_links
 from seq2attn.data.text.words import word_numbers
 from seq2attn.errors import UsageError, UserError
 from seq2attn.explaining.aligner import pharaoh
-from seq2attn.tasks import alignment
+from seq2attn.runs.choice import remembered
 
 TINY = {
     "model.embedding": 8,
@@ -141,14 +141,18 @@ def test_links_of_an_aligner_take_the_place_of_those_of_the_corpus(tmp_path: Pat
     assert {words[t] for t, _, _ in split.links(np.array([0]))[0].tolist()} == {0}
 
 
-def test_guided_run_aligns_where_it_was_guided(tmp_path: Path) -> None:
-    run = tiny.save_run(tmp_path / "run", 1)
-    plain = alignment.rule_of_run(str(run))
-    assert plain[:3] == (None, None, 0)
-    settings = json.loads((run / "config.json").read_text())
-    settings["config"]["train"] |= {"guide": 0.1, "guide_shift": 1}
-    (run / "config.json").write_text(json.dumps(settings))
-    assert alignment.rule_of_run(str(run))[:3] == (1, 1, 1)
-    guided = seq2attn.align(run, tiny.ENGLISH[:3], tiny.FRENCH[:3])
-    assert guided == seq2attn.align(run, tiny.ENGLISH[:3], tiny.FRENCH[:3], layer=1, head=1, shift=1)
-    assert guided != seq2attn.align(run, tiny.ENGLISH[:3], tiny.FRENCH[:3], shift=0)
+def test_a_guided_run_remembers_what_it_was_taught(tmp_path: Path) -> None:
+    folder = seq2attn.prepare(
+        corpus(tmp_path / "corpus", True), tmp_path / "p", source="en", target="fr", vocab_size=80
+    )
+    for guide in (0, 1):
+        changes = TINY | {"train.guide": guide, "train.max_steps": 1}
+        if guide:
+            changes |= {"train.guide_shift": 1}
+        seq2attn.train("first-try", folder, tmp_path / str(guide), changes)
+    plain, guided = (tmp_path / name for name in "01")
+    assert remembered(plain) is None
+    assert remembered(guided) == (1, 1, 1)
+    texts = tiny.ENGLISH[:3], tiny.FRENCH[:3]
+    assert seq2attn.align(guided, *texts) == seq2attn.align(guided, *texts, layer=1, head=1, shift=1)
+    assert seq2attn.align(guided, *texts) != seq2attn.align(guided, *texts, shift=0)
