@@ -106,9 +106,13 @@ def load(
                 f"{run}: has no attention (model.decoder.context_source is {source}), "
                 "so there is nothing to compare with `gold`"
             )
-        if predictor.choice is not None:
-            note(f"{run}: the attention is that of {predictor.choice}, as attention.json says")
     return predictors
+
+
+def note_choice(run: str, predictor: "Predictor[Any, Any]", system: System) -> None:
+    """Note which attention was scored, if any was, where the run remembers one."""
+    if predictor.choice is not None and (system.alignment or system.pointing):
+        note(f"{run}: the attention is that of {predictor.choice}, as attention.json says")
 
 
 def system(

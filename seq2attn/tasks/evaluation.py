@@ -153,6 +153,9 @@ def _reports(
             evaluated_runs.system(run, predictor, test, request.search, stages)
             for run, predictor in zip(runs, predictors, strict=True)
         ]
+        if number == 0:
+            for of_run in zip(runs, predictors, systems, strict=True):
+                evaluated_runs.note_choice(*of_run)
         systems += others[number]
         languages = filter(None, (predictor.languages[1] for predictor in predictors))
         test.language = request.language or next(languages, None) or test.language

@@ -15,7 +15,7 @@ from seq2attn import config
 from seq2attn.cli import app as application
 from seq2attn.evaluation import text
 from seq2attn.inference import Translator
-from seq2attn.runs import directory
+from seq2attn.runs import choice, directory
 from seq2attn.runs.tensors import save_weights
 
 ROOT = Path(__file__).parents[2]
@@ -336,6 +336,14 @@ def test_evaluate_reads_source_and_reference_files(call: Call, run: Path, files:
     assert "nrefs:2" in out.splitlines()[0]
     assert "source length" in out
     assert (run / "scores" / "src.en.txt").read_text(encoding="utf-8").count("\n") == 7
+
+
+def test_evaluate_names_the_attention_that_a_run_remembers_where_it_is_scored(call: Call, run: Path) -> None:
+    choice.remember(run, choice.AttentionChoice(shift=1))
+    for split, noted in (("test", True), ("test_plain", False)):  # one has gold links
+        code, _, err = call(run, "--split", split)
+        assert code == 0, err
+        assert ("read one step later, as attention.json says" in err) == noted
 
 
 def test_evaluate_reads_gold_that_counts_from_one(
