@@ -12,7 +12,7 @@ import numpy as np
 
 from seq2attn.evaluation.alignment import AlignmentScore, Link, Links, score
 from seq2attn.evaluation.pointing import Pointing
-from seq2attn.explaining import doctor, links
+from seq2attn.explaining import doctor, links, symmetrise
 from seq2attn.explaining.attention import Matrix, WordAttention, select, word_attention
 from seq2attn.explaining.attribution import input_x_gradient, integrated_gradients
 from seq2attn.explaining.choice import MEAN, AttentionChoice, candidates
@@ -28,7 +28,6 @@ HIDDEN = 200  # pairs of attributions, and whose words are hidden for faithfulne
 PERMUTED = 100  # pairs of the permutation test, at most
 TUNED = 100  # validation pairs by which the links of an attribution are chosen, at most
 SHARE = 0.1  # of the cells of an image, hidden at once
-BOTH = "both directions"
 
 Stage = Callable[[str], Progress]
 
@@ -232,17 +231,11 @@ def _row(
     rule, rate = links.best_rule(on_valid, valid.gold)
     text, predicted = str(rule), [links.links_of(matrix, rule) for matrix in on_test]
     if back is not None:
-        ours = [
-            links.links_of(matrix, links.ARG_MAX) & other
-            for matrix, other in zip(on_valid, back.valid, strict=True)
-        ]
-        of_both = score(ours, valid.gold).error_rate
-        if of_both is not None and (rate is None or of_both < rate):
-            rate, text = of_both, BOTH
-            predicted = [
-                links.links_of(matrix, links.ARG_MAX) & other
-                for matrix, other in zip(on_test, back.test, strict=True)
-            ]
+        for method in symmetrise.METHODS:
+            of_both = score(_of_both(on_valid, back.valid, method), valid.gold).error_rate
+            if of_both is not None and (rate is None or of_both < rate):
+                rate, text = of_both, f"both directions, {method}"
+                predicted = _of_both(on_test, back.test, method)
     return replace(
         row,
         rule=text,
@@ -250,6 +243,14 @@ def _row(
         alignment=score(predicted, test.gold),
         aer_arg_max=links.scored(on_test, links.ARG_MAX, test.gold).error_rate,
     )
+
+
+def _of_both(matrices: Sequence[Matrix], back: Sequence[set[Link]], method: str) -> list[set[Link]]:
+    """The links of both directions, of the largest values, symmetrised."""
+    return [
+        set(symmetrise.symmetrise(links.links_of(matrix, links.ARG_MAX), other, method))
+        for matrix, other in zip(matrices, back, strict=True)
+    ]
 
 
 def _attributions(

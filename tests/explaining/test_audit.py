@@ -15,13 +15,14 @@ from seq2attn.data.tokenizer import EOS, PAD
 from seq2attn.evaluation.alignment import Links
 from seq2attn.explaining.attention import select, word_attention
 from seq2attn.explaining.attribution import input_x_gradient, integrated_gradients
-from seq2attn.explaining.audit import Reverse, Row, Side, audit, choose
+from seq2attn.explaining.audit import Back, Reverse, Row, Side, _row, audit, choose
 from seq2attn.explaining.choice import AttentionChoice, candidates
 from seq2attn.explaining.faithfulness import Faithfulness, faithfulness
 from seq2attn.explaining.forced import ForcedModel
 from seq2attn.explaining.links import ARG_MAX, links_of
 from seq2attn.explaining.occlusion import Occluder
 from seq2attn.explaining.pairs import ForcedPair, of_texts
+from seq2attn.explaining.symmetrise import symmetrise
 from seq2attn.inference import Translator
 from seq2attn.inference.encoding import pad
 from seq2attn.models.seq2seq import build
@@ -90,6 +91,20 @@ def test_audit_turns_the_links_of_the_reverse_run() -> None:
     ours = [links_of(select(m, *choices[0]), ARG_MAX) for m in matrices]
     both = sum(len(a & b.sure) for a, b in zip(ours, gold, strict=True))
     assert row.agreement == pytest.approx(2 * both / (sum(map(len, ours)) + sum(len(g.sure) for g in gold)))
+
+
+@pytest.mark.parametrize("method", ["grow-diag-final-and", "intersection", "union"])
+def test_row_symmetrises_both_directions_as_the_validation_pairs_want_it(method: str) -> None:
+    on_valid, on_test = ([np.random.default_rng(seed).random((6, 6), np.float32)] for seed in (1, 2))
+    back = Back(AttentionChoice(), *([links_of(side[0].T, ARG_MAX)] for side in (on_valid, on_test)))
+    sides = []
+    for matrices, other in ((on_valid, back.valid), (on_test, back.test)):
+        both = frozenset(symmetrise(links_of(matrices[0], ARG_MAX), other[0], method))
+        sides.append(Side([], [Links(both, both)]))
+    row = _row("it", on_valid, on_test, *sides, back)
+    assert row.rule == f"both directions, {method}"
+    assert row.alignment is not None
+    assert row.aer_valid == row.alignment.error_rate == 0
 
 
 def test_choose_takes_the_first_measure_that_there_is() -> None:
