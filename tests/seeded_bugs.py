@@ -195,6 +195,7 @@ BUGS = (
     Bug("kernels/rnn_cells.py", "c = c.to(torch.promote_types(c.dtype, torch.float32))", "", ("inference/test_half_weights.py", "-k", "wide")),
     Bug("runs/half_weights.py", "isinstance(module, PRODUCTS) or parameter.dim() > 1", "isinstance(module, PRODUCTS)", ("inference/test_half_weights.py", "-k", "converts")),
     Bug("inference/predictor.py", 'torch.inference_mode if self.format == "fp32" else torch.no_grad', "torch.inference_mode", ("inference/test_half_weights.py", "-k", "in_training")),
+    Bug("kernels/rnn_cells.py", "slope(grad[:, part], gates[:, part], grad_input=grad[:, part])", "grad[:, part] = slope(grad[:, part], gates[:, part], grad_input=grad[:, part].clone())", ("models/test_cells.py",)),
     Bug("kernels/rnn_cells.py", "tanh_backward(grad_h * o, tanh_c) + grad_c", "tanh_backward(grad_h * o, tanh_c)", ("models/test_cells.py",)),
     Bug("models/encoders/rnn.py", "last_B = mask_BS.sum(1) - 1", "last_B = mask_BS.sum(1) * 0 + mask_BS.size(1) - 1", ("models/test_rnn_encoder.py",)),
     Bug("kernels/fused_rnn.py", "torch.where(position < length, length - 1 - position, position)", "mask_BS.size(1) - 1 - position.expand_as(mask_BS)", ("models/test_rnn_encoder.py",)),
