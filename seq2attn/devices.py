@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -31,6 +32,7 @@ def find_device(name: str) -> torch.device:
     Raises UsageError for another name, and UserError if the machine has no such device.
     """
     allocate_in_segments_that_grow()
+    compute_float32_exactly()
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     kind, colon, number = name.partition(":")
@@ -51,6 +53,18 @@ def find_device(name: str) -> torch.device:
             setting="device",
         )
     return torch.device("cuda", index)
+
+
+def compute_float32_exactly() -> None:
+    """Convolutions and recurrent layers of cuDNN in float32 have all 24 bits, as matrix products have. By
+    torch's default they have the 11 bits of TF32. The variable that allows TF32 in products allows it here.
+    """
+    if os.environ.get("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE") != "1":
+        with (
+            warnings.catch_warnings()
+        ):  # some versions of torch prefer a setting that breaks this one's getter
+            warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+            torch.backends.cudnn.allow_tf32 = False
 
 
 def find_format(precision: Precision, device: torch.device) -> Format:

@@ -39,6 +39,12 @@ class ProcessLost(UserError):
     """Another of several processes that work together has ended, or cannot be reached; it knows why."""
 
 
+def is_out_of_threads(error: BaseException) -> bool:
+    """Whether it says that no more threads may start: neither Python nor C++ has a class of errors for it."""
+    texts = ("can't start new thread", "Resource temporarily unavailable")
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+
+
 def with_flags(
     message: str, flags: Collection[str], setting: str | None = None, names: Mapping[str, str] | None = None
 ) -> str:

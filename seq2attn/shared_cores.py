@@ -32,7 +32,8 @@ class SharedCores:
     other programs use its cores.
 
     `look` shall be called often, between two computations. It does nothing where the system does not say how
-    long threads wait (Linux does), or where torch has another OpenMP than GNU's.
+    long threads wait (Linux does), where torch has another OpenMP than GNU's, or where a limit forbids the
+    threads of a second team.
     """
 
     def __init__(self, threads: int, begins: Callable[[], None] = lambda: None) -> None:
@@ -57,6 +58,9 @@ class SharedCores:
         self._last, self._waits = self._last + elapsed, waits
         self._free_looks = self._free_looks + 1 if waited < FREE * elapsed else 0
         if self._team is None and waited > CROWDED * elapsed:
+            if not can_start(team_size()):
+                self._library = None  # OpenMP would end this process
+                return
             self._team = _SleepingTeam(self._library)
             if self._begins is not None:
                 self._begins()
@@ -77,10 +81,10 @@ class _SleepingTeam:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._end = threading.Event()
         ready = threading.Event()
-        # with the team that computes, more than the cores; a function that OpenMP has does nothing
-        size = len(os.sched_getaffinity(0)) + 1
+        size = team_size()
 
         def begin() -> None:
+            # a function that OpenMP has does nothing
             library.GOMP_parallel(library.omp_get_thread_num, None, size, 0)
             ready.set()
             self._end.wait()  # the team lives as long as the thread that started it
@@ -92,6 +96,34 @@ class _SleepingTeam:
     def end(self) -> None:
         self._end.set()
         self._thread.join()
+
+
+def team_size() -> int:
+    """Threads of the second team: with the team that computes, more than the cores."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def can_start(count: int) -> bool:
+    """Whether so many more threads may start. A limit may forbid it (`ulimit -u`, or that of a container)."""
+    end = threading.Event()
+    threads = [threading.Thread(target=end.wait, daemon=True) for _ in range(count)]
+    begun: list[int | None] = []
+    try:
+        for thread in threads:
+            thread.start()
+            begun.append(thread.native_id)
+    except RuntimeError:
+        return False
+    finally:
+        end.set()
+        for thread in threads[: len(begun)]:
+            thread.join()
+        # a thread ends for Python before it ends for the system, which still counts it
+        for _ in range(5000):  # no clock: the machine may be paused
+            if not any((TASKS / str(number)).exists() for number in begun):
+                break
+            time.sleep(0.0002)
+    return True
 
 
 def core_waits() -> dict[str, float]:

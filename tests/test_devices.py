@@ -32,6 +32,19 @@ def test_find_device_counts_cuda_devices(monkeypatch):
         devices.find_device("cuda:2")
 
 
+@pytest.mark.parametrize(("override", "allowed"), [(None, False), ("0", False), ("1", True)])
+def test_find_device_allows_tf32_in_cudnn_only_where_the_user_does(monkeypatch, override, allowed):
+    monkeypatch.delenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", raising=False)
+    if override is not None:
+        monkeypatch.setenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", override)
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "allow_tf32", True)  # torch's default
+    devices.find_device("auto")
+    assert cudnn.allow_tf32 is allowed
+    both = [kind.fp32_precision == "tf32" for kind in (cudnn.conv, cudnn.rnn)]
+    assert both == [allowed, allowed]
+
+
 @pytest.mark.parametrize("name", ["gpu", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "", "cuda:1:2"])
 def test_find_device_refuses_an_unknown_name(name):
     with pytest.raises(UsageError, match="auto, cpu, cuda or cuda:N") as caught:

@@ -1,6 +1,7 @@
 """Threads beside other programs: when the second team starts and ends, and that it changes no result."""
 
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -71,6 +72,35 @@ def test_look_does_nothing_before_the_interval_is_over(machine: Machine) -> None
     machine.work(cores, waiting=1.0, seconds=1.0)
     assert cores.shared
     cores.close()
+
+
+class Limit:
+    """Only so many more threads may start."""
+
+    def __init__(self, count: int, patch: pytest.MonkeyPatch) -> None:
+        self.left, start = count, threading.Thread.start
+
+        def limited(thread: threading.Thread) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        patch.setattr(threading.Thread, "start", limited)
+
+
+def test_no_second_team_starts_where_a_limit_forbids_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMP would end the process with a line of its own."""
+    began: list[bool] = []
+    cores, before = SharedCores(2, lambda: began.append(True)), threads()
+    Limit(shared_cores.team_size() - 1, monkeypatch)
+    for _ in range(2):
+        machine.work(cores, waiting=0.5)
+        assert not cores.shared
+    assert not began
+    assert threads() == before
 
 
 def test_one_thread_needs_no_second_team(machine: Machine) -> None:

@@ -39,7 +39,7 @@ from seq2attn.cli import (
     unknown,
 )
 from seq2attn.cli.signals import StopRequests, handled
-from seq2attn.errors import ProcessLost, UsageError, UserError, with_flags
+from seq2attn.errors import ProcessLost, UsageError, UserError, is_out_of_threads, with_flags
 from seq2attn.own_code import raised_by_own_code
 from seq2attn.version import __version__
 
@@ -238,6 +238,11 @@ def _ended_by(error: BaseException, stop: _Stop) -> tuple[int, str | None]:
         return 1, (
             "out of memory: make batches smaller (--batch-tokens, or --set train.batch_tokens=N) "
             "or the model (--set model.*)"
+        )
+    if is_out_of_threads(error):
+        return 1, (
+            "no more threads may start here: raise the limit (`ulimit -u`, or that of the container), "
+            "or set OMP_NUM_THREADS=1"
         )
     if own:
         return 1, f"the code that you allowed failed: {own}; correct it"

@@ -225,7 +225,11 @@ class GraphedBeamSearch:
         return graph.static
 
     def _run(self, static: Static, options: Options) -> None:
-        """One step; see `beam_search`."""
+        """One step, as in the loop of `beam_search`, which has the number of the step as an integer.
+
+        Written twice: the loop has less to do on a CPU, where it changes nothing in place. Both are held
+        equal by `test_search_by_graphs_equals_one_without` in tests/cuda/on_device/graphed_searches.py.
+        """
         here, eos, beam = static.hypotheses, options.eos, static.hypotheses.alive_BW.size(1)
         logits_RN, state, weights_RLHS = self._ensemble.step(here.token_R, here.state, options.attention)
         log_p_BWN = _apply_limits(log_softmax(logits_RN).unflatten(0, (-1, beam)), here, options)

@@ -57,14 +57,14 @@ class _LSTM(torch.autograd.Function):
         grad_c = torch.ops.aten.tanh_backward(grad_h * o, tanh_c) + grad_c
         grad = torch.cat([grad_c * g, grad_c * c, grad_c * i, grad_h * tanh_c], -1)
         size = c.size(-1)
-        sigmoids, tanhs = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+        sigmoids, tanhs = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
         grad = grad.to(gates.dtype)
         for part, slope in (
             (slice(0, 2 * size), sigmoids),
             (slice(2 * size, 3 * size), tanhs),
             (slice(3 * size, None), sigmoids),
         ):
-            grad[:, part] = slope(grad[:, part], gates[:, part])
+            slope(grad[:, part], gates[:, part], grad_input=grad[:, part])
         return grad.to(ctx.dtypes[0]), grad.to(ctx.dtypes[1]), grad_c * f
 
 

@@ -6,6 +6,7 @@ a model, whose methods use it at many places, for the length of an update. Files
 any number of processes can continue.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -55,6 +56,8 @@ class ShardedModel(nn.Module):
         from torch.distributed.fsdp import fully_shard
 
         self.model = model
+        # It warns of what changes such a view in place, and no layer of ours changes what another returns.
+        warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
         with world.exchange():
             mesh = init_device_mesh(world.device.type, (world.size,))
             layers = [layer for layer in model.modules() if isinstance(layer, TransformerLayer)]

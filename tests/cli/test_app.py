@@ -122,6 +122,11 @@ def test_run_prints_an_error_on_one_line(run: Run) -> None:
         (OSError(errno.EIO, "Input/output error"), "seq2attn: Input/output error"),
         (MemoryError(), "out of memory: "),
         (
+            RuntimeError("can't start new thread"),
+            "no more threads may start here: raise the limit (`ulimit -u`",
+        ),
+        (RuntimeError("Resource temporarily unavailable"), "or set OMP_NUM_THREADS=1"),
+        (
             RuntimeError(
                 "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried "
                 "to allocate"

@@ -77,9 +77,10 @@ def test_slow_cases_of_graphs_pass_on_the_device() -> None:
     assert "skipped" not in output
 
 
-def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shard", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: bool) -> None:
     """Through the stand-in of NCCL, each with a device of its own, as torchrun starts them. The one is on the
-    CPU.
+    CPU. With train.shard each device has a part of the weights.
     """
     for split, count in (("train", 60), ("valid", 6)):
         (tmp_path / f"{split}.en").write_text("".join(f"one cat {i % 7} sleeps\n" for i in range(count)))
@@ -97,7 +98,7 @@ def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
     both = [
         started(
-            *("run", *command, "--device", "cuda", "--out", "two"),
+            *("run", *command, "--device", "cuda", "--out", "two", "--set", f"train.shard={shard}".lower()),
             cwd=tmp_path,
             **(place | {"RANK": rank, "LOCAL_RANK": rank}),
         )

@@ -29,6 +29,22 @@ def test_map_in_threads_gives_results_in_order() -> None:
     assert torch.get_num_threads() == 3
 
 
+def test_threads_that_cannot_all_start_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have started do not wait for the others."""
+    torch.set_num_threads(2)
+    start, before = threading.Thread.start, set(threading.enumerate())
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "search_1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="can't start new thread"), map_in_threads(abs, range(7), CPU):
+        pass
+    assert set(threading.enumerate()) == before
+
+
 def test_map_in_threads_runs_as_many_calls_as_torch_has_threads() -> None:
     together = threading.Barrier(3, timeout=10)
     with map_in_threads(lambda _: together.wait(), range(3), CPU) as results:

@@ -1,11 +1,15 @@
 """Recurrent cells: torch's equations, hand-written derivatives, all steps at once the same as one by one."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import reference
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from seq2attn.kernels import rnn_cells
 from seq2attn.models.layers.cells import CELLS, Cell, CellState
 
 R, T, IN, FED, H = 3, 4, 2, 5, 3
@@ -127,6 +131,24 @@ def test_inputs_are_left_as_they_were(kind: str) -> None:
     cell.step(gates, None, state)
     assert torch.equal(gates, before[0])
     assert torch.equal(state.h, before[1])
+
+
+def test_backward_of_a_step_copies_nothing() -> None:
+    """In a loop on a GPU each copy is one more launch."""
+    names: list[str] = []
+
+    class Names(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            names.append(function.overloadpacket.__name__)
+            return function(*args, **(kwargs or {}))
+
+    inputs = [torch.randn(R, size, requires_grad=True) for size in (4 * H, 4 * H, H)]
+    h, c = rnn_cells.lstm(*inputs)
+    total = h.sum() + c.sum()
+    with Names():
+        torch.autograd.grad(total, inputs)
+    assert names.count("sigmoid_backward") == 2
+    assert not {"copy_", "clone", "_to_copy"} & {*names}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from seq2attn.data.batches import Texts
 from seq2attn.data.formats.saved_datasets import arrow_files
 from seq2attn.data.tokenizer import UNK
-from seq2attn.errors import UserError
+from seq2attn.errors import UserError, is_out_of_threads
 
 
 class TextSplit(Texts):
@@ -42,7 +42,9 @@ class TextSplit(Texts):
                 raise ValueError("sides of different lengths")
         except UserError as error:
             raise self._damaged(str(error).removesuffix("; save the dataset again")) from None
-        except Exception as error:  # noqa: BLE001 - a foreign reader raises anything
+        except Exception as error:  # a foreign reader raises anything
+            if is_out_of_threads(error):
+                raise
             raise self._damaged(str(error)) from None
 
     def _damaged(self, problem: str) -> UserError:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,11 +75,17 @@ def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
             torch.get_num_threads()
             torch.set_num_threads(1)
             numbers.append(threading.get_native_id())
-            ready.wait()
+            with suppress(threading.BrokenBarrierError):
+                ready.wait()
 
         pool = ThreadPoolExecutor(count, thread_name_prefix="search", initializer=begin)
-        for future in [pool.submit(int) for _ in range(count)]:
-            future.result()
+        try:
+            for future in [pool.submit(int) for _ in range(count)]:
+                future.result()
+        except BaseException:
+            ready.abort()  # a thread did not start: the others would wait for it
+            pool.shutdown()
+            raise
         _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
     return pool, numbers
 

@@ -24,12 +24,18 @@ def test_training_is_deterministic_and_leaves_no_trace(
     flags = []
 
     def look(event: events.Event) -> None:
-        flags.append((torch.are_deterministic_algorithms_enabled(), os.environ["CUBLAS_WORKSPACE_CONFIG"]))
+        flags.append(
+            (
+                torch.are_deterministic_algorithms_enabled(),
+                os.environ["CUBLAS_WORKSPACE_CONFIG"],
+                torch.backends.cudnn.allow_tf32,
+            )
+        )
 
     for split in ("train", "valid"):
         for side, sentences in (("en", tiny.ENGLISH), ("fr", tiny.FRENCH)):
             (tmp_path / f"{split}.{side}").write_text("".join(sentence + "\n" for sentence in sentences))
     train("first-try", tmp_path, tmp_path / "run", settings=SETTINGS, device="cuda", on_event=look)
-    assert set(flags) == {(True, ":16:8")}
+    assert set(flags) == {(True, ":16:8", False)}
     assert not torch.are_deterministic_algorithms_enabled()
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")

@@ -94,7 +94,22 @@ def nothing(*arguments: Any, **more: Any) -> None:
     """For what has no effect here."""
 
 
+def resize_storages() -> None:
+    """`fully_shard` frees the memory of whole parameters, which a CPU build of torch refuses elsewhere."""
+    plain = torch.UntypedStorage.resize_
+
+    def resize(self: torch.UntypedStorage, size: int) -> Any:
+        if self.device.type != "cuda":
+            return plain(self, size)
+        holder = torch.empty(0, dtype=torch.uint8, device=self.device).set_(self, 0, (0,), (1,))
+        torch.ops.simulated_device.resize_storage(holder, size)
+        return self
+
+    torch.UntypedStorage.resize_ = resize
+
+
 def install() -> None:
+    resize_storages()
     if mebibytes := os.environ.get("SIMULATED_CUDA_MEMORY"):
         set_memory(int(mebibytes) << 20)
     replacements = {

@@ -87,6 +87,9 @@ class Stream:
     def query(self) -> bool:
         return True
 
+    def is_capturing(self) -> bool:
+        return is_capturing()
+
     def synchronize(self) -> None:
         refuse_in_capture()
         counts.add("wait:synchronize")
@@ -210,3 +213,4 @@ def install() -> None:
         setattr(torch.cuda, name, value)
         if hasattr(torch.cuda.graphs, name):
             setattr(torch.cuda.graphs, name, value)
+    torch.accelerator.current_stream = current_stream  # which `fully_shard` asks

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch._C import _distributed_c10d as c10d
+from torch.distributed.distributed_c10d import _resolve_process_group
 
 from . import counts
 
@@ -25,6 +26,25 @@ def install() -> None:
         return plain(NAME if backend == "nccl" else backend, *arguments, **more)
 
     dist.init_process_group = init_process_group
+    # torch's own exchanges of shards ask the group for a backend written in C++
+    for name, function in {"all_gather_into_tensor": all_gather, "all_reduce": all_reduce}.items():
+        exchanges.impl(name, function, "CUDA")
+
+
+exchanges = torch.library.Library("_c10d_functional", "IMPL")
+
+
+def all_gather(tensor: Tensor, size: int, name: str) -> Tensor:
+    whole = tensor.new_empty((size * tensor.size(0), *tensor.shape[1:]))
+    _resolve_process_group(name).all_gather_single(whole, tensor.contiguous())
+    return whole
+
+
+def all_reduce(tensor: Tensor, operation: str, name: str) -> Tensor:
+    total, options = tensor.clone(memory_format=torch.contiguous_format), c10d.AllreduceOptions()
+    options.reduceOp = {"sum": dist.ReduceOp.SUM, "max": dist.ReduceOp.MAX}[operation]
+    _resolve_process_group(name).allreduce([total], options)
+    return total
 
 
 def create(store: Any, rank: int, size: int, timeout: timedelta) -> dist.ProcessGroup:
@@ -40,6 +60,14 @@ class Group(dist.ProcessGroup):
 
     def getBackendName(self) -> str:
         return "nccl"
+
+    @property
+    def group_name(self) -> str:
+        """torch asks the backend of a group for it, and this group is its own."""
+        return self._name
+
+    def _set_group_name(self, name: str) -> None:
+        self._name = name
 
     def allreduce(self, tensors: list[Tensor], options: Any = None) -> Any:
         options = c10d.AllreduceOptions() if options is None else options

@@ -19,6 +19,14 @@ at::Tensor device(const at::Tensor& self, int64_t index) {
   return on_device(self.detach(), c10::Device(c10::kCUDA, index), {});
 }
 
+// New memory of so many bytes for all tensors of its storage, or none: their content is lost.
+void resize_storage(const at::Tensor& self, int64_t bytes) {
+  auto* storage = self.storage().unsafeGetStorageImpl();
+  if (int64_t(storage->nbytes()) == bytes) return;
+  storage->set_data_ptr_noswap(device_memory.allocate(bytes));
+  storage->set_nbytes(bytes);
+}
+
 at::Tensor generator_state(int64_t index) { return default_generator(index).get_state(); }
 
 void set_generator_state(const at::Tensor& state, int64_t index) {
@@ -31,10 +39,14 @@ void set_generator_state(const at::Tensor& state, int64_t index) {
 TORCH_LIBRARY(simulated_device, m) {
   m.def("host(Tensor self) -> Tensor");  // the same memory as a tensor of the CPU
   m.def("device(Tensor self, int index) -> Tensor");  // and of the device
+  m.def("resize_storage(Tensor self, int bytes) -> ()");
   m.def("generator_state(int index) -> Tensor", TORCH_FN(generator_state));
   m.def("set_generator_state(Tensor state, int index) -> ()", TORCH_FN(set_generator_state));
 }
-TORCH_LIBRARY_IMPL(simulated_device, CUDA, m) { m.impl("host", TORCH_FN(host)); }
+TORCH_LIBRARY_IMPL(simulated_device, CUDA, m) {
+  m.impl("host", TORCH_FN(host));
+  m.impl("resize_storage", TORCH_FN(resize_storage));
+}
 TORCH_LIBRARY_IMPL(simulated_device, CPU, m) { m.impl("device", TORCH_FN(device)); }
 
 extern "C" {
