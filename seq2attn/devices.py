@@ -60,9 +60,8 @@ def compute_float32_exactly() -> None:
     torch's default they have the 11 bits of TF32. The variable that allows TF32 in products allows it here.
     """
     if os.environ.get("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE") != "1":
-        with (
-            warnings.catch_warnings()
-        ):  # some versions of torch prefer a setting that breaks this one's getter
+        # Some versions of torch recommend another setting, after which reading this one raises an error.
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
             torch.backends.cudnn.allow_tf32 = False
 
