@@ -8,6 +8,7 @@ import typer
 
 from seq2attn import config
 from seq2attn.cli.conflicts import Conflict, Needs
+from seq2attn.cli.number_lists import numbers
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import IMAGES, PAGES
@@ -269,17 +270,4 @@ def line_numbers(lines: str | None, most: int) -> list[int] | None:
 
     Raises UsageError for text that is no list of numbers, and for more than `most` lines.
     """
-    if lines is None:
-        return None
-    numbers: dict[int, None] = {}
-    for part in lines.split(","):
-        first, dash, last = (side.strip() for side in part.partition("-"))
-        last = last if dash else first
-        if not all(side.isascii() and side.isdecimal() and len(side) < 10 for side in (first, last)):
-            raise UsageError(f"--lines {lines}: write numbers of lines and ranges, as 1,4,7 or 2-5")
-        if not 1 <= int(first) <= int(last):
-            raise UsageError(f"--lines {lines}: {part.strip()}: lines count from 1, and a range goes upward")
-        numbers |= dict.fromkeys(range(int(first), min(int(last), int(first) + most) + 1))
-        if len(numbers) > most:
-            raise UsageError(f"--lines {lines}: {most} lines are the most of one drawing")
-    return list(numbers)
+    return None if lines is None else numbers("--lines", lines, most, "lines")
