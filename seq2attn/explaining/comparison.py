@@ -114,16 +114,15 @@ def _log_probabilities(
     first: int,
 ) -> list[float]:
     """log p of each output, forced on a model of which `own` are the translations."""
-    pairs = list(zip(outputs, own, strict=True))
-    if all(output.tokens == mine.tokens for output, mine in pairs):
-        return [mine.log_probability for mine in own]
     sources, _ = translator.encode_sources(texts)
-    positions = [len(source) + 1 for source in sources[0]]
-    targets = [[] if output.tokens == mine.tokens else output.tokens for output, mine in pairs]
-    results = forced.score_targets(
-        translator, sources, positions, targets, False, options.seed, first, options.batch_tokens
-    )
-    return [
-        mine.log_probability if output.tokens == mine.tokens else result.log_probability
-        for (output, mine), result in zip(pairs, results, strict=True)
-    ]
+    results = [mine.log_probability for mine in own]
+    for i, (output, mine) in enumerate(zip(outputs, own, strict=True)):
+        if output.tokens == mine.tokens:
+            continue
+        # one text at a time: in a batch, the last bits depend on the others
+        of_text, length = [[side[i]] for side in sources], len(sources[0][i]) + 1
+        [result] = forced.score_targets(
+            translator, of_text, [length], [output.tokens], False, options.seed, first + i, None
+        )
+        results[i] = result.log_probability
+    return results
