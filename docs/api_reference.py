@@ -30,7 +30,16 @@ GROUPS = {
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`
 # What other parts of the package call, and no user.
-INNER = {"may_fork", "encode", "encode_sources", "encoder_input", "inference_mode", "of", "excluded", "resolved"}
+INNER = {
+    "may_fork",
+    "encode",
+    "encode_sources",
+    "encoder_input",
+    "inference_mode",
+    "of",
+    "excluded",
+    "resolved",
+}
 WIDTH = 90  # columns of a signature; a longer one has a line for each argument
 
 Cell = Callable[[str], str]

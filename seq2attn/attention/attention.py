@@ -139,8 +139,7 @@ class Attention(nn.Module):
         query = self._for_heads(self.score.project_query(query))
         scores = self.score(query, memory.keys, features)
         weights_BHTS, *statistics = self.normalise(scores, mask, history)
-        if finish is not None:
-            weights_BHTS = finish(weights_BHTS)
+        weights_BHTS = weights_BHTS if finish is None else finish(weights_BHTS)
         context = matmul(weights_BHTS.to(memory.values.dtype), memory.values).to(dtype)
         log_prob, entropy = (None if part_BHT is None else part_BHT.sum(1) for part_BHT in statistics)
         return AttentionOutput(self._merge(context), weights_BHTS.transpose(1, 2), log_prob, entropy)

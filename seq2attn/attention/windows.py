@@ -15,7 +15,7 @@ from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
-Finish = Callable[[Tensor], Tensor]  # what becomes of weights (B, H, T, S), which have its shape
+Finish = Callable[[Tensor], Tensor]  # what becomes of the normaliser's weights (B, H, T, S)
 
 
 class Window(AttentionPart, ABC):
@@ -66,11 +66,10 @@ class Predictive(Window):
         self.v = nn.Parameter(torch.empty(size))
 
     def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Finish]:
-        hidden = self.query(query).tanh()
         # The sum is in float32 at least: bfloat16 has 8 bits, too few to tell the positions of a long source
         # apart.
         wide = torch.promote_types(self.v.dtype, torch.float32)
-        share_BHT = (hidden.to(wide) * self.v.to(wide)).sum(-1).sigmoid()
+        share_BHT = (self.query(query).tanh().to(wide) * self.v.to(wide)).sum(-1).sigmoid()
         centre_BHT = mask_BS.sum(-1)[:, None, None] * share_BHT
         mask_BHTS, distance_BHTS = self.around(centre_BHT, mask_BS)
         return mask_BHTS, (-2 * (distance_BHTS / self.half_width).square()).exp().mul

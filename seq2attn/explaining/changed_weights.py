@@ -113,8 +113,8 @@ def shared(weights: Tensor, mask: Tensor, group_BS: Tensor, share_BG: Tensor) ->
     sums, counts = none.scatter_add(-1, group, weights), none.scatter_add(-1, group, real)
     named = share_BG[:, 1:].sum(1)[:, None, None, None]
     rest = (sums.sum(-1, keepdim=True) - named).clamp_min(0)
-    wanted = torch.cat([rest, share_BG[:, None, None, 1:].expand(*none.shape[:-1], -1)], -1)
-    sum_, count, own = sums.gather(-1, group), counts.gather(-1, group), wanted.gather(-1, group)
+    targets = torch.cat([rest, share_BG[:, None, None, 1:].expand(*none.shape[:-1], -1)], -1)
+    sum_, count, own = sums.gather(-1, group), counts.gather(-1, group), targets.gather(-1, group)
     share = torch.where(sum_ > 0, weights / sum_, real / count.clamp_min(1))
     return share * own
 

@@ -93,14 +93,14 @@ def compare(
         )
     if where is None:
         where = [f"text {number}" if len(texts) > 1 else "" for number in range(1, len(texts) + 1)]
-    chosen = with_shortcuts(options, shortcuts)
-    if chosen.n_best != 1:
-        raise UsageError(f"n_best {chosen.n_best}: the best translation alone is compared", setting="n_best")
+    search = with_shortcuts(options, shortcuts)
+    if search.n_best != 1:
+        raise UsageError(f"n_best {search.n_best}: the best translation alone is compared", setting="n_best")
     other = changed_translator(translator, texts, experiments, where)
-    normal = [best for best, *_ in translator.translate(texts, chosen, prefixes=prefixes, first=first)]
-    changed = [best for best, *_ in other.translate(texts, chosen, prefixes=prefixes, first=first)]
-    forced_normal = _log_probabilities(other, texts, normal, changed, chosen, first)
-    forced_changed = _log_probabilities(translator, texts, changed, normal, chosen, first)
+    normal = [best for best, *_ in translator.translate(texts, search, prefixes=prefixes, first=first)]
+    changed = [best for best, *_ in other.translate(texts, search, prefixes=prefixes, first=first)]
+    forced_normal = _log_probabilities(other, texts, normal, changed, search, first)
+    forced_changed = _log_probabilities(translator, texts, changed, normal, search, first)
     rows = zip(experiments, normal, changed, forced_normal, forced_changed, strict=True)
     return [Comparison(*row) for row in rows]
 
