@@ -26,6 +26,7 @@ GROUPS = {
     "Figures": ("plot",),
     "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport"),
     "Word alignments": ("align",),
+    "Experiments on attention": ("compare", "Experiment", "Comparison"),
     "Errors": ("UserError", "UsageError"),
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`

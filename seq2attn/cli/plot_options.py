@@ -33,6 +33,9 @@ _RULES: tuple[Conflict | Needs, ...] = (
     Conflict("TEXT", "--source", "each is a text to translate (and a further RUN is the folder of a run)"),
     Needs("--line", "--from FILE", "it chooses a line of that file"),
     Conflict("--attention-of", "--image, --data", "self-attention is drawn for the text of a run"),
+    Conflict(
+        "--compare", "--from, --image, --data, --attention-of", "it draws the attention of one --source"
+    ),
     Conflict("--image", "TEXT, --source, --data", "each is what to describe or translate"),
     Conflict("--data", "TEXT, --source", "it has images, and the other is a text"),
     Needs("--split", "--data PREPARED", "it chooses images of that folder"),
@@ -175,6 +178,16 @@ AttentionOf = Annotated[
         help="Attention to draw: cross (target to source), or the self-attention of a Transformer "
         "encoder or decoder.",
         metavar="cross|encoder|decoder",
+    ),
+]
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Draw another view of the same output beside the attention of RUN: another run; a head as "
+        "LAYER.HEAD, or mean of all heads; or an attribution: gradient (input x gradient), integrated "
+        "(gradients) or occlusion. Repeatable.",
+        metavar="RUN|LAYER.HEAD|mean|gradient|integrated|occlusion",
+        show_default=False,
     ),
 ]
 Title = Annotated[

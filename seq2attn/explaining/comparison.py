@@ -72,7 +72,7 @@ def compare(
 ) -> list[Comparison]:
     """Translate each text twice: as the model is, and with the experiment in every step of the search.
 
-        done = compare(translator, ["a big dog runs"], Experiment(mask=[2]), beam=5)[0]
+        [done] = seq2attn.compare(translator, ["a big dog runs"], seq2attn.Experiment(mask=[2]), beam=5)
         done.normal.text, done.changed.text, done.differences
 
     `experiment` is one for all texts, or one for each. The model of the translator stays as it is. The other
