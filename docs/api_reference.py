@@ -26,11 +26,21 @@ GROUPS = {
     "Figures": ("plot",),
     "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport"),
     "Word alignments": ("align",),
+    "Experiments on attention": ("compare", "Experiment", "Comparison"),
     "Errors": ("UserError", "UsageError"),
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`
 # What other parts of the package call, and no user.
-INNER = {"may_fork", "encode", "encoder_input", "inference_mode", "of", "excluded", "resolved"}
+INNER = {
+    "may_fork",
+    "encode",
+    "encode_sources",
+    "encoder_input",
+    "inference_mode",
+    "of",
+    "excluded",
+    "resolved",
+}
 WIDTH = 90  # columns of a signature; a longer one has a line for each argument
 
 Cell = Callable[[str], str]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared as Prepared
     from seq2attn.errors import UsageError as UsageError
     from seq2attn.errors import UserError as UserError
+    from seq2attn.explaining.comparison import Comparison as Comparison
+    from seq2attn.explaining.comparison import compare as compare
+    from seq2attn.explaining.experiment import Experiment as Experiment
     from seq2attn.inference import Caption as Caption
     from seq2attn.inference import Captioner as Captioner
     from seq2attn.inference import SearchOptions as SearchOptions
@@ -49,6 +52,8 @@ _MODULES = {
     "AuditReport": "tasks.audit_report",
     "Caption": "inference",
     "Captioner": "inference",
+    "Comparison": "explaining.comparison",
+    "Experiment": "explaining.experiment",
     "Mean": "tasks.report",
     "Prepared": "data.prepared",
     "Preset": "tasks.presets",
@@ -63,6 +68,7 @@ _MODULES = {
     "UserError": "errors",
     "align": "tasks.alignment",
     "audit": "tasks.audit",
+    "compare": "explaining.comparison",
     "evaluate": "tasks.evaluation",
     "load": "tasks.loading",
     "plot": "inference.drawing",

@@ -95,7 +95,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("synonyms", "version"),
     },
-    "__init__": {"tasks", "inference", "runs", "data", "errors", "version"},
+    "__init__": {"tasks", "explaining", "inference", "runs", "data", "errors", "version"},
     "__main__": {"cli"},
 }
 

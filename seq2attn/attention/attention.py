@@ -131,16 +131,15 @@ class Attention(nn.Module):
         if self.can_fuse and not torch.is_grad_enabled():
             query_BTQ = query_BTQ.to(memory.keys.dtype)  # `project_memory` has widened the keys
         query = _split(query_BTQ, self.heads).contiguous()
-        features, mask, factor = None, memory.mask_BS[:, None, None], None
+        features, mask, finish = None, memory.mask_BS[:, None, None], None
         if self.history_feature is not None and history is not None:
             features = self.history_feature(history, memory.history_keys)
         if self.window is not None:
-            mask, factor = self.window(self._for_heads(query), memory.mask_BS, history)
+            mask, finish = self.window(self._for_heads(query), memory.mask_BS, history)
         query = self._for_heads(self.score.project_query(query))
         scores = self.score(query, memory.keys, features)
         weights_BHTS, *statistics = self.normalise(scores, mask, history)
-        if factor is not None:
-            weights_BHTS = weights_BHTS * factor
+        weights_BHTS = weights_BHTS if finish is None else finish(weights_BHTS)
         context = matmul(weights_BHTS.to(memory.values.dtype), memory.values).to(dtype)
         log_prob, entropy = (None if part_BHT is None else part_BHT.sum(1) for part_BHT in statistics)
         return AttentionOutput(self._merge(context), weights_BHTS.transpose(1, 2), log_prob, entropy)

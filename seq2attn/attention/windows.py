@@ -5,6 +5,7 @@ values.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from seq2attn.attention.history import History
 from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
+
+Finish = Callable[[Tensor], Tensor]  # what becomes of the normaliser's weights (B, H, T, S)
 
 
 class Window(AttentionPart, ABC):
@@ -26,9 +29,9 @@ class Window(AttentionPart, ABC):
         self.half_width = half_width
 
     @abstractmethod
-    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Tensor | None]:
-        """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of the positions that each may read, and a
-        factor (B, H, T, S) on its weights, or None. With a factor the weights of a row need not sum to 1.
+    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Finish | None]:
+        """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of the positions that each may read, and what
+        becomes of the normaliser's weights, or None. With it the weights of a row need not sum to 1.
         """
 
     def around(self, centre_BHT: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,15 +65,14 @@ class Predictive(Window):
         self.query = Linear(query_size, size, bias=False)
         self.v = nn.Parameter(torch.empty(size))
 
-    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Tensor]:
-        hidden = self.query(query).tanh()
+    def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Finish]:
         # The sum is in float32 at least: bfloat16 has 8 bits, too few to tell the positions of a long source
         # apart.
         wide = torch.promote_types(self.v.dtype, torch.float32)
-        share_BHT = (hidden.to(wide) * self.v.to(wide)).sum(-1).sigmoid()
+        share_BHT = (self.query(query).tanh().to(wide) * self.v.to(wide)).sum(-1).sigmoid()
         centre_BHT = mask_BS.sum(-1)[:, None, None] * share_BHT
         mask_BHTS, distance_BHTS = self.around(centre_BHT, mask_BS)
-        return mask_BHTS, (-2 * (distance_BHTS / self.half_width).square()).exp()
+        return mask_BHTS, (-2 * (distance_BHTS / self.half_width).square()).exp().mul
 
 
 def build_window(config: AttentionConfig, query_size: int, size: int) -> Window | None:

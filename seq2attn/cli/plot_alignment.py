@@ -28,6 +28,7 @@ def plot_alignment(
     layer: options.Layer = None,
     head: options.Head = None,
     attention_of: options.AttentionOf = "cross",
+    compare: options.Compare = None,
     title: options.Title = None,
     size: options.Size = None,
     dpi: options.Dpi = None,
@@ -68,6 +69,7 @@ def plot_alignment(
         "--max-length": max_length,
         "--set": settings,
         "--attention-of": None if attention_of == "cross" else attention_of,
+        "--compare": compare,
     }
     values |= {f"--{name}": value for name, value in image_options._asdict().items()}
     check(options.rules(of_saved), values | set_options(settings))
@@ -90,7 +92,14 @@ def plot_alignment(
     from seq2attn.cli import plot_texts
     from seq2attn.cli.output import alignments
 
-    if of_saved:
+    if compare:
+        from seq2attn.cli import plot_comparison
+
+        assert source is not None
+        views, text_ = plot_comparison.parse(compare, runs, heads), " ".join(source.splitlines())
+        rows = plot_comparison.side_by_side(runs[0], views, text_, target, words, search)
+        name = runs[0]
+    elif of_saved:
         assert saved is not None
         rows = plot_texts.of_file(saved, numbers, words, heads, page)
         name = saved.name

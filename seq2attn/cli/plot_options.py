@@ -8,6 +8,7 @@ import typer
 
 from seq2attn import config
 from seq2attn.cli.conflicts import Conflict, Needs
+from seq2attn.cli.number_lists import numbers
 from seq2attn.config import Precision
 from seq2attn.errors import UsageError, UserError
 from seq2attn.plotting import IMAGES, PAGES
@@ -32,6 +33,9 @@ _RULES: tuple[Conflict | Needs, ...] = (
     Conflict("TEXT", "--source", "each is a text to translate (and a further RUN is the folder of a run)"),
     Needs("--line", "--from FILE", "it chooses a line of that file"),
     Conflict("--attention-of", "--image, --data", "self-attention is drawn for the text of a run"),
+    Conflict(
+        "--compare", "--from, --image, --data, --attention-of", "it draws the attention of one --source"
+    ),
     Conflict("--image", "TEXT, --source, --data", "each is what to describe or translate"),
     Conflict("--data", "TEXT, --source", "it has images, and the other is a text"),
     Needs("--split", "--data PREPARED", "it chooses images of that folder"),
@@ -176,6 +180,16 @@ AttentionOf = Annotated[
         metavar="cross|encoder|decoder",
     ),
 ]
+Compare = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Draw another view of the same output beside the attention of RUN: another run; a head as "
+        "LAYER.HEAD, or mean of all heads; or an attribution: gradient (input x gradient), integrated "
+        "(gradients) or occlusion. Repeatable.",
+        metavar="RUN|LAYER.HEAD|mean|gradient|integrated|occlusion",
+        show_default=False,
+    ),
+]
 Title = Annotated[
     str | None, typer.Option(help="Title above the drawing.", metavar="TEXT", show_default=False)
 ]
@@ -269,17 +283,4 @@ def line_numbers(lines: str | None, most: int) -> list[int] | None:
 
     Raises UsageError for text that is no list of numbers, and for more than `most` lines.
     """
-    if lines is None:
-        return None
-    numbers: dict[int, None] = {}
-    for part in lines.split(","):
-        first, dash, last = (side.strip() for side in part.partition("-"))
-        last = last if dash else first
-        if not all(side.isascii() and side.isdecimal() and len(side) < 10 for side in (first, last)):
-            raise UsageError(f"--lines {lines}: write numbers of lines and ranges, as 1,4,7 or 2-5")
-        if not 1 <= int(first) <= int(last):
-            raise UsageError(f"--lines {lines}: {part.strip()}: lines count from 1, and a range goes upward")
-        numbers |= dict.fromkeys(range(int(first), min(int(last), int(first) + most) + 1))
-        if len(numbers) > most:
-            raise UsageError(f"--lines {lines}: {most} lines are the most of one drawing")
-    return list(numbers)
+    return None if lines is None else numbers("--lines", lines, most, "lines")

@@ -114,18 +114,7 @@ def _of_run(
     search: Search,
 ) -> Iterator[tuple[Text, list[Alignment]]]:
     """The alignments of each text. `name` is that of the run among several, or empty."""
-    from seq2attn.inference import Translator
-
-    translator = Translator.load(
-        run,
-        device=search.device,
-        precision=search.precision,
-        settings=search.settings,
-        allow_code=search.allow_code,
-    )
-    if target is not None:
-        refuse_long_target(target, translator.target_tokenizer)
-        target = " ".join(target.splitlines())
+    translator, target = _load(run, target, search)
     if side == "cross":
         require_attention(run, translator, "draw")
         if not heads.any:
@@ -154,6 +143,36 @@ def _of_run(
                 console.note(where + output)
             views = plot_self_attention.alignments(translator, run, text.text, output, words, heads)
         yield text, views
+
+
+def _load(run: str, target: str | None, search: Search) -> "tuple[Translator, str | None]":
+    """The translator of a run, and the target that is forced on it, if any, as one line."""
+    from seq2attn.inference import Translator
+
+    translator = Translator.load(
+        run,
+        device=search.device,
+        precision=search.precision,
+        settings=search.settings,
+        allow_code=search.allow_code,
+    )
+    if target is not None:
+        refuse_long_target(target, translator.target_tokenizer)
+        target = " ".join(target.splitlines())
+    return translator, target
+
+
+def translate_one(
+    run: str, text: str, target: str | None, search: Search
+) -> "tuple[Translator, Translation]":
+    """The translator of a run, and its translation with the attention of all heads, or the forced target."""
+    translator, target = _load(run, target, search)
+    require_attention(run, translator, "draw")
+    [translation] = _translations(translator, [text], target, search, "all")
+    if target is not None:
+        note_unknown_words(target, translator.target_tokenizer)
+    _note(translation, f"{run}: ")
+    return translator, translation
 
 
 def _translations(

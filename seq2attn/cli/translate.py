@@ -4,18 +4,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from seq2attn.cli import console, flags, mistaken
+from seq2attn.cli import console, experiment_options, flags, mistaken
 from seq2attn.cli import translate_options as options
-from seq2attn.cli.conflicts import Needs, check
+from seq2attn.cli.conflicts import check
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import chunks, formats, line_warnings, result_files
+from seq2attn.cli.output import chunks, line_warnings, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
-
-FORMATS = ("text", "jsonl", "moses")
-RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 
 @with_search_flags(n_best="Translations for each line, best first.")
@@ -30,6 +27,9 @@ def translate(
     alignments: options.Alignments = False,
     attention: options.Attention = None,
     attention_heads: options.AttentionHeads = None,
+    mask_source: experiment_options.MaskSource = None,
+    attend: experiment_options.Attend = None,
+    uniform: experiment_options.Uniform = None,
     set_: flags.Settings = None,
     device: flags.Device = "auto",
     precision: flags.Precision = "auto",
@@ -44,11 +44,19 @@ def translate(
     or machines: torchrun --nproc-per-node N -m seq2attn translate RUN FILE -o FILE
     """
     settings = set_ or []
-    if format not in FORMATS:
+    if format not in options.FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
     check_search(search, run, settings, precision)
-    _check_files(files or [], output, attention, prefix)
-    check(RULES, {"--attention": attention, "--attention-heads": attention_heads})
+    options.check_files(files or [], output, attention, prefix)
+    check(options.RULES, {"--attention": attention, "--attention-heads": attention_heads})
+    others = {
+        "--attention": attention,
+        "--scores": scores,
+        "--alignments": alignments,
+        "--mbr": search.utility,
+    }
+    others |= {"--n-best": search.n_best > 1, "--format moses": format == "moses"}
+    experiment = experiment_options.experiment(mask_source, attend, uniform, others)
     mistaken.refuse_no_run(run)
     for file in files or []:
         mistaken.refuse_no_file(
@@ -80,21 +88,24 @@ def translate(
             device=str(world.device),
             precision=precision,
             settings=settings,
-            processes=world.size == 1,
+            processes=world.size == 1 and not experiment,
             allow_code=allow_code,
         )
         if alignments or attention is not None:
             option = "--alignments" if alignments else "--attention"
             require_attention(run, translator, "write", f"; leave out {option}")
             note_choice(run, translator)
-        options = {
+        if experiment:
+            require_attention(run, translator, "change")
+        facts = {
             "search": search,
             "format": format,
             "scores": scores,
             "alignments": alignments,
             "set": settings,
         }
-        options |= {"precision": precision, "device": world.device.type, "choice": translator.choice}
+        facts |= {"experiment": experiment}
+        facts |= {"precision": precision, "device": world.device.type, "choice": translator.choice}
         search = replace(
             with_utility(search, translator.languages[1]),
             attention="all" if attention_heads == "all" else alignments or attention is not None,
@@ -107,23 +118,11 @@ def translate(
             file_ = stack.enter_context(result_files.attention(attention))
             weights = stack.enter_context(AttentionWriter(file_, attention))
         warnings = stack.enter_context(LineWarnings(MAX_SOURCE, translator.source_lengths or {}))
-        translated = TranslatedLines(
-            translator, search, lines, prefixes, prefix, warnings, weights, format, scores, alignments
-        )
+        written = (weights, format, scores, alignments, experiment)
+        translated = TranslatedLines(translator, search, lines, prefixes, prefix, warnings, *written)
 
         def key() -> str:
-            return chunks.fingerprint(run, chunks.of_texts(inputs), options)
+            return chunks.fingerprint(run, chunks.of_texts(inputs), facts)
 
         progress = result_files.shows_progress(files, output)
         translated.write_to(output, key if in_chunks else None, world, progress)
-
-
-def _check_files(files: list[str], output: Path | None, attention: Path | None, prefix: Path | None) -> None:
-    for path, option in ((output, "-o"), (attention, "--attention")):
-        result_files.check_place(path, option)
-    if attention is not None and attention.suffix not in formats.ATTENTION_ENDINGS:
-        raise UsageError(f"--attention {attention}: its name must end in .npz or .jsonl")
-    if output is not None and attention is not None and output.resolve() == attention.resolve():
-        raise UsageError(f"-o and --attention: both would be {output}")
-    if prefix is not None and str(prefix) == "-" and (not files or "-" in files):
-        raise UsageError("--prefix -: standard input is read already, for the text")

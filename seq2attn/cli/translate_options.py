@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from seq2attn.cli.conflicts import Needs
+from seq2attn.cli.output import formats, result_files
+from seq2attn.errors import UsageError
 
 FORMATS = ("text", "jsonl", "moses")
 RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
@@ -73,3 +75,15 @@ AttentionHeads = Annotated[
         show_default="mean",
     ),
 ]
+
+
+def check_files(files: list[str], output: Path | None, attention: Path | None, prefix: Path | None) -> None:
+    """Raise UsageError or UserError for files that cannot be written, or not together."""
+    for path, option in ((output, "-o"), (attention, "--attention")):
+        result_files.check_place(path, option)
+    if attention is not None and attention.suffix not in formats.ATTENTION_ENDINGS:
+        raise UsageError(f"--attention {attention}: its name must end in .npz or .jsonl")
+    if output is not None and attention is not None and output.resolve() == attention.resolve():
+        raise UsageError(f"-o and --attention: both would be {output}")
+    if prefix is not None and str(prefix) == "-" and (not files or "-" in files):
+        raise UsageError("--prefix -: standard input is read already, for the text")

@@ -52,16 +52,16 @@ class Pair(NamedTuple):
         return type(self)(_select(self.words, layer, head), subwords)
 
     def alignments(
-        self, heads: Heads, words: bool | None = None, *, where: str, way_out: str
+        self, heads: Heads, words: bool | None = None, ends: bool | None = None, *, where: str, way_out: str
     ) -> list[Alignment]:
         """One alignment, or one for each of `heads`.
 
         With `words`, it is between words and punctuation; without, between subwords; None: between words,
-        but between subwords for a language without spaces. `where`, a run or a file, and `way_out`, which
-        keeps all heads, stand in errors. Raises UsageError if there is no such head, and UserError if there
-        is nothing to draw.
+        but between subwords for a language without spaces. `ends` says whether words have the end token;
+        None: if a word has weight on it. `where`, a run or a file, and `way_out`, which keeps all heads,
+        stand in errors. Raises UsageError if there is no such head, UserError if there is nothing to draw.
         """
-        first = self._alignment(words)
+        first = self._alignment(words, ends)
         if not heads.any:
             return [first]
         if self.counts is None:

@@ -151,7 +151,7 @@ class Translator(Predictor[list[int], Translation]):
         texts = listed(texts, "translate takes a list of texts")
         refuse_no_strings("a text", texts)
         resolved = self._resolve(options, shortcuts, texts, prefixes)
-        ids, lengths = self._encode_sources(texts)
+        ids, lengths = self.encode_sources(texts)
         texts = [truncate_text(text) for text in texts]
         # A text without any token counts as blank.
         rows = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
@@ -201,7 +201,7 @@ class Translator(Predictor[list[int], Translation]):
             raise UsageError(
                 f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own"
             )
-        ids, lengths = self._encode_sources(texts)
+        ids, lengths = self.encode_sources(texts)
         target_ids = self.target_tokenizer.encode_batch(targets)
         positions = [len(source) + 1 for source in ids[0]]
         hypotheses = forced.score_targets(
@@ -231,7 +231,7 @@ class Translator(Predictor[list[int], Translation]):
         result = replace_unknown(translation, ids, self.source_tokenizer, self.target_tokenizer)
         return result if shows else replace(result, attention=None, subword_attention=None)
 
-    def _encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
+    def encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
         """The ids of each text for each member, and the number of ids of each text for the first member."""
         lengths: list[int] = []
         first, *others = self.members

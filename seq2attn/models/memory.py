@@ -20,7 +20,7 @@ class Memory(NamedTuple):
     mask_BS: Tensor  # bool, True = real
     summary_BV: Tensor  # the source in one vector
     grid: tuple[int, int] | None = None  # (h, w) if the positions are an image's
-    # int64, below 2^20: the random stream of a sentence's draws outside training; None: stream 0
+    # int64: its lowest 20 bits are the random stream of a sentence's draws outside training; None: stream 0
     stream_B: Tensor | None = None
     # a recurrent encoder's last states, layer by layer: (h,) or (h, c), each (B, V)
     final: tuple[tuple[Tensor, ...], ...] | None = None

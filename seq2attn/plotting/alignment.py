@@ -27,6 +27,7 @@ class Alignment(NamedTuple):
     line: int | None = None  # the line of a file, from 1
     score: str = ""  # of the target, as text
     name: str = ""  # of the run
+    attribution: bool = False  # shares of what adds to a word's probability, in place of weights
 
     @property
     def heading(self) -> str:
@@ -50,10 +51,10 @@ def hardly_read(alignment: Alignment) -> list[int]:
     """The columns of source words whose weights sum to less than HARDLY.
 
     A translation may have left them out. The row of the end token does not count. For subwords and
-    self-attention the list is empty.
+    self-attention, and for an attribution, the list is empty.
     """
     rows = len(alignment.target_words) - alignment.ends
-    if alignment.subwords or alignment.self_attention or rows < 1:
+    if alignment.subwords or alignment.self_attention or alignment.attribution or rows < 1:
         return []
     sums_S = np.asarray(alignment.attention, dtype=np.float64)[:rows].sum(0)
     return [column for column in word_columns(alignment) if sums_S[column] < HARDLY]

@@ -24,9 +24,9 @@ def make(window: str, half_width: int = 2) -> Window:
 def run(
     window: Window, query_BTQ: Tensor, mask_BS: Tensor, history: AttentionHistory | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Mask and factor (B, T, S) of one head."""
-    mask, factor = window(query_BTQ[:, None], mask_BS, history)
-    return mask[:, 0], None if factor is None else factor[:, 0]
+    """Mask, and the factor on weights, (B, T, S) of one head."""
+    mask, finish = window(query_BTQ[:, None], mask_BS, history)
+    return mask[:, 0], None if finish is None else finish(torch.ones(()))[:, 0]
 
 
 def at(*times: int, rows: int = 1) -> AttentionHistory:
@@ -150,7 +150,8 @@ def test_local_p_is_accurate_under_autocast() -> None:
 
 def test_local_p_predicts_a_centre_for_each_head(float64: None) -> None:
     window, mask, query = make("local-p"), lengths(7, 4, positions=7), torch.randn(2, 3, 5, Q)
-    got, factor = window(query, mask, None)
+    got, finish = window(query, mask, None)
+    factor = finish(torch.ones(()))
     assert got.shape == factor.shape == (2, 3, 5, 7)
     for head in range(3):
         alone, alone_factor = run(window, query[:, head], mask, None)

@@ -42,6 +42,7 @@ EXAMPLES = (
     *(
         "docs/guide.md",
         "docs/audit.md",
+        "docs/experiments.md",
         "docs/alignment.md",
         "docs/settings.md",
         "docs/translation.md",

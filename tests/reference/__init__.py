@@ -26,6 +26,7 @@ from reference.attention import (
 )
 from reference.convolution import Blocks
 from reference.copying import copy, mixture
+from reference.experiments import shared_weights
 from reference.metrics import cider_d, corpus_bleu, cross_entropy, longest_common_subsequence, rouge_l
 from reference.recipe import Recipe, memory
 from reference.recurrent import CELLS, decode, encode
@@ -73,6 +74,7 @@ __all__ = [
     "rouge_l",
     "run",
     "self_attention_2d",
+    "shared_weights",
     "show_attend_and_tell",
     "sinusoid",
     "soft_attention",

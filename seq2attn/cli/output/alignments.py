@@ -64,7 +64,7 @@ def note_facts(alignments: Views, written: bool, where: str = "") -> None:
     If a file is `written`, also note the source words that were hardly read. The terminal shows them itself.
     """
     alignment = mean(alignments)
-    if alignment.subwords or alignment.self_attention:
+    if alignment.subwords or alignment.self_attention or alignment.attribution:
         return
     if alignment.ends:
         weights_TS = np.asarray(alignment.attention)[:-1]

@@ -71,7 +71,7 @@ def as_moses(translations: Sequence["Translation"], number: int, alignments: boo
     return "".join(f"{line}\n" for line in lines)
 
 
-def _rounded(number: float) -> float | None:
+def rounded(number: float) -> float | None:
     """The number with 6 decimals; None for infinity, which JSON does not have."""
     return round(number, 6) if math.isfinite(number) else None
 
@@ -114,7 +114,7 @@ def captions_as_json(
 
 
 def _numbers(output: "Translation | Caption") -> dict[str, Any]:
-    return {"score": _rounded(output.score), "log_probability": _rounded(output.log_probability)}
+    return {"score": rounded(output.score), "log_probability": rounded(output.log_probability)}
 
 
 NOT_JSON = "not a JSON object: taken as plain text"

@@ -4,14 +4,16 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seq2attn.cli import console
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import chunks, formats, result_files
+from seq2attn.cli.output import chunks, comparisons, formats, result_files
 from seq2attn.cli.output.chunks import Chunks
 from seq2attn.cli.output.line_warnings import LineWarnings
+from seq2attn.explaining.experiment import Experiment
 from seq2attn.inference import Translator
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.inference.options import SearchOptions
@@ -37,6 +39,7 @@ class TranslatedLines:
     format: str
     scores: bool
     alignments: bool
+    experiment: Experiment = field(default_factory=Experiment)
     number: int = 0  # lines so far
 
     def blocks(self, most: int | None = None) -> Iterator[str]:
@@ -102,6 +105,8 @@ class TranslatedLines:
         is_json = self.format == "jsonl"
         records = [self.warnings.record(line) if is_json else {"text": line.text} for line in block]
         texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
+        if self.experiment:
+            return self._comparisons(block, records, texts, starts)
         outputs = self.translator.translate(texts, self.search, prefixes=starts, first=self.number)
         parts = []
         for line, record, translations in zip(block, records, outputs, strict=True):
@@ -116,4 +121,40 @@ class TranslatedLines:
             if self.weights is not None:
                 self.weights.add(self.number, translations)
             self.number += 1
+        return "".join(parts)
+
+    def _comparisons(
+        self,
+        block: list[line_reader.Line],
+        records: list[dict[str, Any]],
+        texts: list[str],
+        starts: list[str] | None,
+    ) -> str:
+        """The translations of some lines with and without the experiment."""
+        from seq2attn.explaining.comparison import compare
+
+        where = [line.where for line in block]
+        outputs = compare(
+            self.translator,
+            texts,
+            self.experiment,
+            self.search,
+            prefixes=starts,
+            first=self.number,
+            where=where,
+        )
+        self.number += len(block)
+        parts = []
+        for line, record, comparison in zip(block, records, outputs, strict=True):
+            self.warnings.check(line, record.get("text"), comparison.normal)
+            if (steps := comparison.unreached) and comparison.normal.source_words:
+                last = len(comparison.changed.tokens) + 1
+                console.warn(
+                    f"{line.where}: --attend changed nothing at step {', '.join(map(str, steps))}: the "
+                    f"changed translation ends at step {last}"
+                )
+            is_json = self.format == "jsonl"
+            parts.append(
+                comparisons.as_json(record, comparison) if is_json else comparisons.as_text(comparison)
+            )
         return "".join(parts)
