@@ -24,7 +24,7 @@ GROUPS = {
         "Caption",
     ),
     "Figures": ("plot",),
-    "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport"),
+    "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport", "calibrate", "CalibrationReport"),
     "Word alignments": ("align",),
     "Errors": ("UserError", "UsageError"),
 }

@@ -6,16 +6,13 @@ from pathlib import Path
 
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import translate_options as options
-from seq2attn.cli.conflicts import Needs, check
+from seq2attn.cli.conflicts import check
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import chunks, formats, line_warnings, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
-
-FORMATS = ("text", "jsonl", "moses")
-RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
 
 
 @with_search_flags(n_best="Translations for each line, best first.")
@@ -27,6 +24,7 @@ def translate(
     prefix: options.Prefix = None,
     format: options.Format = "text",
     scores: options.Scores = False,
+    confidence: options.Confidence = False,
     alignments: options.Alignments = False,
     attention: options.Attention = None,
     attention_heads: options.AttentionHeads = None,
@@ -44,11 +42,12 @@ def translate(
     or machines: torchrun --nproc-per-node N -m seq2attn translate RUN FILE -o FILE
     """
     settings = set_ or []
-    if format not in FORMATS:
+    if format not in options.FORMATS:
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
     check_search(search, run, settings, precision)
     _check_files(files or [], output, attention, prefix)
-    check(RULES, {"--attention": attention, "--attention-heads": attention_heads})
+    given = {"--attention-heads": attention_heads, "--format moses": format == "moses"}
+    check(options.RULES, given | {"--attention": attention, "--confidence": confidence})
     mistaken.refuse_no_run(run)
     for file in files or []:
         mistaken.refuse_no_file(
@@ -87,17 +86,14 @@ def translate(
             option = "--alignments" if alignments else "--attention"
             require_attention(run, translator, "write", f"; leave out {option}")
             note_choice(run, translator)
-        options = {
-            "search": search,
-            "format": format,
-            "scores": scores,
-            "alignments": alignments,
-            "set": settings,
-        }
-        options |= {"precision": precision, "device": world.device.type, "choice": translator.choice}
+        facts: dict[str, object]
+        facts = {"search": search, "format": format, "scores": scores, "alignments": alignments}
+        facts |= {"set": settings, "precision": precision, "device": world.device.type}
+        facts |= {"choice": translator.choice, "confidence": confidence and translator.calibration()}
         search = replace(
             with_utility(search, translator.languages[1]),
             attention="all" if attention_heads == "all" else alignments or attention is not None,
+            confidence=confidence,
         )
         if not files and line_reader.is_terminal():
             console.note("one line, one translation; Ctrl-D ends")
@@ -110,9 +106,10 @@ def translate(
         translated = TranslatedLines(
             translator, search, lines, prefixes, prefix, warnings, weights, format, scores, alignments
         )
+        translated.colour = output is None and console.has_colour()
 
         def key() -> str:
-            return chunks.fingerprint(run, chunks.of_texts(inputs), options)
+            return chunks.fingerprint(run, chunks.of_texts(inputs), facts)
 
         progress = result_files.shows_progress(files, output)
         translated.write_to(output, key if in_chunks else None, world, progress)

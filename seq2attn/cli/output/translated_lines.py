@@ -12,7 +12,7 @@ from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import chunks, formats, result_files
 from seq2attn.cli.output.chunks import Chunks
 from seq2attn.cli.output.line_warnings import LineWarnings
-from seq2attn.inference import Translator
+from seq2attn.inference import Translation, Translator
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.inference.options import SearchOptions
 from seq2attn.training.distributed import World
@@ -37,6 +37,7 @@ class TranslatedLines:
     format: str
     scores: bool
     alignments: bool
+    colour: bool = False  # of doubtful words, in text
     number: int = 0  # lines so far
 
     def blocks(self, most: int | None = None) -> Iterator[str]:
@@ -112,8 +113,12 @@ class TranslatedLines:
             elif self.format == "moses":
                 parts.append(formats.as_moses(translations, self.number, self.alignments))
             else:
-                parts.append(formats.as_text(translations, n_best, self.scores, self.alignments))
+                parts.append(self._as_text(translations))
             if self.weights is not None:
                 self.weights.add(self.number, translations)
             self.number += 1
         return "".join(parts)
+
+    def _as_text(self, translations: list[Translation]) -> str:
+        options = self.search.n_best, self.scores, self.alignments, self.colour
+        return formats.as_text(translations, *options)
