@@ -171,7 +171,18 @@ def test_import_table_runs_from_the_ground_up() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["prepare", "train", "translate", "align", "caption", "evaluate", "audit", "calibrate", "plot_alignment", "export"],
+    [
+        "prepare",
+        "train",
+        "translate",
+        "align",
+        "caption",
+        "evaluate",
+        "audit",
+        "calibrate",
+        "plot_alignment",
+        "export",
+    ],
 )
 def test_commands_only_parse_call_and_print(command: str) -> None:
     """What a command does is in `tasks` and below, and its options are declared in a file of their own."""

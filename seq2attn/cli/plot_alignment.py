@@ -28,6 +28,7 @@ def plot_alignment(
     layer: options.Layer = None,
     head: options.Head = None,
     attention_of: options.AttentionOf = "cross",
+    confidence: options.Confidence = False,
     title: options.Title = None,
     size: options.Size = None,
     dpi: options.Dpi = None,
@@ -67,6 +68,7 @@ def plot_alignment(
         "--beam": beam,
         "--max-length": max_length,
         "--set": settings,
+        "--confidence": confidence,
         "--attention-of": None if attention_of == "cross" else attention_of,
     }
     values |= {f"--{name}": value for name, value in image_options._asdict().items()}
@@ -78,12 +80,14 @@ def plot_alignment(
     if of_image and heads.several:
         raise UsageError("--heads all is for texts: of an image choose one at a time: --layer N --head N")
     page = output is not None and output.suffix.lower() in PAGES
+    if confidence and not page:
+        raise UsageError("--confidence needs -o FILE.html: a page shades the words")
     numbers = options.line_numbers(lines, MOST_ON_A_PAGE if page else MOST_PANELS)
     for one in runs:
         mistaken.refuse_no_run(one)
     options.check_kind(runs, of_image)
     canvas.style()
-    search = plot_images.Search(beam, max_length, settings, seed, device, precision, allow_code)
+    search = plot_images.Search(beam, max_length, settings, seed, device, precision, allow_code, confidence)
     if of_image:
         plot_images.draw(runs, image_options, target, heads, output, words, search, canvas)
         return

@@ -167,7 +167,12 @@ def _translations(
         targets = [target] * len(sources)
         return translator.score_targets(sources, targets, seed=search.seed, attention=attention)
     results = translator.translate(
-        sources, beam=search.beam, max_length=search.max_length, seed=search.seed, attention=attention
+        sources,
+        beam=search.beam,
+        max_length=search.max_length,
+        seed=search.seed,
+        attention=attention,
+        confidence=search.confidence,
     )
     return [best[0] for best in results]
 

@@ -463,10 +463,10 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     ) -> list[list[Confidence]]:
         """What tells of each word of the hypotheses of each source whether it is right."""
         results: list[list[Confidence]] = [[] for _ in ranking]
-        has_end, tokenizer = self.config.model.modality.has_vocabulary, self.target_tokenizer
+        tokenizer = self.target_tokenizer
         for place in range(max(map(len, ranking))):
             outputs = [own[place].tokens if place < len(own) else [] for own in ranking]
-            of_outputs = step_quantities(self.models[0].decoder, memory, outputs, has_end)
+            of_outputs = step_quantities(self.models[0].decoder, memory, outputs)
             for own, result, tokens, steps in zip(ranking, results, outputs, of_outputs, strict=True):
                 if place < len(own):
                     words = len(tokenizer.decode(tokens).split())

@@ -27,6 +27,7 @@ class Alignment(NamedTuple):
     line: int | None = None  # the line of a file, from 1
     score: str = ""  # of the target, as text
     name: str = ""  # of the run
+    confidence: Sequence[float] = ()  # of the target words, from 0 to 1; none: unknown
 
     @property
     def heading(self) -> str:

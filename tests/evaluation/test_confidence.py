@@ -16,7 +16,9 @@ from seq2attn.inference import Translation
 from seq2attn.inference.confidence import FEATURES, NAMES, probabilities
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=5)
-SCORED = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.35, 0.8, 0.9, 1.0]), st.booleans()), max_size=30)
+SCORED = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.35, 0.8, 0.9, 1.0]), st.booleans()), max_size=30
+)
 
 
 @settings(max_examples=60, deadline=None)

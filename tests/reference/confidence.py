@@ -9,7 +9,7 @@ BOS, EOS = 2, 3
 
 
 @torch.no_grad()
-def step_quantities(model, source, tokens, has_end=True):
+def step_quantities(model, source, tokens):
     """The quantities of each step by name, from single steps of the decoder on one sentence without padding.
 
     `source` are its ids without EOS, `tokens` those of the output.
@@ -37,18 +37,12 @@ def step_quantities(model, source, tokens, has_end=True):
         row["entropy_before"] = rows[t - 1]["entropy"] if t else 0.0
         row["entropy_after"] = rows[t + 1]["entropy"] if t + 1 < len(rows) else 0.0
         if not weights:
-            row |= dict.fromkeys(
-                ("attention_peak", "attention_entropy", "attention_end", "coverage_gap", "jump"), 0.0
-            )
+            row |= {"attention_entropy": 0.0, "coverage_gap": 0.0}
             continue
         own = weights[t]
         place = own.index(max(own))
-        row["attention_peak"] = max(own)
         row["attention_entropy"] = -sum(x * math.log(x) for x in own if x > 0)
-        row["attention_end"] = own[-1] if has_end else 0.0
         row["coverage_gap"] = abs(sum(of_step[place] for of_step in weights) - 1)
-        where = [sum(s * x for s, x in enumerate(of_step)) for of_step in weights]
-        row["jump"] = abs(where[t] - where[t - 1]) if t else 0.0
     return rows
 
 
