@@ -24,9 +24,9 @@ def calibrate(
     lines say how well this works on another split.
     """
     mistaken.refuse_no_run(run)
-    from seq2attn.tasks.calibration import calibrated
+    from seq2attn.tasks.calibration import calibrate_run
 
-    report = calibrated(run, data, split, limit, device, allow_code, console.progress)
+    report = calibrate_run(run, data, split, limit, device, allow_code, console.progress)
     if as_json:
         console.result(json_line(report.to_dict()))
         return

@@ -83,7 +83,7 @@ class Words(NamedTuple):
         return result
 
 
-def labelled(
+def label(
     outputs: "Sequence[Translation | Caption]", references: Sequence[Sequence[str]], lowercase: bool
 ) -> Words:
     """The words of outputs that have features, each held to the references of its output.
@@ -100,7 +100,7 @@ def labelled(
     return Words(np.concatenate(features), np.array(right, dtype=bool), np.array(sentence, dtype=np.int64))
 
 
-class Calibrated(NamedTuple):
+class CalibrationFit(NamedTuple):
     """A calibration by all words, and the probability of each of them by those of other words."""
 
     calibration: Calibration
@@ -108,7 +108,7 @@ class Calibrated(NamedTuple):
     probability: Numbers  # (n,), cross-validated: by a regression that never saw the word's sentence
 
 
-def calibrated_by(words: Words) -> Calibrated:
+def fit_calibration(words: Words) -> CalibrationFit:
     """The calibration with the penalty of the least loss in cross-validation, fitted on all words.
 
     The words of a sentence are in one fold. Raises UserError if there are fewer than LEAST right or wrong
@@ -135,7 +135,7 @@ def calibrated_by(words: Words) -> Calibrated:
             best = loss, penalty, probability
     assert best is not None
     _, penalty, probability = best
-    return Calibrated(_calibration(fit(features, right, penalty), len(right)), penalty, probability)
+    return CalibrationFit(_calibration(fit(features, right, penalty), len(right)), penalty, probability)
 
 
 def _calibration(model: Logistic, words: int) -> Calibration:

@@ -107,7 +107,7 @@ def _sure(index: int, confidence: Sequence[float]) -> str:
     if index >= len(confidence):
         return ""
     value = f"{confidence[index]:.2f}"
-    return f' title="confidence {value}" style="--confidence: {value}"'
+    return f' title="confidence {value}" style="--P: {value}"'
 
 
 def _direction(words: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def calibrate(
     Raises UsageError for arguments that make no sense, UserError if the run or the data are missing or do not
     fit, or if nearly all words of "valid" are right, or nearly all wrong.
     """
-    return calibrated(
+    return calibrate_run(
         arguments.path(run, "run"),
         None if data is None else Path(arguments.path(data, "data")),
         split,
@@ -55,7 +55,7 @@ def calibrate(
     )
 
 
-def calibrated(
+def calibrate_run(
     run: str, data: Path | None, split: str, limit: int, device: str, allow_code: bool, work: Stages
 ) -> "CalibrationReport":
     """See `calibrate`; `work` reports the progress."""
@@ -71,7 +71,7 @@ def calibrated(
     assert modality is not None
     predictor = task_of(modality).load(run, device, allow_code=allow_code)
     tests = evaluation_inputs.test_sets_of_splits([run], modality, data, splits, False, work)
-    from seq2attn.evaluation.calibration import Words, calibrated_by, labelled
+    from seq2attn.evaluation.calibration import Words, fit_calibration, label
     from seq2attn.runs import calibration as files
     from seq2attn.tasks.calibration_report import CalibrationReport
 
@@ -83,9 +83,9 @@ def calibrated(
                 show(stage, done, total)
 
             outputs, references = _outputs(predictor, test, limit, progress)
-            sides.append(labelled(outputs, references, predictor.target_tokenizer.lowercase))
+            sides.append(label(outputs, references, predictor.target_tokenizer.lowercase))
     valid, scored = sides
-    result = calibrated_by(valid)
+    result = fit_calibration(valid)
     report = CalibrationReport(run, tests[1].where, split, valid, scored, result)
     files.save(Path(run), result.calibration)
     note(f"{run}: confidence of words comes from {Path(run) / files.NAME} from now on")

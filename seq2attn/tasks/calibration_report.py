@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from seq2attn.evaluation.calibration import Calibrated, Words
+from seq2attn.evaluation.calibration import CalibrationFit, Words
 from seq2attn.evaluation.confidence import calibration_error, reliability, roc_area
 from seq2attn.inference.confidence import NAMES, probabilities
 from seq2attn.runs.calibration import Calibration
@@ -24,7 +24,7 @@ class CalibrationReport:
     split: str
     valid: Words = field(repr=False)
     words: Words = field(repr=False)  # of the split
-    result: Calibrated = field(repr=False)
+    result: CalibrationFit = field(repr=False)
 
     @property
     def calibration(self) -> Calibration:
@@ -65,13 +65,16 @@ class CalibrationReport:
         on_valid = roc_area(self.result.probability, self.valid.right)
         rows = [("confidence", _number(on_valid), _number(self.area), "")]
         for place, name in enumerate(NAMES):
-            of_valid, of_split = self._alone(place)
+            of_valid, of_split = self.alone(place)
             weight = f"{self.calibration.weights[place]:+.2f}"
             rows.append((name, _number(of_valid), _number(of_split), weight))
         return Table(("feature", "AUC valid", f"AUC {self.split}", "weight"), tuple(rows))
 
-    def _alone(self, place: int) -> tuple[float, float]:
-        """The areas of one feature. Its sign is that by which it is above a half on the validation set."""
+    def alone(self, place: int) -> tuple[float, float]:
+        """The areas of the feature number `place` alone, on the validation set and on the split.
+
+        Its sign is that by which it is above a half on the validation set.
+        """
         on_valid = roc_area(self.valid.features[:, place], self.valid.right)
         on_split = roc_area(self.words.features[:, place], self.words.right)
         return (on_valid, on_split) if on_valid >= 0.5 else (1 - on_valid, 1 - on_split)
@@ -106,8 +109,8 @@ class CalibrationReport:
             "features": [
                 {
                     "name": name,
-                    "valid_area": _plain(self._alone(place)[0]),
-                    "area": _plain(self._alone(place)[1]),
+                    "valid_area": _plain(self.alone(place)[0]),
+                    "area": _plain(self.alone(place)[1]),
                     "weight": _plain(self.calibration.weights[place]),
                 }
                 for place, name in enumerate(NAMES)

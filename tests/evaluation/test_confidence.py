@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import confidence as reference
 
 from seq2attn.errors import UserError
-from seq2attn.evaluation.calibration import FOLDS, LEAST, Words, calibrated_by, fit, labelled
+from seq2attn.evaluation.calibration import FOLDS, LEAST, Words, fit, fit_calibration, label
 from seq2attn.evaluation.confidence import calibration_error, reliability, right_words, roc_area
 from seq2attn.inference import Translation
 from seq2attn.inference.confidence import FEATURES, NAMES, probabilities
@@ -98,7 +98,7 @@ def test_fit_of_separable_words_is_finite() -> None:
 
 def test_calibration_finds_the_planted_probabilities() -> None:
     of_valid, of_test = words(4000), words(4000, seed=2)
-    result = calibrated_by(of_valid)
+    result = fit_calibration(of_valid)
     p = probabilities(of_test.features, result.calibration)
     assert roc_area(p, of_test.right) > 0.85
     assert calibration_error(p, of_test.right) < 0.03
@@ -110,12 +110,12 @@ def test_cross_validated_probabilities_never_saw_their_sentence() -> None:
     better than chance.
     """
     features, right, sentence = words(60, signal=0.0)
-    result = calibrated_by(Words(features, right, sentence))
-    seen = probabilities(features, result.calibration)
-    assert roc_area(seen, right) > 0.6
+    result = fit_calibration(Words(features, right, sentence))
+    of_all = probabilities(features, result.calibration)
+    assert roc_area(of_all, right) > 0.6
     own = sentence % FOLDS == 0
     changed = right ^ own  # other labels of one fold leave its own probabilities as they are
-    other = calibrated_by(Words(features, changed, sentence))
+    other = fit_calibration(Words(features, changed, sentence))
     if other.penalty == result.penalty:
         assert other.probability[own] == pytest.approx(result.probability[own])
     assert other.probability[~own] != pytest.approx(result.probability[~own])
@@ -126,9 +126,9 @@ def test_calibration_of_too_few_wrong_words_is_one_error(wrong: int) -> None:
     features, _, sentence = words(100)
     right = np.arange(100) >= wrong
     with pytest.raises(UserError, match="of 100 words of the validation set are right"):
-        calibrated_by(Words(features, right, sentence))
+        fit_calibration(Words(features, right, sentence))
     with pytest.raises(UserError, match="words of the validation set are right"):
-        calibrated_by(Words(features, ~right, sentence))
+        fit_calibration(Words(features, ~right, sentence))
 
 
 def translation(text: str) -> Translation:
@@ -138,11 +138,11 @@ def translation(text: str) -> Translation:
 
 def test_labelled_words_are_in_the_order_of_the_outputs() -> None:
     outputs = [translation("Le chat"), translation(""), translation("e\u0301te\u0301 dort")]
-    result = labelled(outputs, [["le chat"], ["le"], ["\u00e9t\u00e9 mange"]], lowercase=False)
+    result = label(outputs, [["le chat"], ["le"], ["\u00e9t\u00e9 mange"]], lowercase=False)
     assert result.right.tolist() == [False, True, True, False]
     assert result.sentence.tolist() == [0, 0, 2, 2]
     assert result.features[:, 0].tolist() == [7, 7, 10, 10]
     assert result.product == pytest.approx(np.exp(result.features[:, NAMES.index("sum log_p")]))
-    lower = labelled(outputs, [["le chat"], ["le"], ["été mange"]], lowercase=True)
+    lower = label(outputs, [["le chat"], ["le"], ["été mange"]], lowercase=True)
     assert lower.right.tolist() == [True, True, True, False]
-    assert labelled([], [], False).features.shape == (0, len(FEATURES))
+    assert label([], [], False).features.shape == (0, len(FEATURES))

@@ -35,7 +35,7 @@ CALIBRATION = Calibration(
 )
 
 
-def calibrated(family: str) -> Translator:
+def ready(family: str) -> Translator:
     model = translator(family)
     model.run, model._calibration = Path("run"), CALIBRATION
     return model
@@ -50,7 +50,7 @@ def expected(model: Translator, translation: Translation) -> list[list[float]]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_features_are_those_of_single_steps_on_single_sentences(family: str) -> None:
     model = translator(family)
-    seen = long = 0
+    count = long = 0
     for ranked in model.translate(TEXTS, confidence="features", beam=3, n_best=2):
         for one in ranked:
             assert one.confidence is None
@@ -58,9 +58,9 @@ def test_features_are_those_of_single_steps_on_single_sentences(family: str) -> 
             assert one.confidence_features.shape == (len(one.target_words), len(FEATURES))
             if one.tokens:
                 assert one.confidence_features == pytest.approx(np.array(expected(model, one)), abs=2e-5)
-            seen += len(one.target_words)
+            count += len(one.target_words)
             long += len(one.tokens) > len(one.target_words)
-    assert seen > 5
+    assert count > 5
     assert long  # words of several subwords
 
 
@@ -73,7 +73,7 @@ def test_quantities_of_a_model_without_attention_are_those_of_its_distributions(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_confidence_is_independent_of_batches_and_order(family: str) -> None:
-    model = calibrated(family)
+    model = ready(family)
     texts = TEXTS + tiny.ENGLISH[:7]
 
     def values(order: list[int], **options: Any) -> dict[int, list[float]]:
@@ -88,7 +88,7 @@ def test_confidence_is_independent_of_batches_and_order(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_probabilities_are_the_logistic_function_of_standardised_features(family: str) -> None:
-    [[one]] = calibrated(family).translate(TEXTS[:1], confidence=True)
+    [[one]] = ready(family).translate(TEXTS[:1], confidence=True)
     assert one.confidence is not None
     assert one.confidence_features is not None
     for value, features in zip(one.confidence, one.confidence_features, strict=True):
@@ -109,7 +109,7 @@ def test_probabilities_are_inside_0_and_1_and_no_surer_than_the_calibration(word
 
 
 def test_empty_output_has_no_confidence() -> None:
-    model = calibrated("rnn")
+    model = ready("rnn")
     [[blank]] = model.translate(["  "], confidence=True)
     assert blank.confidence is not None
     assert blank.confidence.shape == (0,)
@@ -118,14 +118,14 @@ def test_empty_output_has_no_confidence() -> None:
 
 
 def test_unknown_words_have_the_probability_of_the_unknown_token() -> None:
-    model = calibrated("rnn")
+    model = ready("rnn")
     model.models[0].decoder.output.bias.data[UNK] += 8
-    seen = 0
+    unknown = 0
     for [one] in model.translate(TEXTS, confidence=True, replace_unknown=True):
         assert one.confidence is not None
         assert len(one.confidence) == len(one.target_words) == len(one.text.split())
-        seen += UNK in one.tokens
-    assert seen
+        unknown += UNK in one.tokens
+    assert unknown
 
 
 def test_word_that_an_earlier_token_reaches_into_has_the_features_of_that_token() -> None:

@@ -46,16 +46,16 @@ def confidence_column(output: "Translation | Caption") -> str:
     return " ".join(f"{value:.4f}" for value in values)
 
 
-def coloured(text: str, confidence: Iterable[float]) -> str:
+def colour_words(text: str, confidence: Iterable[float]) -> str:
     """The text for a terminal, with doubtful words in colour. It has a word for each probability."""
     values = iter(confidence)
     return "".join(
-        part if not part or part.isspace() else _coloured(part, next(values))
+        part if not part or part.isspace() else _colour_word(part, next(values))
         for part in re.split(r"(\s+)", text)
     )
 
 
-def _coloured(word: str, probability: float) -> str:
+def _colour_word(word: str, probability: float) -> str:
     colour = next((code for least, code in DOUBTFUL if probability < least), None)
     return word if colour is None else f"{colour}{word}{PLAIN}"
 
@@ -82,7 +82,7 @@ def _text_columns(output: "Translation | Caption", colour: bool) -> list[str]:
     text = one_line(output.text)
     if output.confidence is None:
         return [text]
-    return [coloured(text, output.confidence) if colour else text, confidence_column(output)]
+    return [colour_words(text, output.confidence) if colour else text, confidence_column(output)]
 
 
 def captions_as_text(
