@@ -28,7 +28,6 @@ def plot_alignment(
     layer: options.Layer = None,
     head: options.Head = None,
     attention_of: options.AttentionOf = "cross",
-    confidence: options.Confidence = False,
     title: options.Title = None,
     size: options.Size = None,
     dpi: options.Dpi = None,
@@ -68,7 +67,6 @@ def plot_alignment(
         "--beam": beam,
         "--max-length": max_length,
         "--set": settings,
-        "--confidence": confidence,
         "--attention-of": None if attention_of == "cross" else attention_of,
     }
     values |= {f"--{name}": value for name, value in image_options._asdict().items()}
@@ -80,14 +78,12 @@ def plot_alignment(
     if of_image and heads.several:
         raise UsageError("--heads all is for texts: of an image choose one at a time: --layer N --head N")
     page = output is not None and output.suffix.lower() in PAGES
-    if confidence and not page:
-        raise UsageError("--confidence needs -o FILE.html: a page shades the words")
     numbers = options.line_numbers(lines, MOST_ON_A_PAGE if page else MOST_PANELS)
     for one in runs:
         mistaken.refuse_no_run(one)
     options.check_kind(runs, of_image)
     canvas.style()
-    search = plot_images.Search(beam, max_length, settings, seed, device, precision, allow_code, confidence)
+    search = plot_images.Search(beam, max_length, settings, seed, device, precision, allow_code)
     if of_image:
         plot_images.draw(runs, image_options, target, heads, output, words, search, canvas)
         return
@@ -101,7 +97,7 @@ def plot_alignment(
     else:
         texts = plot_texts.read(source, saved, numbers, page)
         plot_texts.check_count(texts, runs, target, heads, page)
-        rows = plot_texts.of_runs(runs, texts, target, attention_of, words, heads, search)
+        rows = plot_texts.of_runs(runs, texts, target, attention_of, words, heads, search, page)
         name = ", ".join(runs)
     kind = "Attention" if attention_of == "cross" else f"{attention_of.capitalize()} self-attention"
     if attention_of != "cross" and canvas.title is None:

@@ -59,7 +59,6 @@ class Search(NamedTuple):
     device: str
     precision: str
     allow_code: bool
-    confidence: bool = False  # of each word, for a page
 
 
 class _Drawing(NamedTuple):

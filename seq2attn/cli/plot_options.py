@@ -22,9 +22,7 @@ _OF_SAVED: tuple[Conflict | Needs, ...] = (
     Conflict(
         "--from", "RUN, TEXT, --source, --target, --image, --data", "it draws saved attention, without a run"
     ),
-    Conflict(
-        "--from", "--beam, --max-length, --set, --confidence", "it draws saved attention: nothing is computed"
-    ),
+    Conflict("--from", "--beam, --max-length, --set", "it draws saved attention: nothing is computed"),
     Conflict("--attention-of", "--from", "self-attention is drawn for the text of a run"),
 )
 _OF_TEXTS: tuple[Conflict | Needs, ...] = (
@@ -32,8 +30,6 @@ _OF_TEXTS: tuple[Conflict | Needs, ...] = (
 )
 _RULES: tuple[Conflict | Needs, ...] = (
     Conflict("TEXT", "--source", "each is a text to translate (and a further RUN is the folder of a run)"),
-    Conflict("--confidence", "--target", "the run is sure, or not, of its own output"),
-    Conflict("--confidence", "--image, --data, --attention-of", "it is for translations"),
     Needs("--line", "--from FILE", "it chooses a line of that file"),
     Conflict("--attention-of", "--image, --data", "self-attention is drawn for the text of a run"),
     Conflict("--image", "TEXT, --source, --data", "each is what to describe or translate"),
@@ -170,14 +166,6 @@ Head = Annotated[
         help="Attention head to draw, counted from 1; `all` draws each head of --layer or of all layers.",
         metavar="N|all",
         show_default="the mean over all",
-    ),
-]
-Confidence = Annotated[
-    bool,
-    typer.Option(
-        "--confidence",
-        help="On a page of a text, shade the target words that may be wrong. `seq2attn calibrate` prepares "
-        "the run.",
     ),
 ]
 AttentionOf = Annotated[

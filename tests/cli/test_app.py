@@ -393,7 +393,7 @@ def test_help_describes_every_option(name: str) -> None:
     command = typer.main.get_command(application.app).commands[name]  # type: ignore[attr-defined]
     assert command.help
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
-    assert len(options) <= 28
+    assert len(options) <= 29
     assert not [option.name for option in options if not option.help]
     assert {"--debug", "--quiet"} <= {written for option in options for written in option.opts}
     help_ = cli(name, "--help").stdout

@@ -148,10 +148,10 @@ def test_coloured_words_keep_their_spaces() -> None:
     assert formats.colour_words("", []) == ""
 
 
-def test_page_shades_doubtful_words(pipe: Call, ready: Path, tmp_path: Path) -> None:
+def test_page_shades_doubtful_words(pipe: Call, run: Path, ready: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     arguments = ["plot-alignment", ready, "--source", "the small dog", "-o", page]
-    code, _, err = pipe(*arguments, "--confidence")
+    code, _, err = pipe(*arguments)
     assert code == 0, err
     text = page.read_text(encoding="utf-8")
     [[one]] = Translator.load(ready, device="cpu").translate(["the small dog"], confidence=True)
@@ -161,7 +161,13 @@ def test_page_shades_doubtful_words(pipe: Call, ready: Path, tmp_path: Path) -> 
     assert set(shades) == {round(float(value), 2) for value in one.confidence}
     assert "Shaded target words" in text
     assert "--P: " in one._repr_html_().replace("&quot;", '"')
-    assert pipe(*arguments)[0] == 0
+    (run / "confidence.json").write_text("{}", encoding="utf-8")
+    code, _, err = pipe("plot-alignment", run, "--source", "the small dog", "-o", page)
+    assert code == 0
+    assert "confidence.json: damaged" in err
+    assert "words are not shaded" in err
+    assert "--P: " not in page.read_text(encoding="utf-8")
+    assert pipe(*arguments, "--target", "le chien")[0] == 0
     assert "--P: " not in page.read_text(encoding="utf-8")
 
 
@@ -196,8 +202,6 @@ def test_wrong_usage_is_one_line(pipe: Call, run: Path, ready: Path, tmp_path: P
         (["translate", run, "--confidence"], 1, f"`seq2attn calibrate {run}`"),
         (["translate", f"{ready},{run}", "--confidence"], 2, "--confidence is that of one run"),
         (["translate", ready, "--confidence", "--format", "moses"], 2, "--confidence and --format moses"),
-        (["plot-alignment", ready, "rain", "--confidence"], 2, "-o FILE.html"),
-        (["plot-alignment", ready, "rain", "--confidence", "--target", "x"], 2, "--target"),
     ):
         result, out, err = pipe(*arguments, text=b"rain\n")
         assert (result, out) == (code, b""), (arguments, err)

@@ -42,6 +42,11 @@ def test_right_words_are_those_of_an_alignment_with_the_fewest_edits(
         ("la la", ["la"], [0, 1]),
         ("dort le chat", ["le chat dort"], [0, 1, 1]),  # moved words are not joined twice
         ("le chien dort", ["un chat", "le chat dort"], [1, 0, 1]),  # the reference with the fewest edits
+        (
+            "le chien noir dort",
+            ["dort un petit chat"],
+            [0, 0, 0, 0],
+        ),  # four edits, and six with the equal word
         ("le chat", [""], [0, 0]),
         ("le chat", [], [0, 0]),
         ("", ["le chat"], []),
