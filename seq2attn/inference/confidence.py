@@ -23,7 +23,7 @@ from seq2attn.models.memory import Memory, mean_attention
 from seq2attn.runs.calibration import Calibration
 from seq2attn.search.step import NonFiniteProbabilities
 
-LOGITS = 2**24  # numbers in one block of logits: 64 MiB
+LOGITS = 2**20  # numbers in one block of logits: 4 MiB stay in the caches
 LEAST_LOG_P = -50.0  # natural log; a token that the model calls impossible must not be infinitely far away
 SURE = 1e-4  # no probability is nearer to 0 or 1
 
