@@ -445,17 +445,18 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                     if options.sample_count
                     else beam_search(step, state, limits, **keywords)
                 )
-            ranking = [self._rank(hypotheses, options) for hypotheses in results]
+            # without the sources that fill up the batch
+            ranking = [self._rank(hypotheses, options) for hypotheses in results[: len(job.inputs)]]
             features = self._word_features(memories[0], ranking) if options.confidence else None
         ranked = [
             [self._result(input, source, hypothesis, options.attention) for hypothesis in hypotheses]
-            for input, source, hypotheses in zip(job.inputs, job.sources[0], ranking, strict=False)
+            for input, source, hypotheses in zip(job.inputs, job.sources[0], ranking, strict=True)
         ]
         if features is None:
             return ranked
         return [
             [with_features(one, own) for one, own in zip(*both, strict=True)]
-            for both in zip(ranked, features, strict=False)
+            for both in zip(ranked, features, strict=True)
         ]
 
     def _word_features(
@@ -466,8 +467,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         tokenizer = self.target_tokenizer
         for place in range(max(map(len, ranking))):
             outputs = [own[place].tokens if place < len(own) else [] for own in ranking]
+            outputs += [[]] * (len(memory.mask_BS) - len(ranking))
             of_outputs = step_quantities(self.models[0].decoder, memory, outputs)
-            for own, result, tokens, steps in zip(ranking, results, outputs, of_outputs, strict=True):
+            for own, result, tokens, steps in zip(ranking, results, outputs, of_outputs, strict=False):
                 if place < len(own):
                     words = len(tokenizer.decode(tokens).split())
                     result.append(word_features(steps, tokenizer.word_index(tokens), words))
