@@ -69,6 +69,7 @@ BUGS = (
     Bug("inference/confidence.py", "own[word].append(token)", "own[word].append(max(token - 1, 0))", ("inference/test_confidence.py", "-k", "single_steps and rnn")),
     Bug("inference/confidence.py", "log_p_BTN.scatter(2, targets_BT1, -torch.inf)", "log_p_BTN", ("inference/test_confidence.py", "-k", "single_steps and rnn")),
     Bug("inference/confidence.py", "mean_attention(hidden.weights_BTLHS).double() * is_step_BT[..., None]", "mean_attention(hidden.weights_BTLHS).double()", ("inference/test_confidence.py", "-k", "independent and rnn")),
+    Bug("inference/confidence.py", "features_BTD = hidden.features_BTD[:, some].contiguous()", "features_BTD = hidden.features_BTD[:, some]", ("inference/test_confidence.py", "-k", "steps_at_a_time")),
     Bug("inference/confidence.py", "-(log_p_BTN.exp() * bounded)", "-(log_p_BTN.exp() * log_p_BTN)", ("inference/test_confidence.py", "-k", "impossible")),
     Bug("inference/confidence.py", "/ np.array(calibration.scale)", "* np.array(calibration.scale)", ("inference/test_confidence.py", "-k", "logistic")),
     Bug("inference/confidence.py", ".clip(least, 1 - least)", ".clip(0, 1)", ("inference/test_confidence.py", "-k", "inside_0_and_1")),

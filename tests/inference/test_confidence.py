@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+import torch
 from explained_models import FAMILIES, translator
 from reference import confidence as reference
 
 from seq2attn.data.tokenizer import UNK
 from seq2attn.errors import UsageError, UserError
-from seq2attn.inference import Translation, Translator
+from seq2attn.inference import Translation, Translator, confidence
 from seq2attn.inference.confidence import (
     FEATURES,
     NAMES,
@@ -21,6 +22,8 @@ from seq2attn.inference.confidence import (
     step_quantities,
     word_features,
 )
+from seq2attn.inference.scheduling.batches import STEP
+from seq2attn.models.seq2seq import build
 from seq2attn.runs import calibration as files
 from seq2attn.runs.calibration import Calibration
 
@@ -71,8 +74,23 @@ def test_quantities_of_a_model_without_attention_are_those_of_its_distributions(
             assert one.confidence_features == pytest.approx(np.array(expected(model, one)), abs=2e-5)
 
 
+def test_log_probabilities_of_a_model_that_copies_are_those_of_its_mixture() -> None:
+    of = tiny.settings()
+    of = of.model_copy(update={"model": of.model.model_copy(update={"pointer": True})})
+    model = Translator(tiny.model(of), tiny.tokenizer("source"), tiny.tokenizer("target"), of)
+    ranked = model.translate(tiny.ENGLISH[:4], beam=2)
+    sources = model.source_tokenizer.encode_batch(tiny.ENGLISH[:4])
+    with model.inference_mode():
+        [memory] = model.encode([sources], [1] * 4)
+        tables = step_quantities(model.models[0].decoder, memory, [one.tokens for one, *_ in ranked])
+    place = QUANTITIES.index("log_p")
+    for [one, *_], table in zip(ranked, tables, strict=True):
+        assert len(table) == len(one.tokens) + 1
+        assert table[:, place].sum() == pytest.approx(one.log_probability, rel=1e-4)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
-def test_confidence_is_independent_of_batches_and_order(family: str) -> None:
+def test_confidence_is_independent_of_batches_and_order(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ready(family)
     texts = TEXTS + tiny.ENGLISH[:7]
 
@@ -98,6 +116,24 @@ def test_probabilities_are_the_logistic_function_of_standardised_features() -> N
             assert value == pytest.approx(min(max(1 / (1 + np.exp(-logit)), 1 / 502), 1 - 1 / 502))
             count += 1
     assert count > 5
+
+
+@torch.no_grad()
+def test_quantities_are_the_same_bits_whatever_the_number_of_steps_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a model as large as real ones: products of small matrices are rounded alike anyway."""
+    torch.manual_seed(1)
+    of = tiny.settings(size=256).model.model_copy(update={"embedding": 256})
+    model = build(of, 50, 2000).eval()
+    model.decoder.output.bias.normal_()
+    source_BS = torch.randint(4, 50, (4, STEP))
+    memory = model.encoder(source_BS, torch.ones_like(source_BS, dtype=torch.bool))
+    outputs = torch.randint(4, 2000, (4, 2 * STEP - 1)).tolist()
+    whole = step_quantities(model.decoder, memory, outputs)
+    monkeypatch.setattr(confidence, "LOGITS", 1)
+    for one, other in zip(whole, step_quantities(model.decoder, memory, outputs), strict=True):
+        assert (one == other).all()
 
 
 @pytest.mark.parametrize("words", [1, 500, 10**9])
