@@ -24,7 +24,16 @@ GROUPS = {
         "Caption",
     ),
     "Figures": ("plot",),
-    "Evaluation": ("evaluate", "Report", "Reports", "Mean", "audit", "AuditReport", "calibrate", "CalibrationReport"),
+    "Evaluation": (
+        "evaluate",
+        "Report",
+        "Reports",
+        "Mean",
+        "audit",
+        "AuditReport",
+        "calibrate",
+        "CalibrationReport",
+    ),
     "Word alignments": ("align",),
     "Errors": ("UserError", "UsageError"),
 }

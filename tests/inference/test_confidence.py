@@ -89,10 +89,10 @@ def test_log_probabilities_of_a_model_that_copies_are_those_of_its_mixture() -> 
         assert table[:, place].sum() == pytest.approx(one.log_probability, rel=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["rnn", "conv", "transformer"])
 def test_confidence_is_independent_of_batches_and_order(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ready(family)
-    texts = TEXTS + tiny.ENGLISH[:7]
+    texts = TEXTS + tiny.ENGLISH[:3]
 
     def values(order: list[int], **options: Any) -> dict[int, list[float]]:
         ranked = model.translate([texts[i] for i in order], confidence=True, **options)
