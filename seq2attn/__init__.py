@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from seq2attn.tasks.alignment import align as align
     from seq2attn.tasks.audit import audit as audit
     from seq2attn.tasks.audit_report import AuditReport as AuditReport
+    from seq2attn.tasks.calibration import calibrate as calibrate
+    from seq2attn.tasks.calibration_report import CalibrationReport as CalibrationReport
     from seq2attn.tasks.evaluation import evaluate as evaluate
     from seq2attn.tasks.loading import load as load
     from seq2attn.tasks.preparation import prepare as prepare
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AuditReport": "tasks.audit_report",
+    "CalibrationReport": "tasks.calibration_report",
     "Caption": "inference",
     "Captioner": "inference",
     "Comparison": "explaining.comparison",
@@ -69,6 +72,7 @@ _MODULES = {
     "align": "tasks.alignment",
     "audit": "tasks.audit",
     "compare": "explaining.comparison",
+    "calibrate": "tasks.calibration",
     "evaluate": "tasks.evaluation",
     "load": "tasks.loading",
     "plot": "inference.drawing",

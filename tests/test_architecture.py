@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("config", "cuda_graphs", "errors", "files", "kernels", "near", "notes", "strict_json"),
     },
     "evaluation": {
-        *("inference", "training.objectives", "models.seq2seq", "data", "config"),
+        *("inference", "training.objectives", "models.seq2seq", "runs.calibration", "data", "config"),
         *("errors", "progress", "version"),
     },
     "explaining": {
@@ -173,7 +173,18 @@ def test_import_table_runs_from_the_ground_up() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["prepare", "train", "translate", "align", "caption", "evaluate", "audit", "plot_alignment", "export"],
+    [
+        "prepare",
+        "train",
+        "translate",
+        "align",
+        "caption",
+        "evaluate",
+        "audit",
+        "calibrate",
+        "plot_alignment",
+        "export",
+    ],
 )
 def test_commands_only_parse_call_and_print(command: str) -> None:
     """What a command does is in `tasks` and below, and its options are declared in a file of their own."""
@@ -612,6 +623,7 @@ HELP = [
     "caption --help",
     "evaluate --help",
     "audit --help",
+    "calibrate --help",
     "plot-alignment --help",
     "export --help",
     "train --list",
@@ -628,6 +640,8 @@ WRONG = [
     "caption",
     "caption run a.png --n-best 9",
     "plot-alignment run --image a.png --source a",
+    "calibrate",
+    "calibrate run --limit 0",
     "audit",
     "audit run --limit 0",
     "audit run -o page.txt",

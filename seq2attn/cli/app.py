@@ -25,6 +25,7 @@ from seq2attn import ranks
 from seq2attn.cli import (
     align,
     audit,
+    calibrate,
     caption,
     console,
     evaluate,
@@ -45,7 +46,7 @@ from seq2attn.version import __version__
 
 INTERRUPTED = 130
 # Commands that do not share their work with other processes of torchrun: each would do all of it.
-ALONE = ("prepare", "align", "evaluate", "audit", "plot-alignment", "export")
+ALONE = ("prepare", "align", "evaluate", "audit", "calibrate", "plot-alignment", "export")
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -86,6 +87,7 @@ app.command("evaluate", short_help="Score runs, or the output of any system.", c
     evaluate.evaluate
 )
 app.command("audit", short_help="Find out which attention of a run can be trusted.")(audit.audit)
+app.command("calibrate", short_help="Learn how sure a run may be of each word.")(calibrate.calibrate)
 app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignment.plot_alignment)
 app.command("export", short_help="Export a trained Transformer to another engine.")(export.export)
 

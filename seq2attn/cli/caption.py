@@ -28,6 +28,7 @@ def caption(
     search: SearchOptions = DEFAULTS,
     format: options.Format = "text",
     scores: options.Scores = False,
+    confidence: options.Confidence = False,
     attention: options.Attention = None,
     layer: options.Layer = None,
     head: options.Head = None,
@@ -86,11 +87,14 @@ def caption(
             require_attention(run, captioner, "draw", "; leave out --attention")
             if not heads.any:
                 note_choice(run, captioner)
-        options = {"search": search, "format": format, "scores": scores, "set": settings}
+        calibration = captioner.calibration() if confidence else None
+        options = {"search": search, "format": format, "scores": scores, "confidence": calibration}
+        options |= {"set": settings}
         options |= {"precision": precision, "device": world.device.type}
         search = replace(
             with_utility(search, captioner.languages[1]),
             attention="all" if heads.any else attention is not None,
+            confidence=confidence,
         )
         if not images and line_reader.is_terminal():
             console.note("one path, one caption; Ctrl-D ends")
@@ -100,6 +104,7 @@ def caption(
 
         folder = None if attention is None else overlays.OverlayFolder(attention, run, heads)
         described = DescribedImages(captioner, search, folder, format, scores)
+        described.colour = output is None and console.has_colour()
         described.write_to(output, images or [], key if in_chunks else None, world)
     if failures := described.failures:
         count = described.done

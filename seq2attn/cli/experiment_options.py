@@ -18,6 +18,7 @@ MOST_WORDS = 1024  # of --mask-source
 _ATTEND = re.compile(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*=\s*([+-]?\d*\.?\d+(?:[eE][+-]?\d+)?)\s*", re.ASCII)
 _HEAD = re.compile(r"\s*(\d{1,9})\.(\d{1,9})\s*", re.ASCII)
 _BOTH = "an experiment writes two translations side by side"
+_OTHERS = "--n-best, --mbr, --scores, --alignments, --attention, --confidence, --format moses"
 
 MaskSource = Annotated[
     list[str] | None,
@@ -46,10 +47,7 @@ Uniform = Annotated[
         show_default=False,
     ),
 ]
-RULES = tuple(
-    Conflict(option, "--n-best, --mbr, --scores, --alignments, --attention, --format moses", _BOTH)
-    for option in ("--mask-source", "--attend", "--uniform")
-)
+RULES = tuple(Conflict(option, _OTHERS, _BOTH) for option in ("--mask-source", "--attend", "--uniform"))
 
 
 def experiment(

@@ -106,7 +106,7 @@ def plot_alignment(
     else:
         texts = plot_texts.read(source, saved, numbers, page)
         plot_texts.check_count(texts, runs, target, heads, page)
-        rows = plot_texts.of_runs(runs, texts, target, attention_of, words, heads, search)
+        rows = plot_texts.of_runs(runs, texts, target, attention_of, words, heads, search, page)
         name = ", ".join(runs)
     kind = "Attention" if attention_of == "cross" else f"{attention_of.capitalize()} self-attention"
     if attention_of != "cross" and canvas.title is None:

@@ -19,6 +19,7 @@ from seq2attn.inference.attention_file import SavedAttention, read_attention
 from seq2attn.inference.heads import Heads
 from seq2attn.plotting import MOST_ON_A_PAGE, MOST_PANELS
 from seq2attn.plotting.alignment import Alignment
+from seq2attn.runs.calibration import NAME as CALIBRATION
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translation, Translator
@@ -91,14 +92,18 @@ def of_runs(
     words: bool | None,
     heads: Heads,
     search: Search,
+    page: bool,
 ) -> list[list[Views]]:
-    """Translate the texts with each run, or force the target, and align; or attend within one side."""
+    """Translate the texts with each run, or force the target, and align; or attend within one side.
+
+    For a page the words of a calibrated run have their confidence.
+    """
     if side == "cross" and heads.any:
         for run in runs:
             heads.check_run(run)
     columns = []
     for run, name in zip(runs, run_names(runs), strict=True):
-        views = _of_run(run, name, texts, target, side, words, heads, search)
+        views = _of_run(run, name, texts, target, side, words, heads, search, page)
         columns.append([[view._replace(name=name, line=text.line) for view in one] for text, one in views])
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -112,6 +117,7 @@ def _of_run(
     words: bool | None,
     heads: Heads,
     search: Search,
+    page: bool,
 ) -> Iterator[tuple[Text, list[Alignment]]]:
     """The alignments of each text. `name` is that of the run among several, or empty."""
     translator, target = _load(run, target, search)
@@ -123,7 +129,9 @@ def _of_run(
         translations: list[Translation | None] = [None] * len(texts)
     else:
         attention: bool | Literal["all"] = side == "cross" and ("all" if heads.any else True)
-        translations = [*_translations(translator, [text.text for text in texts], target, search, attention)]
+        sure = page and side == "cross" and target is None and _is_calibrated(translator)
+        sources = [text.text for text in texts]
+        translations = [*_translations(translator, sources, target, search, attention, sure)]
     if target is not None and side != "encoder":
         note_unknown_words(target, translator.target_tokenizer)
     for text, translation in zip(texts, translations, strict=True):
@@ -168,7 +176,7 @@ def translate_one(
     """The translator of a run, and its translation with the attention of all heads, or the forced target."""
     translator, target = _load(run, target, search)
     require_attention(run, translator, "draw")
-    [translation] = _translations(translator, [text], target, search, "all")
+    [translation] = _translations(translator, [text], target, search, "all", confidence=False)
     if target is not None:
         note_unknown_words(target, translator.target_tokenizer)
     _note(translation, f"{run}: ")
@@ -181,14 +189,32 @@ def _translations(
     target: str | None,
     search: Search,
     attention: bool | Literal["all"],
+    confidence: bool,
 ) -> "list[Translation]":
     if target is not None:
         targets = [target] * len(sources)
         return translator.score_targets(sources, targets, seed=search.seed, attention=attention)
     results = translator.translate(
-        sources, beam=search.beam, max_length=search.max_length, seed=search.seed, attention=attention
+        sources,
+        beam=search.beam,
+        max_length=search.max_length,
+        seed=search.seed,
+        attention=attention,
+        confidence=confidence,
     )
     return [best[0] for best in results]
+
+
+def _is_calibrated(translator: "Translator") -> bool:
+    """Whether the run knows how sure it is of its words; a warning says if its calibration is of no use."""
+    if translator.run is None or not (translator.run / CALIBRATION).exists():
+        return False
+    try:
+        translator.calibration()
+    except UserError as error:
+        console.warn(f"{error}; words are not shaded")
+        return False
+    return True
 
 
 def _note(translation: "Translation", where: str) -> str:

@@ -24,6 +24,7 @@ def translate(
     prefix: options.Prefix = None,
     format: options.Format = "text",
     scores: options.Scores = False,
+    confidence: options.Confidence = False,
     alignments: options.Alignments = False,
     attention: options.Attention = None,
     attention_heads: options.AttentionHeads = None,
@@ -48,15 +49,13 @@ def translate(
         raise UsageError(f"--format {format}: choose text, jsonl or moses")
     check_search(search, run, settings, precision)
     options.check_files(files or [], output, attention, prefix)
-    check(options.RULES, {"--attention": attention, "--attention-heads": attention_heads})
-    others = {
-        "--attention": attention,
-        "--scores": scores,
-        "--alignments": alignments,
-        "--mbr": search.utility,
-    }
-    others |= {"--n-best": search.n_best > 1, "--format moses": format == "moses"}
-    experiment = experiment_options.experiment(mask_source, attend, uniform, others)
+    given: dict[str, object]
+    given = {"--attention-heads": attention_heads, "--format moses": format == "moses"}
+    given |= {"--attention": attention, "--confidence": confidence}
+    check(options.RULES, given)
+    given |= {"--scores": scores, "--alignments": alignments, "--mbr": search.utility}
+    given |= {"--n-best": search.n_best > 1}
+    experiment = experiment_options.experiment(mask_source, attend, uniform, given)
     mistaken.refuse_no_run(run)
     for file in files or []:
         mistaken.refuse_no_file(
@@ -97,18 +96,15 @@ def translate(
             note_choice(run, translator)
         if experiment:
             require_attention(run, translator, "change")
-        facts = {
-            "search": search,
-            "format": format,
-            "scores": scores,
-            "alignments": alignments,
-            "set": settings,
-        }
+        facts: dict[str, object]
+        facts = {"search": search, "format": format, "scores": scores, "alignments": alignments}
+        facts |= {"set": settings, "precision": precision, "device": world.device.type}
+        facts |= {"choice": translator.choice, "confidence": confidence and translator.calibration()}
         facts |= {"experiment": experiment}
-        facts |= {"precision": precision, "device": world.device.type, "choice": translator.choice}
         search = replace(
             with_utility(search, translator.languages[1]),
             attention="all" if attention_heads == "all" else alignments or attention is not None,
+            confidence=confidence,
         )
         if not files and line_reader.is_terminal():
             console.note("one line, one translation; Ctrl-D ends")
@@ -120,6 +116,7 @@ def translate(
         warnings = stack.enter_context(LineWarnings(MAX_SOURCE, translator.source_lengths or {}))
         written = (weights, format, scores, alignments, experiment)
         translated = TranslatedLines(translator, search, lines, prefixes, prefix, warnings, *written)
+        translated.colour = output is None and console.has_colour()
 
         def key() -> str:
             return chunks.fingerprint(run, chunks.of_texts(inputs), facts)

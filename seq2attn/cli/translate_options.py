@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from seq2attn.cli.conflicts import Needs
+from seq2attn.cli.conflicts import Conflict, Needs
 from seq2attn.cli.output import formats, result_files
 from seq2attn.errors import UsageError
 
 FORMATS = ("text", "jsonl", "moses")
-RULES = (Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),)
+RULES = (
+    Needs("--attention-heads", "--attention FILE", "it chooses the weights in that file"),
+    Conflict("--confidence", "--format moses", "an n-best list of Moses has no place for it"),
+)
 
 Run = Annotated[
     str,
@@ -59,6 +62,15 @@ Alignments = Annotated[
         "--alignments",
         help="Write word alignments after a tab, or in jsonl under the key alignment. A link i-j joins "
         "source word i and target word j, counted from 0.",
+    ),
+]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence",
+        help="Write the probability that each word is right after a tab, separated by spaces, or in jsonl "
+        "under the key confidence. `seq2attn calibrate` prepares the run. A terminal shows doubtful words in "
+        "colour.",
     ),
 ]
 Attention = Annotated[

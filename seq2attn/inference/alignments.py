@@ -1,5 +1,6 @@
 """The attention of translations as alignments to draw: between words and punctuation, or between subwords."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -24,17 +25,18 @@ class Pair(NamedTuple):
 
     words: AttentionMatrix
     subwords: AttentionMatrix | None
+    confidence: Sequence[float] = ()  # of the target words
 
     @classmethod
     def of_translation(cls, translation: "Translation") -> Self:
         source, target = translation.source_words, translation.target_words
         words = _matrix(source, target, translation.attention, translation.attention_heads)
+        sure = () if translation.confidence is None else tuple(map(float, translation.confidence))
         if translation.subword_attention is None or not target:
-            return cls(words, None)
+            return cls(words, None, sure)
         source, target = ([*side, END] for side in (translation.source_subwords, translation.target_subwords))
-        return cls(
-            words, _matrix(source, target, translation.subword_attention, translation.subword_attention_heads)
-        )
+        of_subwords = translation.subword_attention, translation.subword_attention_heads
+        return cls(words, _matrix(source, target, *of_subwords), sure)
 
     @classmethod
     def of_saved(cls, entry: SavedAttention) -> Self:
@@ -49,7 +51,7 @@ class Pair(NamedTuple):
     def select(self, layer: int | None, head: int | None) -> Self:
         """The pair with the attention of one layer and one head in place of the mean."""
         subwords = None if self.subwords is None else _select(self.subwords, layer, head)
-        return type(self)(_select(self.words, layer, head), subwords)
+        return type(self)(_select(self.words, layer, head), subwords, self.confidence)
 
     def alignments(
         self, heads: Heads, words: bool | None = None, ends: bool | None = None, *, where: str, way_out: str
@@ -89,7 +91,11 @@ class Pair(NamedTuple):
             if self.subwords is None:
                 raise UserError("there is no attention between subwords: draw words")
             return Alignment(*self.subwords[:3], ends=True, subwords=True)
-        return self._with_punctuation(ends) or Alignment(*self.words[:3])
+        alignment = self._with_punctuation(ends) or Alignment(*self.words[:3])
+        if not self.confidence:
+            return alignment
+        parts = alignment.target_words[: len(alignment.target_words) - alignment.ends]
+        return alignment._replace(confidence=_of_parts(parts, self.words.target_words, self.confidence))
 
     def _with_punctuation(self, ends: bool | None) -> Alignment | None:
         if self.subwords is None:
@@ -98,6 +104,18 @@ class Pair(NamedTuple):
         return tokens.between(
             self.words.source_words, source, self.words.target_words, target, self.subwords.attention, ends
         )
+
+
+def _of_parts(parts: Sequence[str], words: Sequence[str], values: Sequence[float]) -> list[float]:
+    """The value of each part: that of the word that it is a part of. Parts are the words, in pieces."""
+    results: list[float] = []
+    word, rest = -1, ""
+    for part in parts:
+        if not rest:
+            word, rest = word + 1, words[min(word + 1, len(words) - 1)]
+        rest = rest[len(part) :]
+        results.append(values[min(word, len(values) - 1)])
+    return results
 
 
 def _matrix(

@@ -24,6 +24,9 @@ from seq2attn.search.mbr import Utility
 AttentionOption = bool | Literal["all"]
 """False: none; True: the mean over layers and heads; "all": the mean, and every head of every layer."""
 
+ConfidenceOption = bool | Literal["features"]
+"""False: none; True: the probability that each word is right; "features": what it is computed from alone."""
+
 UTILITIES = ("chrf", "bleu")  # names of utility functions: see `evaluation.text.utility`
 SAMPLES = 32  # default number of samples of a source for a utility
 BATCH_TOKENS = 3072  # default of `batch_tokens` on a CPU; on CUDA it depends on the free memory
@@ -121,6 +124,9 @@ class SearchOptions:
     device."""
     attention: AttentionOption = True
     """True: the mean over layers and heads; "all": every head too; False: none."""
+    confidence: ConfidenceOption = False
+    """True: the probability that each word is right, by a run that `seq2attn calibrate` has calibrated;
+    "features": the numbers that it is computed from alone, which every run has."""
 
     def given(self) -> dict[str, Any]:
         """The options that are not None, by name."""
@@ -171,6 +177,9 @@ class SearchOptions:
             kind = type(self.utility).__name__
             raise UsageError(f"utility is of type {kind}: give a function of texts", setting="utility")
         check_attention(self.attention)
+        if not isinstance(self.confidence, bool) and self.confidence != "features":
+            problem = f'confidence is {self.confidence!r}: choose True, False or "features"'
+            raise UsageError(problem, setting="confidence")
 
     def resolved(self, settings: SearchConfig) -> "ResolvedOptions":
         """The options with the run's own settings and the defaults in place of None.
@@ -265,6 +274,7 @@ class Shortcuts(TypedDict, total=False):
     seed: int
     batch_tokens: int | None
     attention: AttentionOption
+    confidence: ConfidenceOption
 
 
 def with_shortcuts(options: SearchOptions | None, shortcuts: Mapping[str, Any]) -> SearchOptions:

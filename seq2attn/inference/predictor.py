@@ -8,6 +8,7 @@ import abc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import torch
@@ -19,6 +20,14 @@ from seq2attn.device_memory import decoding_tokens, too_little_memory
 from seq2attn.devices import FLOATS, Format, autocast, find_format
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.attention_weights import needed
+from seq2attn.inference.confidence import (
+    NAMES,
+    Confidence,
+    step_quantities,
+    with_confidence,
+    with_features,
+    word_features,
+)
 from seq2attn.inference.encoding import encode_texts, pad, refuse_no_strings
 from seq2attn.inference.ensemble import Ensemble, EnsembleState
 from seq2attn.inference.graphed_beam import GraphedBeamSearch
@@ -37,6 +46,8 @@ from seq2attn.models.memory import Memory
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.models.state import select
 from seq2attn.notes import note
+from seq2attn.runs.calibration import Calibration
+from seq2attn.runs.calibration import load as load_calibration
 from seq2attn.runs.choice import AttentionChoice, remembered
 from seq2attn.runs.half_weights import computes_in_half
 from seq2attn.search.beam import beam_search
@@ -61,6 +72,7 @@ TOO_LITTLE_MEMORY = (
     "max_length or `beam` is too large for the memory of the device: even one input alone does not fit; make "
     "them smaller, or choose `device` cpu"
 )
+_ONE_RUN = "confidence is that of one run, and this is {}: name one run"
 
 Source = TypeVar("Source")  # one input as a member reads it
 Result = TypeVar("Result")
@@ -125,6 +137,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         self.config = config
         # the attention that is shown where a caller names no layer and head; None: the mean of all
         self.choice: AttentionChoice | None = None
+        self.run: Path | None = None  # from which the only model is loaded
+        self._calibration: Calibration | None = None  # of that run, once it was needed
         self.languages = languages
         self.target_tokenizer = target_tokenizer
         parameter = next(models[0].decoder.parameters())
@@ -172,11 +186,25 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
         Raises UserError if it has no such layer or head. An ensemble remembers nothing.
         """
+        if len(self.models) == 1:
+            self.run = Path(run)
         choice = remembered(run) if len(self.models) == 1 else None
         if choice is not None and self.attends:
             model = self.config.model
             choice.check(os.fspath(run), model.attention_layers, model.attention.heads)
             self.choice = choice
+
+    def calibration(self) -> Calibration:
+        """How the run turns features of words into confidence (`seq2attn calibrate`).
+
+        Raises UserError if it has no calibration, or a damaged one, or one of other weights.
+        """
+        if self.run is None:
+            whose = "an ensemble" if len(self.models) > 1 else "a model that was not loaded from one"
+            raise UsageError(_ONE_RUN.format(whose), setting="confidence")
+        if self._calibration is None:
+            self._calibration = load_calibration(self.run, NAMES)
+        return self._calibration
 
     @property
     def attends(self) -> bool:
@@ -256,6 +284,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 f'evaluation.text.utility("{resolved.utility}", language) is one',
                 setting="utility",
             )
+        if resolved.confidence and len(self.models) > 1:
+            raise UsageError(_ONE_RUN.format("an ensemble"), setting="confidence")
         if resolved.replace_unknown and not (self.replaces_unknown and self.attends):
             missing = "attention" if self.replaces_unknown else f"words: an {self.unit} has none"
             raise UsageError(
@@ -324,9 +354,12 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             )
             for batch in plan
         ]
+        calibration = self.calibration() if options.confidence is True else None
         try:
             with self.inference_mode(), self._run_jobs(jobs) as results:
                 for batch, of_batch in zip(plan, results, strict=True):
+                    if calibration is not None:
+                        of_batch = [with_confidence(ranked, calibration) for ranked in of_batch]
                     yield from zip(batch, of_batch, strict=True)
         except NonFiniteProbabilities:
             raise UserError(NO_NUMBERS) from None
@@ -412,13 +445,35 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                     if options.sample_count
                     else beam_search(step, state, limits, **keywords)
                 )
-        return [
-            [
-                self._result(input, source, hypothesis, options.attention)
-                for hypothesis in self._rank(hypotheses, options)
-            ]
-            for input, source, hypotheses in zip(job.inputs, job.sources[0], results, strict=False)
+            # without the sources that fill up the batch
+            ranking = [self._rank(hypotheses, options) for hypotheses in results[: len(job.inputs)]]
+            features = self._word_features(memories[0], ranking) if options.confidence else None
+        ranked = [
+            [self._result(input, source, hypothesis, options.attention) for hypothesis in hypotheses]
+            for input, source, hypotheses in zip(job.inputs, job.sources[0], ranking, strict=True)
         ]
+        if features is None:
+            return ranked
+        return [
+            [with_features(one, own) for one, own in zip(*both, strict=True)]
+            for both in zip(ranked, features, strict=True)
+        ]
+
+    def _word_features(
+        self, memory: Memory, ranking: Sequence[Sequence[Hypothesis]]
+    ) -> list[list[Confidence]]:
+        """What tells of each word of the hypotheses of each source whether it is right."""
+        results: list[list[Confidence]] = [[] for _ in ranking]
+        tokenizer = self.target_tokenizer
+        for place in range(max(map(len, ranking))):
+            outputs = [own[place].tokens if place < len(own) else [] for own in ranking]
+            outputs += [[]] * (len(memory.mask_BS) - len(ranking))
+            of_outputs = step_quantities(self.models[0].decoder, memory, outputs)
+            for own, result, tokens, steps in zip(ranking, results, outputs, of_outputs, strict=False):
+                if place < len(own):
+                    words = len(tokenizer.decode(tokens).split())
+                    result.append(word_features(steps, tokenizer.word_index(tokens), words))
+        return results
 
     def _rank(self, hypotheses: list[Hypothesis], options: ResolvedOptions) -> list[Hypothesis]:
         """The hypotheses as they are or, with a utility, the n best by their expected utility."""

@@ -11,7 +11,7 @@ Both draw themselves, and show themselves in a notebook. The drawing code, and m
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from numpy import float32
+from numpy import float32, float64
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class Translation:
     # (L, H, T, S) and (L, H, U+1, R+1): with attention="all"
     attention_heads: Weights | None = field(default=None, compare=False)
     subword_attention_heads: Weights | None = field(default=None, compare=False)
+    # (T,): the probability that each word is right; None unless it was asked for
+    confidence: NDArray[float64] | None = field(default=None, compare=False)
+    # (T, F): the numbers `inference.confidence.FEATURES`, which it is computed from
+    confidence_features: NDArray[float64] | None = field(default=None, compare=False)
 
     def alignment(self) -> list[tuple[int, int]]:
         """(source word, target word), counted from 0, in target order.
@@ -125,6 +129,9 @@ class Caption:
     subword_attention_heads: Weights | None = field(default=None, compare=False)
     image: str | None = field(default=None, compare=False)  # absolute path; None: it was bytes or pixels
     view: "View | None" = field(default=None, compare=False)  # the part of an image that the model sees
+    # (T,) and (T, F): see `Translation`
+    confidence: NDArray[float64] | None = field(default=None, compare=False)
+    confidence_features: NDArray[float64] | None = field(default=None, compare=False)
 
     def plot(
         self,

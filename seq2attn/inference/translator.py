@@ -18,6 +18,7 @@ from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import as_arrays
+from seq2attn.inference.confidence import without_words
 from seq2attn.inference.encoding import encode_texts, listed, pad_sources, refuse_no_strings, truncate_text
 from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
 from seq2attn.inference.predictor import Predictor
@@ -156,7 +157,8 @@ class Translator(Predictor[list[int], Translation]):
         # A text without any token counts as blank.
         rows = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
         none = np.zeros((0, 0), np.float32) if resolved.attention and self.attends else None
-        results = [[Translation(text, "", 0.0, 0.0, attention=none)] for text in texts]
+        sure = without_words(resolved.confidence)
+        results = [[Translation(text, "", 0.0, 0.0, attention=none, **sure)] for text in texts]
         positions = [len(side) + 1 for side in ids[0]]
         limits = [
             2 * (count - 1) + 10 if resolved.max_length is None else resolved.max_length

@@ -28,6 +28,7 @@ class Alignment(NamedTuple):
     score: str = ""  # of the target, as text
     name: str = ""  # of the run
     attribution: bool = False  # shares of what adds to a word's probability, in place of weights
+    confidence: Sequence[float] = ()  # of the target words, from 0 to 1; none: unknown
 
     @property
     def heading(self) -> str:

@@ -21,6 +21,7 @@ _HOW = (
     "Point at a word, or move with the arrow keys: the stronger the colour of a word on the other side, "
     "the larger its weight. A click pins a word until the next. Underlined: hardly read."
 )
+_SHADED = "Shaded target words are doubtful: the stronger, the less likely they are right."
 
 
 def save(pairs: Sequence[Pair], path: Path, title: str = "Attention") -> None:
@@ -51,7 +52,9 @@ def render(pairs: Sequence[Pair], title: str = "Attention", *, small: bool = Fal
         sections.append(_section(views, len(weights)))
         matrices = [np.round(np.asarray(view.attention, dtype=np.float64), 4).tolist() for view in views]
         weights.append(matrices[0] if len(views) == 1 else matrices)
-    return html_page.page(title, _HOW, sections, weights, "alignment", small=small)
+    sure = any(view.confidence for pair in pairs for view in _views(pair))
+    how = f"{_HOW} {_SHADED}" if sure else _HOW
+    return html_page.page(title, how, sections, weights, "alignment", small=small)
 
 
 def _views(pair: Pair) -> list[Alignment]:
@@ -86,7 +89,9 @@ def _section(views: Sequence[Alignment], number: int) -> str:
             *_heads(views),
             '<div class="pair">',
             html_page.line("source", first.source_words, ends=first.ends, hardly=hardly_read(first)),
-            html_page.line("target", first.target_words, ends=first.ends, first=False),
+            html_page.line(
+                "target", first.target_words, first.ends, first=False, confidence=first.confidence
+            ),
             "</div>",
             *(f'<p class="note">{html_page.text(note)}</p>' for note in notes),
             '<p class="spoken" aria-live="polite"></p>',

@@ -66,12 +66,21 @@ def text(value: str) -> str:
 
 
 def line(
-    side: str, words: Sequence[str], ends: bool = False, hardly: Collection[int] = (), first: bool = True
+    side: str,
+    words: Sequence[str],
+    ends: bool = False,
+    hardly: Collection[int] = (),
+    first: bool = True,
+    confidence: Sequence[float] = (),
 ) -> str:
-    """A line of words to point at; `side` is its name. The Tab key stops at the `first` line of a section."""
+    """A line of words to point at; `side` is its name. The Tab key stops at the `first` line of a section.
+
+    Words are shaded by their `confidence`, if there is any.
+    """
+    notes = [_HARDLY if index in hardly else _sure(index, confidence) for index in range(len(words))]
     spans = " ".join(
         f'<span class="{_classes(index, len(words), ends, hardly)}" role="button" aria-pressed="false"'
-        f' tabindex="{"-1" if index or not first else "0"}"{_HARDLY if index in hardly else ""}'
+        f' tabindex="{"-1" if index or not first else "0"}"{notes[index]}'
         f' data-word="{index}"><bdi>{text(word) or "&nbsp;"}</bdi><small></small></span>'
         for index, word in enumerate(words)
     )
@@ -92,6 +101,13 @@ def _harms(character: str) -> bool:
 
 def _classes(index: int, count: int, ends: bool, hardly: Collection[int]) -> str:
     return "word" + (" hardly" if index in hardly else "") + (" end" if ends and index == count - 1 else "")
+
+
+def _sure(index: int, confidence: Sequence[float]) -> str:
+    if index >= len(confidence):
+        return ""
+    value = f"{confidence[index]:.2f}"
+    return f' title="confidence {value}" style="--P: {value}"'
 
 
 def _direction(words: Sequence[str]) -> str:

@@ -4,6 +4,7 @@
     RUN/model.safetensors    the best weights so far (averaged if train.ema or train.average is set)
     RUN/tokenizer.model      or source.model and target.model
     RUN/attention.json       the attention to show, if `seq2attn audit` found one: see `choice`
+    RUN/confidence.json      how sure it is of a word, if `seq2attn calibrate` has run: see `calibration`
     RUN/metrics.jsonl        one object a line, each with "step"
     RUN/provenance.jsonl     one object a line for each start of training: see `provenance`
     RUN/training/            the last state of training: see `training.resume`
@@ -38,6 +39,7 @@ RUN_FILES = (
     "tensorboard",
     "scores",
     "attention.json",
+    "confidence.json",
 )
 LOCK = "training.lock"  # is in the directory while the run is trained, and is no part of the run
 MAX_BYTES = 2**24  # of a file of settings or counters: the program writes no longer one

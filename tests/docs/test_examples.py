@@ -59,6 +59,7 @@ PRINTED = ("docs/concepts.md", "docs/walkthrough.md")
 ELSEWHERE = {
     "README.zh.md": "the same as README.md",
     "CONTRIBUTING.md": "checks, and not for a reader",
+    "docs/confidence.md": "calibrate needs a trained run; cli/test_calibrate.py has what it says",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
 }

@@ -22,6 +22,8 @@ from PIL import Image
 
 from seq2attn.config import DataConfig, ModelConfig
 from seq2attn.data.prepare import prepare
+from seq2attn.inference.confidence import NAMES
+from seq2attn.runs import calibration
 
 PAIRS = list(zip(tiny.ENGLISH, tiny.FRENCH, strict=True))
 SPARE = (
@@ -171,6 +173,12 @@ def prepared_images(folder: Path) -> None:
 def run(folder: Path) -> None:
     tiny.save_run(folder / "run")
     (folder / "in.txt").write_text("the small dog\n")
+
+
+def ready_run(folder: Path) -> None:
+    run(folder)
+    ones = (1.0,) * len(NAMES)
+    calibration.save(folder / "run", calibration.Calibration(NAMES, ones, ones, ones, 0.0, 100))
 
 
 def image_run(folder: Path) -> None:
@@ -376,6 +384,9 @@ LOADERS: dict[str, Loader] = {
         run,
         ("translate", "run", "in.txt"),
         {"run/config.json": "json", "run/model.safetensors": "safetensors", "run/*.model": "binary"},
+    ),
+    "confidence": Loader(
+        ready_run, ("translate", "run", "in.txt", "--confidence"), {"run/confidence.json": "json"}
     ),
     "image-run": Loader(
         image_run,

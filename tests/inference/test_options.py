@@ -44,7 +44,7 @@ def bounds(setting: str) -> tuple[Any, Any]:
 def test_all_shapes_of_the_options_are_one_list() -> None:
     assert get_type_hints(Shortcuts) == get_type_hints(SearchOptions)
     assert [field.name for field in fields(ResolvedOptions)] == NAMES
-    assert set(search_flags.FLAGS) == set(NAMES) - {"attention"}
+    assert set(search_flags.FLAGS) == set(NAMES) - {"attention", "confidence"}
     assert set(SearchConfig.model_fields) & set(NAMES) == SETTINGS
     mentioned = {*BOUNDS, *(rule.option for rule in RULES)}
     for rule in RULES:

@@ -39,6 +39,7 @@ class DescribedImages:
     folder: overlays.OverlayFolder | None
     format: str
     scores: bool
+    colour: bool = False  # of doubtful words, in text
     done: int = 0  # images so far
     failures: int = 0  # of them, those that could not be read
 
@@ -113,4 +114,4 @@ class DescribedImages:
         n_best = self.search.n_best
         if self.format == "jsonl":
             return formats.captions_as_json(image.path, captions, n_best, paths, image.problem)
-        return formats.captions_as_text(image.path, captions, n_best, self.scores)
+        return formats.captions_as_text(image.path, captions, n_best, self.scores, self.colour)

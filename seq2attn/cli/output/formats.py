@@ -5,8 +5,9 @@ This module knows no models and no streams.
 
 import json
 import math
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 
 ATTENTION_ENDINGS = (".npz", ".jsonl")
+DOUBTFUL = ((0.5, "\x1b[31m"), (0.8, "\x1b[33m"))  # probabilities below which a word is red, and yellow
+PLAIN = "\x1b[0m"
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format (U+202E), surrogate, separators of lines
 
 
@@ -37,27 +40,62 @@ def pharaoh(translation: "Translation") -> str:
     return " ".join(f"{source}-{target}" for source, target in translation.alignment())
 
 
-def as_text(translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool) -> str:
+def confidence_column(output: "Translation | Caption") -> str:
+    """The probability that each word is right, separated by spaces."""
+    values = () if output.confidence is None else output.confidence
+    return " ".join(f"{value:.4f}" for value in values)
+
+
+def colour_words(text: str, confidence: Iterable[float]) -> str:
+    """The text for a terminal, with doubtful words in colour. It has a word for each probability."""
+    values = iter(confidence)
+    return "".join(
+        part if not part or part.isspace() else _colour_word(part, next(values))
+        for part in re.split(r"(\s+)", text)
+    )
+
+
+def _colour_word(word: str, probability: float) -> str:
+    colour = next((code for least, code in DOUBTFUL if probability < least), None)
+    return word if colour is None else f"{colour}{word}{PLAIN}"
+
+
+def as_text(
+    translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool, colour: bool = False
+) -> str:
     """`n_best` lines; missing translations are empty lines.
 
-    Columns, separated by tabs: score, text, alignment.
+    Columns, separated by tabs: score, text, confidence where translations have it, alignment. With `colour`
+    doubtful words are in colour.
     """
     lines = []
     for translation in translations:
         columns = [f"{translation.score:.4f}"] if scores else []
-        columns.append(one_line(translation.text))
+        columns += _text_columns(translation, colour)
         columns += [pharaoh(translation)] if alignments else []
         lines.append("\t".join(columns))
     return "".join(f"{line}\n" for line in lines + [""] * (n_best - len(lines)))
 
 
-def captions_as_text(path: str, captions: Sequence["Caption"], n_best: int, scores: bool) -> str:
-    """`n_best` lines; missing captions are empty. Columns, separated by tabs: path, score, caption."""
-    rows = [(f"{caption.score:.4f}", one_line(caption.text)) for caption in captions] + [("", "")] * (
-        n_best - len(captions)
-    )
+def _text_columns(output: "Translation | Caption", colour: bool) -> list[str]:
+    """The text and, where it is known, the confidence."""
+    text = one_line(output.text)
+    if output.confidence is None:
+        return [text]
+    return [colour_words(text, output.confidence) if colour else text, confidence_column(output)]
+
+
+def captions_as_text(
+    path: str, captions: Sequence["Caption"], n_best: int, scores: bool, colour: bool = False
+) -> str:
+    """`n_best` lines; missing captions are empty.
+
+    Columns, separated by tabs: path, score, caption, confidence where captions have it.
+    """
+    rows = [(f"{caption.score:.4f}", _text_columns(caption, colour)) for caption in captions]
+    rows += [("", [""])] * (n_best - len(captions))
     return "".join(
-        "\t".join([one_path(path), *([score] if scores else []), text]) + "\n" for score, text in rows
+        "\t".join([one_path(path), *([score] if scores else []), *columns]) + "\n" for score, columns in rows
     )
 
 
@@ -114,7 +152,10 @@ def captions_as_json(
 
 
 def _numbers(output: "Translation | Caption") -> dict[str, Any]:
-    return {"score": rounded(output.score), "log_probability": rounded(output.log_probability)}
+    numbers = {"score": rounded(output.score), "log_probability": rounded(output.log_probability)}
+    if output.confidence is None:
+        return numbers
+    return numbers | {"confidence": [round(float(value), 4) for value in output.confidence]}
 
 
 NOT_JSON = "not a JSON object: taken as plain text"

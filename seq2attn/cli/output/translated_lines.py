@@ -14,7 +14,7 @@ from seq2attn.cli.output import chunks, comparisons, formats, result_files
 from seq2attn.cli.output.chunks import Chunks
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.explaining.experiment import Experiment
-from seq2attn.inference import Translator
+from seq2attn.inference import Translation, Translator
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.inference.options import SearchOptions
 from seq2attn.training.distributed import World
@@ -40,6 +40,7 @@ class TranslatedLines:
     scores: bool
     alignments: bool
     experiment: Experiment = field(default_factory=Experiment)
+    colour: bool = False  # of doubtful words, in text
     number: int = 0  # lines so far
 
     def blocks(self, most: int | None = None) -> Iterator[str]:
@@ -117,7 +118,7 @@ class TranslatedLines:
             elif self.format == "moses":
                 parts.append(formats.as_moses(translations, self.number, self.alignments))
             else:
-                parts.append(formats.as_text(translations, n_best, self.scores, self.alignments))
+                parts.append(self._as_text(translations))
             if self.weights is not None:
                 self.weights.add(self.number, translations)
             self.number += 1
@@ -158,3 +159,7 @@ class TranslatedLines:
                 comparisons.as_json(record, comparison) if is_json else comparisons.as_text(comparison)
             )
         return "".join(parts)
+
+    def _as_text(self, translations: list[Translation]) -> str:
+        options = self.search.n_best, self.scores, self.alignments, self.colour
+        return formats.as_text(translations, *options)
