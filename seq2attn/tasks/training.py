@@ -309,7 +309,7 @@ def _refuse_compilation(settings: Config, world: "World") -> None:
         return
     if (problem := compile_obstacle(world.device)) is not None:
         raise UserError(
-            f"train.compile: {problem}; install it, or leave the setting out", setting="train.compile"
+            f"train.compile: {problem}; install it, or set train.compile=false", setting="train.compile"
         )
     if COMPILER_CACHE not in os.environ:
         folder = cache_home() / "compile"

@@ -28,7 +28,7 @@ from in_turn import Failed, Row, last_line, note_load, output_of, run_in_turn
 from training_speed import counted_steps, measure
 
 WAYS = {"as it is": False, "train.compile": True}
-SAID = re.compile(r"(\d+) target tokens/s\ncompiled in ([\d.]+) s, (\d+) operations")
+REPORT = re.compile(r"(\d+) target tokens/s\ncompiled in ([\d.]+) s, (\d+) operations")
 CALL = re.compile(r"(?:cpp_fused_\w+|triton_\w+\.run|extern_kernels\.\w+|torch\.ops\.\w+\.\w+[.\w]*)\(")
 
 
@@ -40,7 +40,7 @@ def inner(options: argparse.Namespace) -> None:
     folder, way = Path(options.inner[0]), options.inner[1]
     endless = ["train.max_steps=1000000", "train.validate_every=1000000", "train.metric=loss"]
     changes = [*options.set, *endless, f"train.compile={str(WAYS[way]).lower()}"]
-    chosen, compilation, spent = config.load(options.preset, changes), CompiledGradient._compile, [0.0]
+    settings, compilation, spent = config.load(options.preset, changes), CompiledGradient._compile, [0.0]
 
     def timed(*arguments: Any) -> None:
         began = time.perf_counter()
@@ -54,8 +54,8 @@ def inner(options: argparse.Namespace) -> None:
         patch.object(time, "perf_counter", clock),
     ):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        measure(folder, chosen, options.precision, options.steps)
-        operations = operations_of_programs(Path(cache)) if WAYS[way] else operations_of(chosen, options)
+        measure(folder, settings, options.precision, options.steps)
+        operations = operations_of_programs(Path(cache)) if WAYS[way] else operations_of(settings, options)
     print(f"compiled in {spent[0]:.1f} s, {operations} operations")
 
 
@@ -71,7 +71,7 @@ def operations_of_programs(cache: Path) -> int:
     return sum(len(CALL.findall(body)) for body in bodies)
 
 
-def operations_of(chosen: Any, options: argparse.Namespace) -> int:
+def operations_of(settings: Any, options: argparse.Namespace) -> int:
     """The operations of one batch, counted where torch calls them."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -94,9 +94,9 @@ def operations_of(chosen: Any, options: argparse.Namespace) -> int:
             return function(*args, **(kwargs or {}))
 
     prepared, device = Prepared(Path(options.inner[0])), torch.device("cpu")
-    model = build(chosen.model, prepared.source_tokenizer.size, prepared.target_tokenizer.size)
+    model = build(settings.model, prepared.source_tokenizer.size, prepared.target_tokenizer.size)
     pairs = prepared.split("train")
-    batch = microbatch(pairs, epoch_order(pairs, chosen.train, 0)[0], 0, device)
+    batch = microbatch(pairs, epoch_order(pairs, settings.train, 0)[0], 0, device)
     with Counter():
         with autocast(device, options.precision):
             features = teacher_forcing(model, batch, False).output.features_BTD
@@ -124,24 +124,25 @@ def main() -> int:
     if options.inner:
         inner(options)
         return 0
+    import seq2attn
     from seq2attn import config
-    from seq2attn.data.prepare import prepare
 
     note_load()
     more: dict[str, list[tuple[float, int]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work, "prepared")
-        prepare(options.data, folder, config.load(options.preset, options.set).data)
+        settings = config.load(options.preset, options.set).data.model_dump(exclude_defaults=True)
+        seq2attn.prepare(options.data, folder, **settings)
 
         def run(way: str) -> float:
             command = [sys.executable, __file__, options.preset, "--inner", str(folder), way]
             command += ["--precision", options.precision, "--steps", str(options.steps)]
             command += ["--cpu-seconds"] * options.cpu_seconds
             printed = output_of(command + [f"--set={setting}" for setting in options.set])
-            if not (said := SAID.search(printed)):
+            if not (match := REPORT.search(printed)):
                 raise Failed(f"printed no speed: {last_line(printed)}")
-            more[way].append((float(said[2]), int(said[3])))
-            return float(said[1])
+            more[way].append((float(match[2]), int(match[3])))
+            return float(match[1])
 
         rows = [Row(way, lambda way=way: run(way)) for way in WAYS]
         speeds, failures = run_in_turn(rows, options.rounds)

@@ -168,6 +168,12 @@ def test_compiler_of_a_cpu_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> Non
     assert compile_obstacle(CPU) == "the C++ compiler no-such-compiler is not installed"
 
 
+def test_triton_is_looked_for_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, obstacle in ((None, True), (sys.modules["sys"], False)):
+        monkeypatch.setattr(compiled_gradient, "find_spec", {"triton": place}.get)
+        assert ("triton" in (compile_obstacle(torch.device("cuda")) or "")) == obstacle
+
+
 PARTS = {
     "pointer": [*TRANSFORMER, "model.pointer=true", "model.decoder.positions=learned"],
     "penalty": [*TRANSFORMER, "train.doubly_stochastic=0.5"],

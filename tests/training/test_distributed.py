@@ -458,7 +458,8 @@ def test_two_processes_with_compilation_equal_one(tmp_path, float64, monkeypatch
     monkeypatch.setattr(compiled_gradient, "BACKEND", "aot_eager")
     common = (
         *("train.compile=true", "train.metric=bleu", "train.max_steps=6", "model.dropout=0.0"),
-        *(*TRANSFORMER, "model.attention.score=scaled-dot", "model.attention.heads=2"),
+        *both("kind=transformer", "size=12", "layers=1", "heads=2", "feedforward=16"),
+        *("model.attention.score=scaled-dot", "model.attention.heads=2"),
     )
     fit(tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: Scores({"bleu": 3.0}))
     two_processes(tmp_path / "two", common, 10**9)
