@@ -54,14 +54,15 @@ class CompiledGradient(BatchGradient):
     def __init__(self, gradient_step: GradientStep, device: torch.device) -> None:
         super().__init__(gradient_step, device)
         self._forward_pass = compiled_forward_pass()
-        self._ready = False  # whether there is a program
+        self._ready: set[bool] = set()  # whether the backbone learns: each has a program
 
     def __call__(self, objective: Objective, batch: Microbatch, seed: int, tokens: int) -> Sums:
         if isinstance(objective, CrossEntropy) and is_general(batch):
             objective = replace(objective, forward_pass=self._forward_pass)
-            if not self._ready:
+            learns = any(parameter.requires_grad for parameter in self.gradient_step.backbone)
+            if learns not in self._ready:
                 self._compile(objective, batch.to(self.device))
-                self._ready = True
+                self._ready.add(learns)
         return super().__call__(objective, batch, seed, tokens)
 
     def _compile(self, objective: CrossEntropy, batch: Microbatch) -> None:

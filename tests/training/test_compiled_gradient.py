@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import image_toy
 import numpy as np
 import pytest
 import torch
@@ -22,6 +23,7 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training import compiled_gradient
 from seq2attn.training.compiled_gradient import CompiledGradient, compile_obstacle, is_general
 from seq2attn.training.effective import batch_gradient
+from seq2attn.training.events import Update
 from seq2attn.training.gradient_step import GradientStep
 from seq2attn.training.microbatches import Microbatch, microbatch
 from seq2attn.training.objectives.cross_entropy import CrossEntropy, teacher_forcing
@@ -207,3 +209,18 @@ def test_compiler_of_torch_has_the_gradients_too(
     plain = gradient(conf, net, False, batches, format)
     assert_close(plain, gradient(conf, net, True, batches, format), relative)
     assert programs() == 1
+
+
+@pytest.mark.slow
+def test_captions_are_compiled_and_anew_when_the_backbone_thaws(backend: None, tmp_path: Path) -> None:
+    stills = image_toy.folder(tmp_path / "stills")
+    changes = [*(change for change in TRANSFORMER if ".encoder" not in change), "model.dropout=0.0"]
+    changes += ["train.max_steps=4", "train.unfreeze_step=2", "train.batch_tokens=300"]
+    updates = []
+    for number, compiled in enumerate(("false", "true")):
+        conf = image_toy.settings(*changes, f"train.compile={compiled}")
+        events = image_toy.fit(tmp_path / str(number), conf, stills)
+        updates.append([(event.loss, event.norm) for event in toy.of(Update, events)])
+        assert programs() == 2 * number
+    for plain, other in zip(*updates, strict=True):
+        assert other == pytest.approx(plain, rel=1e-4)
