@@ -34,6 +34,8 @@ CALL = re.compile(r"(?:cpp_fused_\w+|triton_\w+\.run|extern_kernels\.\w+|torch\.
 
 def inner(options: argparse.Namespace) -> None:
     """One row: prints its speed, the seconds of compilation and the operations."""
+    if options.cpu_seconds:
+        os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # g++ is then a child of this process, and counted
     from seq2attn import config
     from seq2attn.training.compiled_gradient import CompiledGradient
 
