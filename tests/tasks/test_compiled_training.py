@@ -52,7 +52,8 @@ def test_missing_compiler_is_told_before_there_is_a_run(
     monkeypatch.setenv("CXX", "no-such-compiler")
     out = tmp_path / "run"
     command = ["train", "transformer", "--data", str(prepared), "--out", str(out), "--compile"]
-    assert app.run([*command, "--device", "cpu", "--quiet"]) == 1
+    small = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+    assert app.run([*command, *small, "--device", "cpu", "--quiet"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "train.compile: the C++ compiler no-such-compiler is not installed; install it" in line
     assert not (out / "config.json").exists()
