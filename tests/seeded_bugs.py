@@ -150,6 +150,13 @@ BUGS = (
     Bug("inference/graphed_beam.py", "options, weights), new", "options), new", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("inference/graphed_beam.py", "            self._graphs.clear()\n", "            pass\n", ("cuda/test_on_device.py", "-k", "graphs")),
     Bug("cuda_graphs.py", "torch.cuda.current_stream(self._device)", "torch.cuda.current_stream()", ("cuda/test_on_device.py", "-k", "graphs")),
+    # torch.compile
+    Bug("training/compiled_gradient.py", "53, 61, 31, 29", "29, 29, 29, 29", ("training/test_compiled_gradient.py", "-k", "one_program")),
+    Bug("training/compiled_gradient.py", "LEAST_ROWS, LEAST_LENGTH = 16, 2", "LEAST_ROWS, LEAST_LENGTH = 1, 1", ("training/test_compiled_gradient.py", "-k", "few_rows")),
+    Bug("training/compiled_gradient.py", "read = batch._replace(real_M=None, targets_M=batch.inputs_BT", "read = batch._replace(inputs_BT=batch.inputs_BT.flip(0)", ("training/test_compiled_gradient.py", "-k", "one_program")),
+    Bug("training/compiled_gradient.py", "run.__code__.replace()", "teacher_forcing.__code__", ("training/test_compiled_gradient.py", "-m", "slow", "-k", "second_training")),
+    Bug("kernels/deferred_gradients.py", "loop = None if torch.compiler.is_compiling() else _loop.get()", "loop = _loop.get()", ("training/test_compiled_gradient.py", "-m", "slow", "-k", "penalty")),
+    Bug("tasks/training.py", "        _refuse_compilation(settings, world)\n", "", ("tasks/test_compiled_training.py", "-k", "missing_compiler")),
     Bug("training/microbatches.py", "_replace(mask_M=mask_M)", "_replace(mask_M=mask_M | True)", ("training/test_rounding.py",)),
     Bug("training/rounding.py", "_pad(source_mask, added, positions, False)", "_pad(source_mask, added, positions, True)", ("training/test_rounding.py",)),
     Bug("training/objectives/doubly_stochastic.py", "(mask_BS & real_BT[:, :1])", "mask_BS", ("training/test_rounding.py",)),

@@ -28,6 +28,7 @@ def train(
     seed: options.Seed = None,
     max_steps: options.MaxSteps = None,
     max_minutes: options.MaxMinutes = None,
+    compile_: options.Compile = False,
     allow_code: flags.AllowCode = False,
     resume: options.Resume = False,
     force: options.Force = False,
@@ -60,6 +61,7 @@ def train(
         "train.max_steps": max_steps,
         "train.max_minutes": max_minutes,
         "train.precision": precision,
+        "train.compile": compile_ or None,
     }
     changes = [*(set_ or ())] + [
         f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value is not None

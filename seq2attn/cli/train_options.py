@@ -85,6 +85,14 @@ MaxMinutes = Annotated[
         metavar="MINUTES",
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Fuse the operations of a Transformer or convolutional model by torch.compile, for a GPU. The "
+        "first update takes a minute or more longer.",
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(

@@ -464,6 +464,19 @@ def batch_size_is_tried_without_samples(train: "TrainConfig") -> None:
         )
 
 
+def compilation_is_alone(train: "TrainConfig") -> None:
+    others = {
+        "train.cuda_graphs is true, which launches the same operations in another way": train.cuda_graphs,
+        "train.shard is true, which puts weights together inside the model": train.shard,
+        "train.self_critical.start_step is set, which trains on samples": (
+            train.self_critical.start_step is not None
+        ),
+    }
+    for other, holds in others.items():
+        if train.compile and holds:
+            raise ValueError(f"train.compile is true, and {other}: leave one of them out")
+
+
 def mean_of_others_needs_two_samples(section: "SelfCriticalConfig") -> None:
     if section.baseline == "samples" and section.start_step is not None and section.samples == 1:
         raise ValueError(
@@ -544,3 +557,25 @@ def guide_has_attention_to_act_on(config: "Config") -> None:
         if number is not None and number > count:
             has = f"{count} {name}s, numbered from 1" if count > 1 else f"one {name}"
             raise ValueError(f"train.guide_{name} is {number}, and the attention to the source has {has}")
+
+
+def compilation_is_of_a_model_without_loops(config: "Config") -> None:
+    if not config.train.compile:
+        return
+    for part in (config.model.encoder, config.model.decoder):
+        if part.kind == "rnn":
+            raise ValueError(
+                f'train.compile needs a program for all lengths, and {part.path}.kind="rnn" has a loop over '
+                "steps: leave it out; on a GPU train.cuda_graphs=true launches such a model by one call"
+            )
+    attention = config.model.attention
+    if _attends(config.model) and attention.score in ("additive", "concat"):
+        raise ValueError(
+            "train.compile needs gradients that torch derives, and those of model.attention.score="
+            f'"{attention.score}" are our own: leave it out, or choose another score, such as scaled-dot'
+        )
+    if getattr(config.model.encoder, "clips", False):
+        raise ValueError(
+            "train.compile needs a program for all lengths, and model.encoder.max_frames reads clips, whose "
+            "frames are counted as they come: leave it out"
+        )

@@ -726,6 +726,7 @@ class TrainConfig(Section):
     rules = (
         consistency.batch_size_is_tried_with_whole_weights,
         consistency.batch_size_is_tried_without_samples,
+        consistency.compilation_is_alone,
     )
     # Length
     seed: Annotated[int, Field(ge=0, lt=2**31)] = setting(
@@ -899,6 +900,13 @@ class TrainConfig(Section):
         MAY_CHANGE_ON_RESUME,
     )
 
+    compile: bool = setting(
+        False,
+        "Compilation: torch.compile fuses operations of the forward and backward pass of a model without "
+        "recurrent parts; the first update takes a minute or more longer.",
+        MAY_CHANGE_ON_RESUME,
+    )
+
     @property
     def tokens_of_a_batch(self) -> int:
         """`batch_tokens` of a training that has begun: a number."""
@@ -944,6 +952,7 @@ class Config(Section):
         consistency.cider_needs_captions,
         consistency.doubly_stochastic_needs_attention,
         consistency.guide_has_attention_to_act_on,
+        consistency.compilation_is_of_a_model_without_loops,
     )
     about: str = setting(
         "", "Description: the model and its paper, in one line.", TRAINING_ONLY, MAY_CHANGE_ON_RESUME

@@ -137,7 +137,7 @@ def deferred_gradient(tensor: Tensor, kind: type[Kind]) -> tuple[Kind, Tensor] |
     """The gradient that the running loop stores for this tensor, or for a view of the same elements, and its
     anchor; None outside a loop.
     """
-    loop = _loop.get()
+    loop = None if torch.compiler.is_compiling() else _loop.get()
     if loop is None or not tensor.requires_grad:
         return None
     key = (kind, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
@@ -170,7 +170,7 @@ class Linear(nn.Linear):
     """`nn.Linear` whose gradient is deferred inside `unrolled()`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if _loop.get() is None:
+        if torch.compiler.is_compiling() or _loop.get() is None:
             return F.linear(x, self.weight, self.bias)
         y = matmul(x, self.weight.t())
         return y if self.bias is None else y + self.bias.to(y.dtype)

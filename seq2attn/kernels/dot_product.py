@@ -34,7 +34,8 @@ def dot_product_attention(
     dtype, cpu, learns = query.dtype, query.device.type == "cpu", torch.is_grad_enabled()
     # On a CPU plain products in float32 are faster than torch's fused call for the few queries of a search's
     # step (up to five times) and for half precision (forward twice, backward eight times).
-    if cpu and (not learns or dtype in (torch.bfloat16, torch.float16)):
+    # And torch.compile knows no backward pass of the fused call on a CPU for lengths that change.
+    if cpu and (not learns or dtype in (torch.bfloat16, torch.float16) or torch.compiler.is_compiling()):
         wide = dtype if learns else torch.promote_types(dtype, torch.float32)
         scale = query.size(-1) ** -0.5 if scale is None else scale
         with torch.autocast("cpu", enabled=False):

@@ -24,7 +24,7 @@ from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.shared_cores import SharedCores
 from seq2attn.tasks import arguments, batch_size, training_checks
-from seq2attn.tasks.corpus_cache import corpus_name, prepared_folder
+from seq2attn.tasks.corpus_cache import cache_home, corpus_name, prepared_folder, refuse_cache
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
 from seq2attn.tasks.task import task_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FIRST_PRESET = "first-try"
 BEGUN = "run"  # key of the run that the processes have begun, in the store of torchrun
+COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 FREE = tuple(config.names_marked(config.MAY_CHANGE_ON_RESUME))
 
 
@@ -277,6 +278,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         corpus = plan.data or (old.corpus if old else first_corpus(settings))
         prepared = _open_data(corpus, settings, plan, world, stages)
         settings = _with_data_of(prepared, settings)
+        _refuse_compilation(settings, world)
         if settings.train.deterministic:  # the model's first weights go to the device below
             claim.enter_context(devices.deterministic(world.device))
         model = build_model(settings, prepared, world, old)
@@ -295,6 +297,24 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         training = Training(run, model, data, world, format, stages, begin, claim.close)
         with closing(training):
             yield training
+
+
+def _refuse_compilation(settings: Config, world: "World") -> None:
+    """Raise UserError where train.compile is wanted and this machine cannot do it. Otherwise torch's compiler
+    keeps its files in the user's cache: its own place for them is a folder that others may write to.
+    """
+    from seq2attn.training.compiled_gradient import compile_obstacle
+
+    if not settings.train.compile:
+        return
+    if (problem := compile_obstacle(world.device)) is not None:
+        raise UserError(
+            f"train.compile: {problem}; install it, or set train.compile=false", setting="train.compile"
+        )
+    if COMPILER_CACHE not in os.environ:
+        folder = cache_home() / "compile"
+        refuse_cache(folder)
+        os.environ[COMPILER_CACHE] = str(folder)
 
 
 def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepared: "Prepared") -> None:
@@ -319,6 +339,8 @@ def _begin(training: Training, plan: Plan, old: "Run | None", corpus: str, prepa
         note(f"train.cuda_graphs changes nothing here: {obstacle}")
     if run.config.search.cuda_graphs and world.device.type != "cuda":
         note(f"search.cuda_graphs changes nothing here: the device is {world.device.type}")
+    if run.config.train.compile:
+        note("train.compile: the first update waits until torch has compiled the model, a minute or more")
     if old is not None and run.config != old.config:
         directory.write_config(run)
     marks = data.training.fingerprint, data.validation.fingerprint

@@ -1,8 +1,13 @@
 """The settings of a training as they act on this machine, with nothing left open."""
 
+import torch
+
 from seq2attn.config import Config, TrainConfig, with_guided_head
+from seq2attn.training.batch_gradient import BatchGradient
+from seq2attn.training.compiled_gradient import CompiledGradient
 from seq2attn.training.distributed import World
-from seq2attn.training.graphed_gradient import graph_obstacle
+from seq2attn.training.gradient_step import GradientStep
+from seq2attn.training.graphed_gradient import GraphedGradient, graph_obstacle
 
 
 def effective_settings(config: Config, world: World) -> TrainConfig:
@@ -12,6 +17,16 @@ def effective_settings(config: Config, world: World) -> TrainConfig:
     settings = with_guided_head(config).train
     possible = graph_obstacle(config, world.size, world.device) is None
     return settings.model_copy(update={"cuda_graphs": settings.cuda_graphs and possible})
+
+
+def batch_gradient(settings: TrainConfig, gradient_step: GradientStep, device: torch.device) -> BatchGradient:
+    """The way to compute gradients that the effective settings choose."""
+    way = BatchGradient
+    if settings.compile:
+        way = CompiledGradient
+    elif settings.cuda_graphs:
+        way = GraphedGradient
+    return way(gradient_step, device)
 
 
 def refuse_missing(settings: TrainConfig, validate: object, reward_function: object) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seq2attn.config import Config, TrainConfig
+from seq2attn.config import Config
 from seq2attn.cuda_graphs import Graph, Graphs
 from seq2attn.errors import UserError
 from seq2attn.training.batch_gradient import BatchGradient
@@ -43,10 +43,6 @@ def graph_obstacle(config: Config, processes: int, device: torch.device) -> str 
     if getattr(config.model.encoder, "clips", False):
         return "a video encoder waits for the number of real frames"
     return None
-
-
-def batch_gradient(settings: TrainConfig, gradient_step: GradientStep, device: torch.device) -> BatchGradient:
-    return (GraphedGradient if settings.cuda_graphs else BatchGradient)(gradient_step, device)
 
 
 class GraphedGradient(BatchGradient):

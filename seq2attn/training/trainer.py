@@ -30,11 +30,10 @@ from seq2attn.runs.directory import Run, append_log
 from seq2attn.runs.tensors import named_tensors
 from seq2attn.training import resume
 from seq2attn.training.distributed import World
-from seq2attn.training.effective import effective_settings, refuse_missing
+from seq2attn.training.effective import batch_gradient, effective_settings, refuse_missing
 from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
 from seq2attn.training.finite import refuse_non_finite
 from seq2attn.training.gradient_step import GradientStep
-from seq2attn.training.graphed_gradient import batch_gradient
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
 from seq2attn.training.objectives.cross_entropy import CrossEntropy
 from seq2attn.training.objectives.objective import Objective

@@ -310,3 +310,16 @@ def test_clip_events_prints_a_row_per_run(tmp_path: Path, monkeypatch: pytest.Mo
     assert [row[:2] for row in found] == [[str(run), "4"] for run in runs]
     assert all(0 <= float(cell) <= 100 for row in found for cell in row[2:5])
     assert printed("clip_events.py", runs[0], "--device", "cpu", "--data", tmp_path, status=1) == ""
+
+
+def test_compilation_compares_with_the_model_as_it_is(tmp_path: Path) -> None:
+    pairs(tmp_path, "train", "valid", target="fr")
+    sides = [f"model.{side}.{size}" for side in ("encoder", "decoder") for size in ("size=8", "layers=1")]
+    small = ["train.batch_tokens=1500", "data.tokenizer=char", "model.embedding=8", "model.tied=none", *sides]
+    small += ["data.source=en", "data.target=fr"]
+    more = [argument for setting in small for argument in ("--set", setting)]
+    text = printed("compilation.py", "--data", tmp_path, "--rounds", 1, "--steps", 15, *more)
+    plain, compiled = rows(text)
+    assert (plain[0], plain[3], compiled[0]) == ("as it is", "0", "train.compile")
+    assert float(compiled[3]) > 0
+    assert 0 < int(compiled[4]) < int(plain[4])

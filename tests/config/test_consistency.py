@@ -12,6 +12,7 @@ from seq2attn.errors import UsageError
 
 A = "model.attention."
 P = "model.pointer=true"
+C = "train.compile=true"
 ENCODER, DECODER = "model.encoder.kind=transformer", "model.decoder.kind=transformer"
 CONV = "model.decoder.kind=conv"
 IMAGE = "model.encoder.kind=image"
@@ -257,6 +258,17 @@ CASES: dict[str, list[tuple[list[str], list[str]]]] = {
             [IMAGE, 'train.batch_tokens="auto"', "train.self_critical.start_step=9"],
             ['train.batch_tokens="auto"', "train.self_critical.start_step", "give a number"],
         )
+    ],
+    "compilation_is_alone": [
+        ([C, "train.cuda_graphs=true"], ["train.compile is true, and train.cuda_graphs", "leave one"]),
+        ([C, "train.shard=true"], ["train.compile is true, and train.shard is true"]),
+        ([C, IMAGE, "train.self_critical.start_step=9"], ["train.compile", "start_step", "samples"]),
+    ],
+    "compilation_is_of_a_model_without_loops": [
+        ([C], ["train.compile", 'model.encoder.kind="rnn"', "train.cuda_graphs=true"]),
+        ([C, ENCODER], ["train.compile", 'model.decoder.kind="rnn"', "train.cuda_graphs=true"]),
+        ([C, ENCODER, DECODER], ["train.compile", 'score="additive"', "scaled-dot"]),
+        ([C, *CLIPS, DECODER, f"{A}score=scaled-dot"], ["train.compile", "model.encoder.max_frames"]),
     ],
     "pointer_copies_by_soft_attention": [
         ([P, IMAGE], ["model.pointer=true", "images have none"]),

@@ -381,7 +381,7 @@ def test_settings_that_a_resumed_run_may_change() -> None:
         "about",
         *(f"train.{name}" for name in ("max_steps", "max_minutes", "patience", "log_every", "precision")),
         *("train.validate_every", "train.validate_sentences", "train.save_every"),
-        *("train.deterministic", "train.cuda_graphs", "train.shard"),
+        *("train.deterministic", "train.cuda_graphs", "train.compile", "train.shard"),
         *(f"search.{name}" for name in config.SearchConfig.model_fields),
     }
 

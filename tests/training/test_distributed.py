@@ -14,7 +14,7 @@ from seq2attn.cli import app, failure
 from seq2attn.errors import UsageError, UserError
 from seq2attn.runs import directory
 from seq2attn.runs.tensors import read_tensors
-from seq2attn.training import distributed, resume
+from seq2attn.training import compiled_gradient, distributed, resume
 from seq2attn.training.events import Scores
 
 ROOT = Path(__file__).parents[2]
@@ -449,6 +449,25 @@ def test_shards_equal_one_process_and_whole_files_continue_them(tmp_path, float6
     states = [resume.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")]
     for name, tensor in states[0][1].items():
         torch.testing.assert_close(tensor, states[1][1][name], rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.slow
+def test_two_processes_with_compilation_equal_one(tmp_path, float64, monkeypatch):
+    backend = "from seq2attn.training import compiled_gradient; compiled_gradient.BACKEND = 'aot_eager'\n"
+    monkeypatch.setattr(sys.modules[__name__], "WORKER", backend + WORKER)
+    monkeypatch.setattr(compiled_gradient, "BACKEND", "aot_eager")
+    common = (
+        *("train.compile=true", "train.metric=bleu", "train.max_steps=6", "model.dropout=0.0"),
+        *both("kind=transformer", "size=12", "layers=1", "heads=2", "feedforward=16"),
+        *("model.attention.score=scaled-dot", "model.attention.heads=2"),
+    )
+    fit(tmp_path / "one", settings(*common, "train.accumulate=2"), validate=lambda _: Scores({"bleu": 3.0}))
+    two_processes(tmp_path / "two", common, 10**9)
+    (_, alone), (_, together) = (
+        resume.load_state(directory.open_run(tmp_path / name)) for name in ("one", "two")
+    )
+    for name, tensor in alone.items():
+        torch.testing.assert_close(tensor, together[name], rtol=1e-8, atol=1e-11)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Label smoothing: train.label_smoothing. train.doubly_stochastic adds a penalty o
 attention by word links.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from seq2attn.attention import OneLayer, Weights
 from seq2attn.config import TrainConfig
 from seq2attn.kernels.copy_cross_entropy import copy_cross_entropies
 from seq2attn.kernels.linear_cross_entropy import cross_entropies
-from seq2attn.models.memory import HiddenStates, Memory, mean_attention
+from seq2attn.models.memory import HiddenStates, mean_attention
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
@@ -23,21 +24,41 @@ from seq2attn.training.objectives.objective import Autocast, Sums, encode
 from seq2attn.training.objectives.reinforce import reinforce_loss
 
 
+class Forward(NamedTuple):
+    """What encoder and decoder compute of a batch."""
+
+    output: HiddenStates
+    mask_BS: Tensor  # of the memory: bool, True = a real position
+
+
+ForwardPass = Callable[[Seq2Seq, Microbatch, Weights], Forward]
+
+
 class TokenLosses(NamedTuple):
     """Cross-entropy of a batch, in nats."""
 
     total: Tensor  # over the M real target tokens, 0-dim
     each_M: Tensor  # without gradient
-    output: HiddenStates
-    memory: Memory
+    forward: Forward
+
+
+def teacher_forcing(model: Seq2Seq, batch: Microbatch, weights: Weights) -> Forward:
+    """Encoder and decoder, all steps of each target; `weights` asks for those of attention too."""
+    memory = encode(model, batch, batch.source_of_B)
+    output = model.decoder.hidden_states(batch.inputs_BT, memory, weights=weights)
+    return Forward(output, memory.mask_BS)
 
 
 def token_losses(
-    model: Seq2Seq, batch: Microbatch, smoothing: float, weights: Weights = False
+    model: Seq2Seq,
+    batch: Microbatch,
+    smoothing: float,
+    weights: Weights = False,
+    forward_pass: ForwardPass = teacher_forcing,
 ) -> TokenLosses:
     """Encoder, decoder and cross-entropy of one batch; `weights` asks for those of attention too."""
-    memory = encode(model, batch, batch.source_of_B)
-    output = model.decoder.hidden_states(batch.inputs_BT, memory, weights=weights)
+    forward = forward_pass(model, batch, weights)
+    output = forward.output
     features_MD = output.features_BTD.flatten(0, 1)
     if batch.real_M is not None:
         features_MD = features_MD.index_select(0, batch.real_M)
@@ -47,30 +68,33 @@ def token_losses(
     else:
         copies = output.copies.rows(batch.real_M)
         total, each_M = copy_cross_entropies(features_MD, layer, copies, targets_M, smoothing, batch.mask_M)
-    return TokenLosses(total, each_M, output, memory)
+    return TokenLosses(total, each_M, forward)
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """The objective of one update. `baseline` is a reward per token, for attention that samples."""
+    """The objective of one update. `baseline` is a reward per token, for attention that samples;
+    `forward_pass` computes what `teacher_forcing` does.
+    """
 
     model: Seq2Seq
     settings: TrainConfig
     autocast: Autocast
     baseline: float
+    forward_pass: ForwardPass = teacher_forcing
 
     def __call__(self, batch: Microbatch, seed: int) -> Sums:
         penalty, guide = self.settings.doubly_stochastic, self.settings.guide
         layer, head = ((number or 1) - 1 for number in (self.settings.guide_layer, self.settings.guide_head))
         weights: Weights = penalty > 0 or (guide > 0 and OneLayer(layer))
         with self.autocast():
-            loss, each_M, output, memory = token_losses(
-                self.model, batch, self.settings.label_smoothing, weights
+            loss, each_M, (output, mask_BS) = token_losses(
+                self.model, batch, self.settings.label_smoothing, weights, self.forward_pass
             )
         objective = loss
         if penalty and output.weights_BTLHS is not None:
             objective = objective + penalty * doubly_stochastic(
-                mean_attention(output.weights_BTLHS), batch.real_M, memory.mask_BS, batch.mask_M
+                mean_attention(output.weights_BTLHS), batch.real_M, mask_BS, batch.mask_M
             )
         if guide and batch.guide_BTS is not None and output.weights_BTLHS is not None:
             of_layer = output.weights_BTLHS[:, :, layer if penalty else 0]

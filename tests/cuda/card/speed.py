@@ -17,12 +17,13 @@ from seq2attn.config import Config
 from seq2attn.devices import find_format
 from seq2attn.models.seq2seq import Seq2Seq, build
 from seq2attn.training import events, resume, trainer
+from seq2attn.training.compiled_gradient import compile_obstacle
 from seq2attn.training.distributed import World
 
 from .session import Row, Session
 
 PRESETS = ("transformer", "vaswani17-paper", "bahdanau15-paper", "luong15-paper")
-GRAPHS = "train.cuda_graphs"
+GRAPHS, COMPILE = "train.cuda_graphs", "train.compile"
 WARM_UP = 0.4  # share of the time, for graphs and caches
 MOST_SECONDS = 20.0  # of one measurement
 
@@ -37,6 +38,11 @@ def measure(session: Session) -> Iterator[Row]:
         for preset in PRESETS
         for value in graphs
     }
+    # the last one: to compile takes longer than to measure
+    if session.device.type == "cuda" and (obstacle := compile_obstacle(session.device)) is None:
+        cases["transformer, compile"] = ("transformer", [f"{COMPILE}=true"])
+    elif session.device.type == "cuda":
+        yield Row("transformer, compile", f"left out: {obstacle}")
     seconds = min(2.0 if session.quick else MOST_SECONDS, session.left() / len(cases) * 0.7)
     for name in session.while_time(cases):
         try:
