@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 INTERVAL = 2.0  # seconds between two looks at the waits
@@ -118,12 +118,20 @@ def can_start(count: int) -> bool:
         end.set()
         for thread in threads[: len(begun)]:
             thread.join()
-        # a thread ends for Python before it ends for the system, which still counts it
-        for _ in range(5000):  # no clock: the machine may be paused
-            if not any((TASKS / str(number)).exists() for number in begun):
-                break
-            time.sleep(0.0002)
+        wait_for_end(begun)
     return True
+
+
+def wait_for_end(numbers: Sequence[int | None]) -> None:
+    """Wait until the threads with these system ids have ended, for a second of this process's time or more.
+
+    A thread ends for Python before it ends for the system, which still counts it. And MKL then frees its
+    memory, under locks that a fork (see `inference.scheduling.fork_pool`) at that moment would copy as held.
+    """
+    for _ in range(5000):  # no clock: the machine may be paused
+        if not any((TASKS / str(number)).exists() for number in numbers):
+            return
+        time.sleep(0.0002)
 
 
 def core_waits() -> dict[str, float]:

@@ -1,6 +1,7 @@
 """JSON of unknown origin: every error is a ValueError, and the result can be encoded as UTF-8."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -28,6 +29,11 @@ def dump(tree: dict[str, Any]) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can express
         text = json.dumps(tree)
     return text
+
+
+def rounded(number: float) -> float | None:
+    """The number with 6 decimals; None for NaN and infinity, which JSON does not have."""
+    return round(number, 6) if math.isfinite(number) else None
 
 
 def _loads(text: str, **options: Any) -> Any:

@@ -57,6 +57,7 @@ BUGS = (
     Bug("explaining/replaced_weights.py", "noise.masked_fill(~real, 2.0).argsort(-1)", "noise.argsort(-1)", ("explaining/test_replaced_weights.py", "-k", "permuted")),
     Bug("explaining/replaced_weights.py", "weights = weights if finish is None else finish(weights)", "pass", ("explaining/test_experiments.py", "-k", "weight_that_a_word_has and local-p")),
     Bug("explaining/replaced_weights.py", "stream_B % STREAMS + number_B * STREAMS", "stream_B + number_B", ("explaining/test_experiments.py", "-k", "never_reached")),
+    Bug("explaining/changed_weights.py", "share_BG[:, 1:].clamp_min(0).sum(1)", "share_BG[:, 1:].sum(1)", ("explaining/test_experiments.py", "-k", "experiments_of_others")),
     Bug("explaining/changed_weights.py", "[word in experiment.mask for word in words]", "[word + 1 in experiment.mask for word in words]", ("explaining/test_experiments.py", "-k", "takes_positions and rnn")),
     Bug("explaining/changed_weights.py", "~_fit(self.hidden_NS, size)[number_B][:, None, None]", "~_fit(self.hidden_NS, size)[number_B - 1][:, None, None]", ("explaining/test_experiments.py", "-k", "takes_positions and rnn")),
     Bug("explaining/changed_weights.py", "number_B, size = place.number_BT[:, 0], weights.size(-1)", "number_B, size = 1 + torch.arange(len(weights)) % (len(self.hidden_NS) - 1), weights.size(-1)", ("explaining/test_experiments.py", "-k", "depend_neither")),
@@ -101,7 +102,7 @@ BUGS = (
     Bug("evaluation/confidence.py", "through = (edits, equal - 1) if word == other else (edits + 1, equal)", "through = (edits, equal - 1) if word == other else (edits + 2, equal)", ("evaluation/test_confidence.py", "-k", "right_words")),
     Bug("evaluation/confidence.py", "edits < best[0]", "edits > best[0]", ("evaluation/test_confidence.py", "-k", "examples")),
     Bug("runs/calibration.py", "min(scale) <= 0", "min(scale) < 0", ("cli/test_calibrate.py", "-k", "damaged")),
-    Bug("runs/calibration.py", 'tree["weights_crc32"] != _checksum(Path(run))', "False", ("cli/test_calibrate.py", "-k", "damaged")),
+    Bug("runs/calibration.py", 'tree["weights_crc32"] != checksum(Path(run))', "False", ("cli/test_calibrate.py", "-k", "damaged")),
     Bug("inference/alignments.py", "rest = rest[len(part) :]", 'rest = ""', ("cli/test_calibrate.py", "-k", "parts_of_a_word")),
     # attention: scores
     Bug("attention/scores.py", "self.scale(keys.size(-1))", "self.scale(keys.size(-2))", ("attention/test_scores.py", "-k", "papers")),

@@ -53,7 +53,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plotting": {"data", "errors", "files", "near"},
     "inference": {
         *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
-        *("config", "cuda_graphs", "errors", "files", "kernels", "near", "notes", "strict_json"),
+        *(
+            "config",
+            "cuda_graphs",
+            "errors",
+            "files",
+            "kernels",
+            "near",
+            "notes",
+            "shared_cores",
+            "strict_json",
+        ),
     },
     "evaluation": {
         *("inference", "training.objectives", "models.seq2seq", "runs.calibration", "data", "config"),

@@ -15,7 +15,7 @@ from seq2attn.attention.part import AttentionPart
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear
 
-Finish = Callable[[Tensor], Tensor]  # what becomes of the normaliser's weights (B, H, T, S)
+Finish = Callable[[Tensor], Tensor]  # from the normaliser's weights (B, H, T, S) to those that are read
 
 
 class Window(AttentionPart, ABC):
@@ -30,8 +30,9 @@ class Window(AttentionPart, ABC):
 
     @abstractmethod
     def forward(self, query: Tensor, mask_BS: Tensor, history: History) -> tuple[Tensor, Finish | None]:
-        """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of the positions that each may read, and what
-        becomes of the normaliser's weights, or None. With it the weights of a row need not sum to 1.
+        """For queries (B, H, T, Q): the mask (B, 1 or H, T, S) of the positions that each may read, and a
+        function from the normaliser's weights to those that are read, or None. After it the weights of a row
+        need not sum to 1.
         """
 
     def around(self, centre_BHT: Tensor, mask_BS: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ Shift = Annotated[
         min=0,
         max=1,
         metavar="0|1",
-        show_default="0, or as the run remembers",
+        show_default="0, or the step that the run remembers",
     ),
 ]
 Threshold = Annotated[

@@ -13,7 +13,7 @@ Data = Annotated[
 Split = Annotated[
     str,
     typer.Option(
-        help="Split on which the result is measured. It is fitted on the split valid.", metavar="NAME"
+        help="Split to measure the result on. The regression is fitted on the split valid.", metavar="NAME"
     ),
 ]
 Limit = Annotated[

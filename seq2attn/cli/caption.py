@@ -28,7 +28,7 @@ def caption(
     search: SearchOptions = DEFAULTS,
     format: options.Format = "text",
     scores: options.Scores = False,
-    confidence: options.Confidence = False,
+    confidence: flags.Confidence = False,
     attention: options.Attention = None,
     layer: options.Layer = None,
     head: options.Head = None,

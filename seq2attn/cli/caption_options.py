@@ -41,15 +41,6 @@ Scores = Annotated[
         "probability divided by the length penalty, or with --mbr the mean chrF or BLEU.",
     ),
 ]
-Confidence = Annotated[
-    bool,
-    typer.Option(
-        "--confidence",
-        help="Write the probability that each word is right after a tab, separated by spaces, or in jsonl "
-        "under the key confidence. `seq2attn calibrate` prepares the run. A terminal shows doubtful words in "
-        "colour.",
-    ),
-]
 Attention = Annotated[
     Path | None,
     typer.Option(

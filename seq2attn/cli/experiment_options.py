@@ -86,11 +86,13 @@ def _attend(texts: list[str]) -> dict[tuple[int, int], float]:
 def _uniform(texts: list[str]) -> list[tuple[int, int]] | Literal["all"]:
     heads: dict[tuple[int, int], None] = {}
     parts = [part.strip() for text in texts for part in text.split(",")]
-    if ALL in map(str.lower, parts):
-        return ALL
+    every = False
     for part in parts:
+        if part.lower() == ALL:
+            every = True
+            continue
         match = _HEAD.fullmatch(part)
         if match is None:
             raise UsageError(f"--uniform {part}: write LAYER.HEAD, counted from 1, as 2.3; or all")
         heads[int(match[1]), int(match[2])] = None
-    return list(heads)
+    return ALL if every else list(heads)

@@ -76,3 +76,12 @@ Quiet = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence",
+        help="Write the probability that each word is right after a tab, separated by spaces, or in jsonl "
+        "under the key confidence. `seq2attn calibrate` prepares the run. A terminal shows doubtful words in "
+        "colour.",
+    ),
+]

@@ -4,7 +4,7 @@ from seq2attn.errors import UsageError
 
 
 def numbers(option: str, text: str, most: int, what: str) -> list[int]:
-    """The numbers of a list, each once, in its order. `what` they are of, in the plural, stands in errors.
+    """The numbers of a list, each once, in its order. `what` is the plural noun for errors, such as words.
 
     Raises UsageError for text that is no such list, and for more than `most` numbers.
     """

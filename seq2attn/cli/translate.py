@@ -24,7 +24,7 @@ def translate(
     prefix: options.Prefix = None,
     format: options.Format = "text",
     scores: options.Scores = False,
-    confidence: options.Confidence = False,
+    confidence: flags.Confidence = False,
     alignments: options.Alignments = False,
     attention: options.Attention = None,
     attention_heads: options.AttentionHeads = None,

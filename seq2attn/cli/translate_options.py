@@ -64,15 +64,6 @@ Alignments = Annotated[
         "source word i and target word j, counted from 0.",
     ),
 ]
-Confidence = Annotated[
-    bool,
-    typer.Option(
-        "--confidence",
-        help="Write the probability that each word is right after a tab, separated by spaces, or in jsonl "
-        "under the key confidence. `seq2attn calibrate` prepares the run. A terminal shows doubtful words in "
-        "colour.",
-    ),
-]
 Attention = Annotated[
     Path | None,
     typer.Option(

@@ -119,7 +119,7 @@ def fit_calibration(words: Words) -> CalibrationFit:
     if min(ones, len(right) - ones) < LEAST:
         raise UserError(
             f"{ones:,} of {len(right):,} words of the validation set are right: to learn which are, at least "
-            f"{LEAST} right and {LEAST} wrong ones are needed"
+            f"{LEAST} right and {LEAST} wrong ones are needed; raise `limit`, or name other `data`"
         )
     fold = sentence % FOLDS
     best: tuple[float, float, Numbers] | None = None

@@ -1,4 +1,4 @@
-"""Experiments on several sentences as tensors: what `replaced_weights.twin` hides and replaces for them.
+"""Experiments on several sentences as tensors: the masks and weights that `replaced_weights.twin` reads.
 
 A sentence of an experiment has a number from 1; number 0 is a sentence that nothing changes. Shapes: N
 numbers, S source positions, G groups of positions that share a weight, L layers, H heads; B, T as in an
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seq2attn.errors import UsageError
 from seq2attn.explaining.experiment import ALL, Experiment, check_given
 from seq2attn.explaining.replaced_weights import Place, uniform
 
@@ -63,6 +64,10 @@ class ChangedWeights:
             for step, weights in experiment.weights.items():
                 array = np.array(weights, dtype=np.float32)
                 check_given(step, array, len(words), model.layers, model.heads, model.sums_to_one)
+                hides = self.hidden_NS[number, : len(words)].cpu().numpy()
+                if (array[..., hides] > 0).any():
+                    what = f"weights of step {step}: `mask` hides a word that has a weight; leave one out"
+                    raise UsageError(what, setting="weights")
                 tensor = torch.from_numpy(array).to(device)
                 self.given.append((number, step - 1, tensor if tensor.dim() == 3 else tensor[None, None]))
         steps = sorted({step for one in sentences for step, _ in one.experiment.attend})
@@ -111,7 +116,7 @@ def shared(weights: Tensor, mask: Tensor, group_BS: Tensor, share_BG: Tensor) ->
     real = (mask.expand_as(weights) | (group > 0)).to(weights.dtype)
     none = weights.new_zeros(*weights.shape[:-1], share_BG.size(1))
     sums, counts = none.scatter_add(-1, group, weights), none.scatter_add(-1, group, real)
-    named = share_BG[:, 1:].sum(1)[:, None, None, None]
+    named = share_BG[:, 1:].clamp_min(0).sum(1)[:, None, None, None]  # -1: no such group
     rest = (sums.sum(-1, keepdim=True) - named).clamp_min(0)
     targets = torch.cat([rest, share_BG[:, None, None, 1:].expand(*none.shape[:-1], -1)], -1)
     sum_, count, own = sums.gather(-1, group), counts.gather(-1, group), targets.gather(-1, group)

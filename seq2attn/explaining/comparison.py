@@ -19,7 +19,7 @@ class Difference(NamedTuple):
 
     normal: list[str]
     changed: list[str]
-    normal_first: int  # the number of the first word, from 1; where the side is empty, of the word behind
+    normal_first: int  # the number of the first word, from 1; where the side is empty, of the next word
     changed_first: int
 
 
@@ -93,9 +93,13 @@ def compare(
         )
     if where is None:
         where = [f"text {number}" if len(texts) > 1 else "" for number in range(1, len(texts) + 1)]
+    elif len(where) != len(texts):
+        raise UsageError(f"there are {len(texts)} texts and {len(where)} names in `where`")
     search = with_shortcuts(options, shortcuts)
     if search.n_best != 1:
         raise UsageError(f"n_best {search.n_best}: the best translation alone is compared", setting="n_best")
+    if search.confidence:
+        raise UsageError("confidence is learned on the model as it is: leave it out", setting="confidence")
     other = changed_translator(translator, texts, experiments, where)
     normal = [best for best, *_ in translator.translate(texts, search, prefixes=prefixes, first=first)]
     changed = [best for best, *_ in other.translate(texts, search, prefixes=prefixes, first=first)]

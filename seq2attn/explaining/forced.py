@@ -51,7 +51,8 @@ class ForcedModel:
 
     def __init__(self, predictor: Predictor[Any, Any], replace: Replace | None = None) -> None:
         """`replace` gives other attention weights, as `replaced_weights.twin` describes."""
-        self.model: Seq2Seq = twin(predictor.models[0], replace)
+        # half-precision weights are for searches; gradients, and the ids of a pointer, need float32
+        self.model: Seq2Seq = twin(predictor.models[0], replace).float()
         if self.model.decoder.pointer is not None:
             self.model.decoder.pointer = PartlyKnownPointer(self.model.decoder.pointer)
         text = predictor.config.model.modality.has_vocabulary

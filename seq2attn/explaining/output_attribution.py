@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from seq2attn.data.tokenizer import EOS
-from seq2attn.errors import UsageError, UserError
+from seq2attn.errors import UsageError
 from seq2attn.explaining.attention import Matrix
 from seq2attn.explaining.attribution import input_x_gradient, integrated_gradients
 from seq2attn.explaining.forced import ForcedModel
@@ -28,13 +28,10 @@ def with_attribution(
     subwords of a unit at once, and they have equal parts of what is lost. It never hides the end token, whose
     column is 0.
 
-    Raises UsageError for an ensemble, UserError for a model that copies words.
+    Raises UsageError for an ensemble.
     """
     if len(translator.models) > 1:
         raise UsageError(f"{method}: an attribution is of one run: name one of them")
-    if translator.config.model.pointer:
-        # it is of the softmax alone, and a pointer copies words past it
-        raise UserError(f"{method}: an attribution does not know what a pointer copies (model.pointer=true)")
     source_tokenizer, target_tokenizer = translator.source_tokenizer, translator.target_tokenizer
     [ids] = encode_texts(source_tokenizer, [translation.source], MAX_SOURCE)
     tokens = translation.tokens

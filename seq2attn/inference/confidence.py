@@ -1,4 +1,4 @@
-"""What tells whether a word of an output is right: the probabilities of its tokens, and its attention.
+"""Features that show whether a word of an output is right, of its tokens' probabilities and its attention.
 
 The output is forced on the model that wrote it, in one pass. Shapes: B outputs, T steps with that of the
 end token, U tokens and W words of one output, N entries of the target vocabulary, S source positions, Q
@@ -50,8 +50,8 @@ class Feature(NamedTuple):
         return f"{self.over} {self.quantity}"
 
 
-# Those that pay: without any of them the cross-validated loss of an undertrained translator grew. Others
-# changed it by about 0.1% or less: the largest weight, that on the end token, how far attention jumps.
+# Each lowers the cross-validated loss of an undertrained translator. Others changed it by about 0.1% or less:
+# the largest weight, that on the end token, how far attention jumps.
 FEATURES = (
     Feature("log_p", "sum"),
     Feature("margin", "min"),

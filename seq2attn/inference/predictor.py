@@ -187,7 +187,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         Raises UserError if it has no such layer or head. An ensemble remembers nothing.
         """
         if len(self.models) == 1:
-            self.run = Path(run)
+            self.run = Path(run).absolute()  # the caller may change the working directory
         choice = remembered(run) if len(self.models) == 1 else None
         if choice is not None and self.attends:
             model = self.config.model
@@ -197,7 +197,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def calibration(self) -> Calibration:
         """How the run turns features of words into confidence (`seq2attn calibrate`).
 
-        Raises UserError if it has no calibration, or a damaged one, or one of other weights.
+        Raises UsageError for an ensemble and for a model without a run, UserError for a run that has no
+        calibration, or a damaged one, or one of other weights.
         """
         if self.run is None:
             whose = "an ensemble" if len(self.models) > 1 else "a model that was not loaded from one"

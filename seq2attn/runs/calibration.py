@@ -5,7 +5,6 @@ for one set of weights, and says which: after more training it has to be made ag
 """
 
 import json
-import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from seq2attn.runs.directory import read_text, write
 NAME = "confidence.json"
 FORMAT = 1  # a higher number is from a newer program
 MOST = 1e6  # absolute value of a number in the file
+LEAST_SCALE = 1e-9
 _BLOCK = 2**20  # bytes that are read at once
 _WAY_OUT = "run `seq2attn calibrate` again"
 
@@ -34,9 +34,9 @@ class Calibration(NamedTuple):
     words: int  # by which it was fitted
 
 
-def save(run: Path, calibration: Calibration) -> None:
-    """Write RUN/confidence.json, whole or not at all."""
-    tree = {"format": FORMAT, "weights_crc32": _checksum(run), **calibration._asdict()}
+def save(run: Path, calibration: Calibration, weights_crc32: int) -> None:
+    """Write RUN/confidence.json, whole or not at all. The weights of that checksum were calibrated."""
+    tree = {"format": FORMAT, "weights_crc32": weights_crc32, **calibration._asdict()}
     write(run / NAME, (json.dumps(tree, indent=1) + "\n").encode())
 
 
@@ -60,7 +60,7 @@ def load(run: str | os.PathLike[str], features: Sequence[str]) -> Calibration:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(f"{file}: damaged ({error}); {_WAY_OUT}") from None
-    if tree["weights_crc32"] != _checksum(Path(run)):
+    if tree["weights_crc32"] != checksum(Path(run)):
         raise UserError(f"{file}: was made for other weights than model.safetensors has; {_WAY_OUT}")
     return calibration
 
@@ -71,8 +71,8 @@ def _calibration(tree: dict[str, Any], features: Sequence[str]) -> Calibration:
     if tree["features"] != list(features):
         raise ValueError(f"it has other features than {', '.join(features)}")
     mean, scale, weights = (_numbers(tree, name, len(features)) for name in ("mean", "scale", "weights"))
-    if min(scale) <= 0:
-        raise ValueError("its scale has a number that is not above 0")
+    if min(scale) < LEAST_SCALE:
+        raise ValueError(f"its scale has a number below {LEAST_SCALE}")
     [bias] = _numbers({"bias": [tree["bias"]]}, "bias", 1)
     words = tree["words"]
     if not isinstance(words, int) or isinstance(words, bool) or not 0 < words < 2**40:
@@ -86,12 +86,12 @@ def _numbers(tree: dict[str, Any], name: str, count: int) -> tuple[float, ...]:
         raise ValueError(f"its {name} are not {count} numbers")
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or abs(value) > MOST:
+        if not number or not abs(value) <= MOST:  # NaN is no less than anything
             raise ValueError(f"its {name} hold something else than numbers up to {MOST:,.0f}")
     return tuple(map(float, values))
 
 
-def _checksum(run: Path) -> int:
+def checksum(run: Path) -> int:
     """The checksum of the run's weights."""
     total = 0
     try:

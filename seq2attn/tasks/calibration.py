@@ -69,10 +69,13 @@ def calibrate_run(
     splits = [VALID, split]
     modality = evaluated_runs.modality_of([run], splits, data)
     assert modality is not None
+    from seq2attn.runs import calibration as files
+
+    # before they are loaded: a training may write other weights meanwhile
+    weights = files.checksum(Path(run))
     predictor = task_of(modality).load(run, device, allow_code=allow_code)
     tests = evaluation_inputs.test_sets_of_splits([run], modality, data, splits, False, work)
     from seq2attn.evaluation.calibration import Words, fit_calibration, label
-    from seq2attn.runs import calibration as files
     from seq2attn.tasks.calibration_report import CalibrationReport
 
     with work() as show:
@@ -84,10 +87,11 @@ def calibrate_run(
 
             outputs, references = _outputs(predictor, test, limit, progress)
             sides.append(label(outputs, references, predictor.target_tokenizer.lowercase))
+            if test is tests[0]:
+                result = fit_calibration(sides[0])
     valid, scored = sides
-    result = fit_calibration(valid)
     report = CalibrationReport(run, tests[1].where, split, valid, scored, result)
-    files.save(Path(run), result.calibration)
+    files.save(Path(run), result.calibration, weights)
     note(f"{run}: confidence of words comes from {Path(run) / files.NAME} from now on")
     return report
 

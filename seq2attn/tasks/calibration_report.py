@@ -11,6 +11,7 @@ from seq2attn.evaluation.calibration import CalibrationFit, Words
 from seq2attn.evaluation.confidence import calibration_error, reliability, roc_area
 from seq2attn.inference.confidence import NAMES, probabilities
 from seq2attn.runs.calibration import Calibration
+from seq2attn.strict_json import rounded
 from seq2attn.tasks.table import Table
 from seq2attn.version import __version__
 
@@ -86,7 +87,7 @@ class CalibrationReport:
             "AUC: area under the ROC curve, 0.5 for chance; of confidence on valid by 5-fold "
             "cross-validation, of a feature alone with the sign it has there"
         )
-        yield "weight: of the standardised feature; above 0 it speaks for the word"
+        yield "weight: of the standardised feature; above 0, larger values belong to right words"
 
     def to_dict(self) -> dict[str, object]:
         """All results as plain values. `seq2attn calibrate --json` prints them."""
@@ -97,21 +98,21 @@ class CalibrationReport:
             "split": self.split,
             "words": len(words.right),
             "wrong": int((~words.right).sum()),
-            "area": _plain(self.area),
-            "area_of_product": _plain(roc_area(words.product, words.right)),
-            "calibration_error": _plain(self.error),
-            "calibration_error_of_product": _plain(calibration_error(words.product, words.right)),
+            "area": rounded(self.area),
+            "area_of_product": rounded(roc_area(words.product, words.right)),
+            "calibration_error": rounded(self.error),
+            "calibration_error_of_product": rounded(calibration_error(words.product, words.right)),
             "valid_words": len(valid.right),
             "valid_wrong": int((~valid.right).sum()),
-            "valid_area": _plain(roc_area(self.result.probability, valid.right)),
-            "valid_calibration_error": _plain(calibration_error(self.result.probability, valid.right)),
+            "valid_area": rounded(roc_area(self.result.probability, valid.right)),
+            "valid_calibration_error": rounded(calibration_error(self.result.probability, valid.right)),
             "penalty": self.result.penalty,
             "features": [
                 {
                     "name": name,
-                    "valid_area": _plain(self.alone(place)[0]),
-                    "area": _plain(self.alone(place)[1]),
-                    "weight": _plain(self.calibration.weights[place]),
+                    "valid_area": rounded(self.alone(place)[0]),
+                    "area": rounded(self.alone(place)[1]),
+                    "weight": rounded(self.calibration.weights[place]),
                 }
                 for place, name in enumerate(NAMES)
             ],
@@ -129,7 +130,3 @@ class CalibrationReport:
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _plain(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None

@@ -1,12 +1,12 @@
 """Results of an evaluation: a report for each system and test set, tables of them, and means over seeds."""
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from seq2attn.strict_json import rounded
 from seq2attn.tasks.table import Table
 from seq2attn.tasks.test_set import System, TestSet
 from seq2attn.version import __version__
@@ -112,8 +112,8 @@ class Report:
                 for name, against in self.compared.items()
             }
         if (likely := self.likelihood) is not None:
-            result["cross_entropy"] = _number(likely.cross_entropy)
-            result["perplexity"] = _number(likely.perplexity)
+            result["cross_entropy"] = rounded(likely.cross_entropy)
+            result["perplexity"] = rounded(likely.perplexity)
             result["forced"] = {
                 "tokens": likely.tokens,
                 "references": likely.references,
@@ -292,11 +292,6 @@ def _likely(likelihood: "Likelihood", outputs: int) -> str:
 def _bucket_record(bucket: "Bucket") -> dict[str, object]:
     scores = {"bleu": round(bucket.bleu, 4) if bucket.telling else None, "chrf": round(bucket.chrf, 4)}
     return {"low": bucket.low, "high": bucket.high, "sentences": bucket.sentences, **scores}
-
-
-def _number(value: float) -> float | None:
-    """The number, or None if there was nothing to measure: JSON has no NaN and no infinity."""
-    return round(value, 6) if math.isfinite(value) else None
 
 
 def alignment_record(score: "AlignmentScore") -> dict[str, object]:

@@ -2,10 +2,12 @@
 taken out of the memory, in every family, in every batch and in every search.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import explained_models
+import numpy as np
 import pytest
 import reference
 import tiny
@@ -304,8 +306,28 @@ def test_search_finds_what_is_then_forced(name: str, beam: int) -> None:
             other, sources, lengths, [one.tokens for one in ranked], False, 1, 0, None
         )
         for one, hypothesis in zip(ranked, again, strict=True):
-            if one.finished:
-                assert one.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-3)
+            assert one.log_probability == pytest.approx(hypothesis.log_probability, abs=1e-3)
+
+
+def test_weights_of_a_text_do_not_depend_on_the_experiments_of_others() -> None:
+    """Here another text gives a weight to more words at the same step."""
+    model = translator("rnn")
+    several = [Experiment(attend={(1, 1): 0.2, (1, 2): 0.2}), Experiment(attend={(1, 1): 0.5})]
+    _, together = compare(model, SOURCES[:2], several, beam=1)
+    [alone] = compare(model, SOURCES[1:2], several[1], beam=1, first=1)
+    assert together.changed.log_probability == pytest.approx(alone.changed.log_probability, abs=1e-4)
+
+
+def test_weights_of_hidden_words_are_refused() -> None:
+    model = translator("rnn")
+    weights = [1.0] + [0.0] * len(model.source_tokenizer.encode(SOURCES[0]))
+    with pytest.raises(UsageError, match="`mask` hides a word that has a weight"):
+        compare(model, SOURCES[:1], Experiment(mask=[1], weights={1: weights}))
+
+
+def test_compare_refuses_confidence() -> None:
+    with pytest.raises(UsageError, match="confidence is learned on the model as it is"):
+        compare(translator("rnn"), SOURCES[:1], Experiment(mask=[1]), confidence=True)
 
 
 def test_compare_gives_both_outputs_with_their_figures() -> None:
@@ -357,7 +379,7 @@ def test_compare_of_an_ensemble_changes_every_member() -> None:
         first.config,
         others=[Member(second.models[0], second.source_tokenizer)],
     )
-    text, target = SOURCES[1], first.target_tokenizer.encode(TARGETS[1])[:1]
+    text, target = SOURCES[1], list[int]()  # one step: the end token, of which the probability is a mean
     experiment = Experiment(mask=[2])
     by_token = []
     for model in (first, second):
@@ -371,7 +393,8 @@ def test_compare_of_an_ensemble_changes_every_member() -> None:
         assert whole == pytest.approx(end, abs=1e-4)
         by_token.append(whole)
     together = forced_log_p(changed(both, [text], experiment), text, target)
-    assert min(by_token) < together < max(by_token) + 1e-6
+    assert math.exp(together) == pytest.approx(np.mean(np.exp(by_token)), rel=1e-4)
+    assert math.exp(together) != pytest.approx(math.exp(forced_log_p(both, text, target)), rel=1e-3)
 
 
 def test_compare_of_blank_texts_is_empty() -> None:

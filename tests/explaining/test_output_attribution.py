@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explained_models import SOURCES, TARGETS, translator
+from explained_models import COPYING, SOURCES, TARGETS, translator
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD, UNK
 from seq2attn.errors import UsageError
@@ -27,7 +27,7 @@ def log_p(model: Translator, source: list[int], target: list[int]) -> np.ndarray
     return logits.log_softmax(-1)[0, range(len(target) + 1), [*target, EOS]].numpy()
 
 
-@pytest.mark.parametrize("family", ["rnn", "transformer"])
+@pytest.mark.parametrize("family", ["rnn", "transformer", *COPYING])
 def test_occlusion_of_units_is_that_of_a_plain_loop(family: str) -> None:
     model = translator(family)
     result = of(model)

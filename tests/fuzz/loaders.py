@@ -178,7 +178,8 @@ def run(folder: Path) -> None:
 def ready_run(folder: Path) -> None:
     run(folder)
     ones = (1.0,) * len(NAMES)
-    calibration.save(folder / "run", calibration.Calibration(NAMES, ones, ones, ones, 0.0, 100))
+    learned = calibration.Calibration(NAMES, ones, ones, ones, 0.0, 100)
+    calibration.save(folder / "run", learned, calibration.checksum(folder / "run"))
 
 
 def image_run(folder: Path) -> None:

@@ -195,7 +195,7 @@ def test_confidence_needs_one_run_and_its_calibration(tmp_path: Path) -> None:
     model = Translator.load(run, device="cpu")
     with pytest.raises(UserError, match=r"seq2attn calibrate .*run"):
         model.translate(["rain"], confidence=True)
-    files.save(run, CALIBRATION)
+    files.save(run, CALIBRATION, files.checksum(run))
     [[one]] = model.translate(["rain"], confidence=True)
     assert one.confidence is not None
     with pytest.raises(UsageError, match="an ensemble"):

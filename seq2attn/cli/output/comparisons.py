@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from seq2attn import strict_json
-from seq2attn.cli.output.formats import one_line, rounded
+from seq2attn.cli.output.formats import one_line
+from seq2attn.strict_json import rounded
 
 if TYPE_CHECKING:
     from seq2attn.explaining.comparison import Comparison, Difference

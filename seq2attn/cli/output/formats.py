@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2attn import strict_json
+from seq2attn.strict_json import rounded
 
 if TYPE_CHECKING:
     from seq2attn.inference import Caption, Translation
@@ -107,11 +108,6 @@ def as_moses(translations: Sequence["Translation"], number: int, alignments: boo
         fields = [str(number), text, f"F0= {translation.log_probability:.4f}", f"{translation.score:.4f}"]
         lines.append(" ||| ".join([*fields, pharaoh(translation)] if alignments else fields))
     return "".join(f"{line}\n" for line in lines)
-
-
-def rounded(number: float) -> float | None:
-    """The number with 6 decimals; None for infinity, which JSON does not have."""
-    return round(number, 6) if math.isfinite(number) else None
 
 
 def as_json(

@@ -5,14 +5,14 @@ knows functions of batches and the threads of torch, and no model.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+from seq2attn.shared_cores import wait_for_end
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -46,19 +46,7 @@ def map_in_threads(
         yield pool.map(work, batches)
     finally:
         pool.shutdown(cancel_futures=True)
-        _wait_for_end(numbers)
-
-
-def _wait_for_end(numbers: Sequence[int]) -> None:
-    """Wait until the threads with these system ids have ended, for a second of this process's time or more.
-
-    A thread ends for Python before it ends for the system: MKL then frees its memory, under locks that a
-    fork (see `fork_pool`) at that moment would copy as held.
-    """
-    for _ in range(5000):  # no clock: the machine may be paused
-        if not any(Path(f"/proc/self/task/{number}").exists() for number in numbers):
-            return
-        time.sleep(0.0002)
+        wait_for_end(numbers)
 
 
 def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
@@ -85,6 +73,9 @@ def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
         except BaseException:
             ready.abort()  # a thread did not start: the others would wait for it
             pool.shutdown()
+            with suppress(RuntimeError):  # there may be no room for this thread either
+                _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
+            wait_for_end(numbers)
             raise
         _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
     return pool, numbers
