@@ -86,9 +86,10 @@ def calibrate_run(
                 show(stage, done, total)
 
             outputs, references = _outputs(predictor, test, limit, progress)
-            sides.append(label(outputs, references, predictor.target_tokenizer.lowercase))
-            if test is tests[0]:
-                result = fit_calibration(sides[0])
+            side = label(outputs, references, predictor.target_tokenizer.lowercase)
+            if not sides:  # the validation set
+                result = fit_calibration(side)
+            sides.append(side)
     valid, scored = sides
     report = CalibrationReport(run, tests[1].where, split, valid, scored, result)
     files.save(Path(run), result.calibration, weights)

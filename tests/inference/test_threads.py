@@ -43,6 +43,11 @@ def test_threads_that_cannot_all_start_end(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(RuntimeError, match="can't start new thread"), map_in_threads(abs, range(7), CPU):
         pass
     assert set(threading.enumerate()) == before
+    threads: list[int] = []
+    later = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert threads == [2]
 
 
 def test_map_in_threads_runs_as_many_calls_as_torch_has_threads() -> None:

@@ -66,6 +66,9 @@ def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
             with suppress(threading.BrokenBarrierError):
                 ready.wait()
 
+        def restore() -> None:
+            _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
+
         pool = ThreadPoolExecutor(count, thread_name_prefix="search", initializer=begin)
         try:
             for future in [pool.submit(int) for _ in range(count)]:
@@ -74,10 +77,10 @@ def _single_threads(count: int) -> tuple[ThreadPoolExecutor, list[int]]:
             ready.abort()  # a thread did not start: the others would wait for it
             pool.shutdown()
             with suppress(RuntimeError):  # there may be no room for this thread either
-                _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
+                restore()
             wait_for_end(numbers)
             raise
-        _in_a_new_thread(lambda: torch.set_num_threads(before), numbers)
+        restore()
     return pool, numbers
 
 
