@@ -78,7 +78,7 @@ BUGS = (
     Bug("explaining/doctor.py", "one[..., :-1, :] for one in long", "one for one in long", ("explaining/test_doctor.py",)),
     Bug("explaining/audit.py", "{(target, source) for source, target in", "{(source, target) for source, target in", ("explaining/test_audit.py", "-k", "reverse")),
     Bug("inference/attention_weights.py", "np.concatenate([own[1:], own[-1:]]) if choice.shift else own", "own", ("cli/test_audit.py", "-k", "translations_show")),
-    Bug("inference/forced.py", "option = needed(attention, predictor.choice)", "option = attention", ("cli/test_audit.py", "-k", "translations_show")),
+    Bug("inference/forced.py", "option = attention and needed(attention, predictor.choice)", "option = attention", ("cli/test_audit.py", "-k", "translations_show")),
     Bug("explaining/watch.py", "self._lasting[kind] + 1 for kind in kinds", "1 for kind in kinds", ("explaining/test_watch.py",)),
     Bug("explaining/watch.py", "self._told.update(new)", "self._told.update([])", ("explaining/test_watch.py", "-k", "once")),
     Bug("runs/choice.py", "0 < value < 2**16", "0 <= value < 2**16", ("cli/test_audit.py", "-k", "damaged_choice")),

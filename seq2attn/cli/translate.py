@@ -99,11 +99,12 @@ def translate(
         facts: dict[str, object]
         facts = {"search": search, "format": format, "scores": scores, "alignments": alignments}
         facts |= {"set": settings, "precision": precision, "device": world.device.type}
-        facts |= {"choice": translator.choice, "confidence": confidence and translator.calibration()}
-        facts |= {"experiment": experiment}
+        shows = alignments or attention is not None
+        facts |= {"choice": translator.choice if shows else None, "experiment": experiment}
+        facts |= {"confidence": confidence and translator.calibration()}
         search = replace(
             with_utility(search, translator.languages[1]),
-            attention="all" if attention_heads == "all" else alignments or attention is not None,
+            attention="all" if attention_heads == "all" else shows,
             confidence=confidence,
         )
         if not files and line_reader.is_terminal():

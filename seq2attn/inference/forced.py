@@ -34,7 +34,7 @@ def score_targets(
     the model returns NaN.
     """
     check_attention(attention)
-    option = needed(attention, predictor.choice)
+    option = attention and needed(attention, predictor.choice)
     batch_tokens = predictor.batch_tokens if batch_tokens is None else batch_tokens
     results: dict[int, Hypothesis] = {}
     lengths = [max(count, len(target) + 1) for count, target in zip(positions, targets, strict=True)]

@@ -136,7 +136,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         self.ensemble = Ensemble(self.models, [self._same_positions(member) for member in range(len(models))])
         self.config = config
         # the attention that is shown where a caller names no layer and head; None: the mean of all
-        self.choice: AttentionChoice | None = None
+        self._choice: AttentionChoice | UserError | None = None
         self.run: Path | None = None  # from which the only model is loaded
         self._calibration: Calibration | None = None  # of that run, once it was needed
         self.languages = languages
@@ -184,15 +184,30 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def remember_choice(self, run: str | os.PathLike[str]) -> None:
         """Show from now on what the run remembers, if anything (`seq2attn audit --remember`).
 
-        Raises UserError if it has no such layer or head. An ensemble remembers nothing.
+        An ensemble remembers nothing. If the file is damaged, or the attention has no such layer or head,
+        whoever reads the choice gets the error: who needs no attention need not know.
         """
         if len(self.models) == 1:
             self.run = Path(run).absolute()  # the caller may change the working directory
-        choice = remembered(run) if len(self.models) == 1 else None
-        if choice is not None and self.attends:
-            model = self.config.model
-            choice.check(os.fspath(run), model.attention_layers, model.attention.heads)
-            self.choice = choice
+        model = self.config.model
+        try:
+            choice = remembered(run) if len(self.models) == 1 and self.attends else None
+            if choice is not None:
+                choice.check(run, model.attention_layers, model.attention.heads)
+            self._choice = choice
+        except UserError as error:
+            self._choice = error
+
+    @property
+    def choice(self) -> AttentionChoice | None:
+        """The attention to show where the caller names none; None: the mean. See `remember_choice`."""
+        if isinstance(self._choice, UserError):
+            raise self._choice
+        return self._choice
+
+    @choice.setter
+    def choice(self, choice: AttentionChoice | None) -> None:
+        self._choice = choice
 
     def calibration(self) -> Calibration:
         """How the run turns features of words into confidence (`seq2attn calibrate`).
@@ -376,7 +391,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         decoder = self.config.model.decoder
         state = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
         matrices = int(bool(options.attention))
-        if needed(options.attention, self.choice) == "all":
+        if options.attention and needed(options.attention, self.choice) == "all":
             matrices = self.config.model.attention_layers * self.config.model.attention.heads
         group = GROUP if options.width <= WIDE else 1
         number, (positions, limit) = max(
@@ -430,7 +445,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         )
         keywords = {"select": select, "batch_multiple": group, **options.keywords()}
         seeds = job.seeds + [0] * missing
-        attention = needed(options.attention, self.choice)
+        attention = options.attention and needed(options.attention, self.choice)
 
         def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
             return self.ensemble.step(token_R, state, attention)

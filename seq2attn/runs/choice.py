@@ -14,6 +14,7 @@ from seq2attn.errors import UserError
 from seq2attn.runs.directory import read_text, write
 
 NAME = "attention.json"
+_WAY_OUT = "remove the file, or run `seq2attn audit --remember`"
 SHIFTS = ("written", "read")  # by `AttentionChoice.shift`
 
 
@@ -30,14 +31,13 @@ class AttentionChoice(NamedTuple):
         where = ", ".join(parts) if parts else "the mean of all layers and heads"
         return where + (", read one step later" if self.shift else "")
 
-    def check(self, where: str, layers: int, heads: int) -> None:
-        """Raise UserError, which begins with `where`, if the attention has no such layer or head."""
+    def check(self, run: str | os.PathLike[str], layers: int, heads: int) -> None:
+        """Raise UserError if the attention of the run has no such layer or head."""
         for name, number, count in (("layer", self.layer, layers), ("head", self.head, heads)):
             if number is not None and number > count:
                 has = f"{count} {name}s" if count > 1 else f"one {name}"
                 raise UserError(
-                    f"{where}: {name} {number}, and the attention of this run has {has}: run `seq2attn "
-                    "audit` again, or remove the file"
+                    f"{Path(run) / NAME}: {name} {number}, and the attention has {has}; {_WAY_OUT}"
                 )
 
 
@@ -68,7 +68,7 @@ def remembered(run: str | os.PathLike[str]) -> AttentionChoice | None:
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise UserError(f"{file}: damaged ({error}); remove it, or run `seq2attn audit` again") from None
+        raise UserError(f"{file}: damaged ({error}); {_WAY_OUT}") from None
 
 
 def _number(name: str, value: Any) -> int | None:

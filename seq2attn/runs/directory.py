@@ -339,6 +339,12 @@ def read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
+def refuse_read_only(run: Path) -> None:
+    """Raise UserError if no file can be added to the run: before work whose result it would hold."""
+    if not os.access(run, os.W_OK):
+        raise UserError(f"{run}: cannot be written to: copy the run to a place where you may write")
+
+
 def write(path: Path, content: bytes) -> None:
     """Put the content at `path` whole or not at all. Raises UserError if the disk refuses."""
     files.write(path, content, DISK_ADVICE)

@@ -103,7 +103,7 @@ def open_aligner(
         translator.choice = None  # the rule names the weights; what the run remembers is part of it
         directions.append(Direction(translator, own._replace(threshold=rule.threshold)))
     if len(directions) > 1:
-        _refuse_one_direction(runs, [direction.translator for direction in directions])
+        refuse_one_direction(runs, [direction.translator for direction in directions])
     forward, reverse = (*directions, None)[:2]
     assert forward is not None
     return Aligner(forward, reverse, symmetrise or next(iter(METHODS)))
@@ -127,7 +127,7 @@ def rule_of_run(run: str, reads: bool = False) -> "LinkSettings":
     return LinkSettings(shift=int(reads and not recurrent))
 
 
-def _refuse_one_direction(runs: "Sequence[str]", translators: "Sequence[Translator]") -> None:
+def refuse_one_direction(runs: "Sequence[str]", translators: "Sequence[Translator]") -> None:
     """Raise UsageError if the second run is known not to translate the other way."""
     source, target = translators[0].languages
     back = translators[1].languages

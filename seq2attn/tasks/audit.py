@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from seq2attn.errors import UsageError, UserError
-from seq2attn.notes import note
+from seq2attn.notes import note, warn
 from seq2attn.progress import Progress, StageProgress, Stages, stages
 from seq2attn.tasks import arguments, evaluated_runs, evaluation_inputs
+from seq2attn.tasks.alignment import refuse_one_direction
 from seq2attn.tasks.task import task_of
 
 if TYPE_CHECKING:
     from seq2attn.explaining.audit import Reverse, Side
+    from seq2attn.inference import Translator
     from seq2attn.inference.predictor import Predictor
     from seq2attn.tasks.audit_report import AuditReport
     from seq2attn.tasks.caption_test_set import CaptionTestSet
@@ -79,9 +81,16 @@ def audited(
     for one, name in ((run, "run"), (reverse, "reverse")):
         if one is not None and "," in one and not Path(one).is_dir():
             raise UsageError(f"{name} {one}: an audit is of one run: name one of them", setting=name)
+    if split == VALID:
+        problem = f"split {VALID}: the audit chooses on it: name a split that it has not seen"
+        raise UsageError(problem, setting="split")
     splits = [VALID, split]
     modality = evaluated_runs.modality_of([run], splits, data)
     assert modality is not None
+    if remember:
+        from seq2attn.runs.directory import refuse_read_only
+
+        refuse_read_only(Path(run))
     predictor = _load(run, modality, device, allow_code)
     tests = evaluation_inputs.test_sets_of_splits([run], modality, data, splits, False, work)
     from seq2attn.explaining import audit as explaining
@@ -92,6 +101,8 @@ def audited(
     back = None if reverse is None else _load(reverse, modality, device, allow_code)
     if back is not None and not modality.has_vocabulary:
         raise UsageError("reverse is for texts: images have no other direction", setting="reverse")
+    if back is not None:
+        refuse_one_direction([run, reverse or ""], [cast("Translator", one) for one in (predictor, back)])
     sides = [_side(predictor, test, limit) for test in tests]
     both: Reverse | None = None
     if back is not None:
@@ -100,9 +111,14 @@ def audited(
     for side, test in zip(sides, tests, strict=True):
         if not side.pairs:
             raise UserError(f"{test.where}: no pair to audit: one of the sides is blank in each")
-    before = remembered(run)
-    if before is not None:
-        before.check(run, *_counts(predictor))
+    try:
+        before = remembered(run)
+        if before is not None:
+            before.check(run, *_counts(predictor))
+    except UserError as error:
+        before = None
+        if not remember:
+            warn(str(error))
     with work() as show:
 
         def stage(name: str) -> Progress:

@@ -70,8 +70,10 @@ def calibrate_run(
     modality = evaluated_runs.modality_of([run], splits, data)
     assert modality is not None
     from seq2attn.runs import calibration as files
+    from seq2attn.runs import directory
 
     # before they are loaded: a training may write other weights meanwhile
+    directory.refuse_read_only(Path(run))
     weights = files.checksum(Path(run))
     predictor = task_of(modality).load(run, device, allow_code=allow_code)
     tests = evaluation_inputs.test_sets_of_splits([run], modality, data, splits, False, work)

@@ -111,7 +111,7 @@ def load(
 
 def note_choice(run: str, predictor: "Predictor[Any, Any]", system: System) -> None:
     """Note which attention was scored, if any was, where the run remembers one."""
-    if predictor.choice is not None and (system.alignment or system.pointing):
+    if (system.alignment or system.pointing) and predictor.choice is not None:
         note(f"{run}: the attention is that of {predictor.choice}, as attention.json says")
 
 

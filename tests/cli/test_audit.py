@@ -15,6 +15,7 @@ from explained_models import FAMILIES
 import seq2attn
 from seq2attn import config
 from seq2attn.cli import app as application
+from seq2attn.inference import Translator
 from seq2attn.inference.attention_weights import select
 from seq2attn.runs import directory
 from seq2attn.runs.choice import AttentionChoice, remember, remembered
@@ -65,8 +66,9 @@ def save_run(path: Path, corpus: Path, sides: tuple[str, str] = ("source", "targ
         tiny.tokenizer(side).save(path.parent / f"{side}.bin")
         files[f"{name}.model"] = (path.parent / f"{side}.bin").read_bytes()
     sizes = {"source_size": tiny.tokenizer("source").size, "target_size": tiny.tokenizer("target").size}
+    languages = ("en", "fr") if sides[0] == "source" else ("fr", "en")
     run = directory.create(
-        path, settings, **sizes, languages=("en", "fr"), tokenizers=files, corpus=str(corpus), force=False
+        path, settings, **sizes, languages=languages, tokenizers=files, corpus=str(corpus), force=False
     )
     save_weights(run, tiny.model(settings))
     return path
@@ -224,6 +226,8 @@ def test_audit_refuses_what_it_cannot_do(call: Call, run: Path, prepared: Path, 
         ((run, "--data", bad), "points past the end"),
         ((run, "--data", tmp_path / "none"), "no such folder"),
         ((run, "--split", "tset"), "no split tset"),
+        ((run, "--split", "valid"), "the audit chooses on it"),
+        ((run, "--reverse", run), "takes a run that translates fr to en"),
         ((run, "--reverse", fixed), "has no attention to audit"),
         ((run, "-o", tmp_path / "page.txt"), "must end in .html"),
         ((tmp_path / "nothing",), "no such run"),
@@ -254,11 +258,24 @@ def test_damaged_choice_is_one_line(call: Call, run: Path, text: str) -> None:
     assert "attention.json: damaged" in err
 
 
+def test_damaged_choice_stops_neither_an_audit_nor_a_translation(call: Call, run: Path) -> None:
+    for text in ("garbage", '{"layer": 9, "head": 1, "shift": 0}'):
+        (run / "attention.json").write_text(text)
+        code, _, err = call(run, "--limit", 2, "-q")
+        assert code == 0, err
+        assert "attention.json" in err
+        assert "--remember" in err
+        assert Translator.load(run, device="cpu").translate(["the dog"], attention=False)
+    code, _, err = call(run, "--limit", 2, "-q", "--remember")
+    assert (code, "attention.json: damaged" in err) == (0, False)
+    assert remembered(run) is not None
+
+
 def test_choice_of_a_head_that_is_not_there_is_refused(call: Call, run: Path) -> None:
     remember(run, AttentionChoice(2, 9, 0))
     code, _, err = call(run, "the dog", command="plot-alignment")
     assert (code, err.count("\n")) == (1, 1)
-    assert "head 9, and the attention of this run has 2 heads" in err
+    assert "head 9, and the attention has 2 heads" in err
 
 
 def test_audit_in_python_gives_a_report(run: Path) -> None:

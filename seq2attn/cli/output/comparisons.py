@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from seq2attn import strict_json
+from seq2attn.cli import console
 from seq2attn.cli.output.formats import one_line
 from seq2attn.strict_json import rounded
 
@@ -33,7 +34,7 @@ def as_text(comparison: "Comparison") -> str:
         )
     else:
         rows.append(("differs", "in no word"))
-    return "".join(f"{name:<9}{one_line(text)}".rstrip() + "\n" for name, text in rows) + "\n"
+    return "".join(f"{name:<9}{console.printable(text)}".rstrip() + "\n" for name, text in rows) + "\n"
 
 
 def as_json(record: dict[str, Any], comparison: "Comparison") -> str:
