@@ -2,14 +2,13 @@
 
 from seq2attn.cli import audit_options as options
 from seq2attn.cli import console, flags, mistaken
-from seq2attn.cli.output import result_files
+from seq2attn.cli.output import result_files, table_report
 from seq2attn.errors import UsageError
-from seq2attn.tasks.json_text import as_json as json_line
 
 
 def audit(
     run: options.Run,
-    data: options.Data = None,
+    data: flags.PreparedData = None,
     split: options.Split = "test",
     limit: options.Limit = 500,
     reverse: options.Reverse = None,
@@ -44,13 +43,4 @@ def audit(
         html_audit.save(
             report.table(whole=True), output, f"Audit of {run}", [*report.sentences()], [*report.legend()]
         )
-    if as_json:
-        console.result(json_line(report.to_dict()))
-        return
-    for sentence in report.sentences():
-        console.result(sentence)
-    console.result()
-    table = report.table()
-    console.table(table.headers, table.rows)
-    for line in report.legend():
-        console.note(line)
+    table_report.show(report, as_json)

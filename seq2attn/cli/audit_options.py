@@ -6,10 +6,6 @@ from typing import Annotated
 import typer
 
 Run = Annotated[str, typer.Argument(help="Trained run with attention.", metavar="RUN", show_default=False)]
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Prepared folder with the splits.", metavar="PREPARED", show_default="that of the run"),
-]
 Split = Annotated[
     str,
     typer.Option(

@@ -2,12 +2,12 @@
 
 from seq2attn.cli import calibrate_options as options
 from seq2attn.cli import console, flags, mistaken
-from seq2attn.tasks.json_text import as_json as json_line
+from seq2attn.cli.output import table_report
 
 
 def calibrate(
     run: options.Run,
-    data: options.Data = None,
+    data: flags.PreparedData = None,
     split: options.Split = "test",
     limit: options.Limit = 2000,
     as_json: options.AsJson = False,
@@ -27,13 +27,4 @@ def calibrate(
     from seq2attn.tasks.calibration import calibrate_run
 
     report = calibrate_run(run, data, split, limit, device, allow_code, console.progress)
-    if as_json:
-        console.result(json_line(report.to_dict()))
-        return
-    for sentence in report.sentences():
-        console.result(sentence)
-    console.result()
-    table = report.table()
-    console.table(table.headers, table.rows)
-    for line in report.legend():
-        console.note(line)
+    table_report.show(report, as_json)

@@ -1,15 +1,10 @@
 """The options of `seq2attn calibrate`, as typer annotations."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Run = Annotated[str, typer.Argument(help="Trained run.", metavar="RUN", show_default=False)]
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Prepared folder with the splits.", metavar="PREPARED", show_default="that of the run"),
-]
 Split = Annotated[
     str,
     typer.Option(

@@ -6,6 +6,7 @@ Declaring `Quiet` and `Debug` is enough: `--quiet` silences `console`, and `app.
 """
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,4 +85,8 @@ Confidence = Annotated[
         "under the key confidence. `seq2attn calibrate` prepares the run. A terminal shows doubtful words in "
         "colour.",
     ),
+]
+PreparedData = Annotated[
+    Path | None,
+    typer.Option(help="Prepared folder with the splits.", metavar="PREPARED", show_default="that of the run"),
 ]

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2attn.evaluation.mean_ranks import mean_ranks
+
 BINS = 10
 
 
@@ -71,10 +73,7 @@ def roc_area(values: NDArray[Any], right: NDArray[np.bool_]) -> float:
     zeros = len(right) - ones
     if not ones or not zeros:
         return math.nan
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = counts.cumsum()
-    ranks = (ends - (counts - 1) / 2)[group]  # from 1; of equal numbers their mean
-    return float((ranks[right].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return float((mean_ranks(values)[right].sum() - ones * (ones - 1) / 2) / (ones * zeros))
 
 
 class Bin(NamedTuple):

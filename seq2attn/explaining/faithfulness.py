@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seq2attn.evaluation.mean_ranks import mean_ranks
 from seq2attn.explaining.attention import Matrix
 from seq2attn.explaining.occlusion import NONE, Occluder, Units
 from seq2attn.progress import Progress, silent
@@ -77,18 +78,10 @@ def random_matrices(shapes: Sequence[tuple[int, int]], seed: int = 1) -> list[Ma
 
 def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     """Spearman's correlation; 0 if all values of one side are equal, which ranks nothing."""
-    ranks = [_ranks(side) for side in (one, other)]
+    ranks = [mean_ranks(side) for side in (one, other)]
     a, b = (rank - rank.mean() for rank in ranks)
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / size if size else 0.0
-
-
-def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The rank of each value, from 0; equal values share the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = counts.cumsum()
-    ranks: NDArray[np.float64] = ((ends - counts + ends - 1) / 2)[inverse]
-    return ranks
 
 
 def _first_units(matrix: Matrix, counts: Sequence[int], generator: np.random.Generator) -> list[list[Units]]:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from seq2attn.data.tokenizer import BOS, EOS, PAD
 from seq2attn.device_memory import too_little_memory
 from seq2attn.errors import UserError
-from seq2attn.inference.attention_weights import needed
 from seq2attn.inference.encoding import pad
 from seq2attn.inference.options import AttentionOption, check_attention
 from seq2attn.inference.predictor import NO_NUMBERS, Predictor
@@ -34,7 +33,7 @@ def score_targets(
     the model returns NaN.
     """
     check_attention(attention)
-    option = attention and needed(attention, predictor.choice)
+    option = predictor.needed_attention(attention)
     batch_tokens = predictor.batch_tokens if batch_tokens is None else batch_tokens
     results: dict[int, Hypothesis] = {}
     lengths = [max(count, len(target) + 1) for count, target in zip(positions, targets, strict=True)]

@@ -209,6 +209,10 @@ class Predictor(abc.ABC, Generic[Source, Result]):
     def choice(self, choice: AttentionChoice | None) -> None:
         self._choice = choice
 
+    def needed_attention(self, option: AttentionOption) -> AttentionOption:
+        """What the models must compute so that an option can be answered. Raises what `choice` raises."""
+        return option and needed(option, self.choice)
+
     def calibration(self) -> Calibration:
         """How the run turns features of words into confidence (`seq2attn calibrate`).
 
@@ -391,7 +395,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         decoder = self.config.model.decoder
         state = 2 * decoder.size * decoder.layers if decoder.kind == "transformer" else 4
         matrices = int(bool(options.attention))
-        if options.attention and needed(options.attention, self.choice) == "all":
+        if self.needed_attention(options.attention) == "all":
             matrices = self.config.model.attention_layers * self.config.model.attention.heads
         group = GROUP if options.width <= WIDE else 1
         number, (positions, limit) = max(
@@ -445,7 +449,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         )
         keywords = {"select": select, "batch_multiple": group, **options.keywords()}
         seeds = job.seeds + [0] * missing
-        attention = options.attention and needed(options.attention, self.choice)
+        attention = self.needed_attention(options.attention)
 
         def step(token_R: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState, Tensor | None]:
             return self.ensemble.step(token_R, state, attention)

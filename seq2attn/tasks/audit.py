@@ -79,8 +79,8 @@ def audited(
     if limit < 1:
         raise UsageError(f"limit {limit}: at least one pair is needed", setting="limit")
     for one, name in ((run, "run"), (reverse, "reverse")):
-        if one is not None and "," in one and not Path(one).is_dir():
-            raise UsageError(f"{name} {one}: an audit is of one run: name one of them", setting=name)
+        if one is not None:
+            evaluated_runs.refuse_several(one, "an audit", name)
     if split == VALID:
         problem = f"split {VALID}: the audit chooses on it: name a split that it has not seen"
         raise UsageError(problem, setting="split")
@@ -95,26 +95,22 @@ def audited(
     tests = evaluation_inputs.test_sets_of_splits([run], modality, data, splits, False, work)
     from seq2attn.explaining import audit as explaining
     from seq2attn.explaining.choice import remember as write_choice
-    from seq2attn.explaining.choice import remembered
     from seq2attn.tasks.audit_report import AuditReport
 
     back = None if reverse is None else _load(reverse, modality, device, allow_code)
     if back is not None and not modality.has_vocabulary:
         raise UsageError("reverse is for texts: images have no other direction", setting="reverse")
-    if back is not None:
-        refuse_one_direction([run, reverse or ""], [cast("Translator", one) for one in (predictor, back)])
     sides = [_side(predictor, test, limit) for test in tests]
     both: Reverse | None = None
     if back is not None:
+        refuse_one_direction([run, reverse or ""], [cast("Translator", one) for one in (predictor, back)])
         texts = [cast("TextTestSet", test) for test in tests]
         sides, both = _turned(predictor, back, texts, sides, limit)
     for side, test in zip(sides, tests, strict=True):
         if not side.pairs:
             raise UserError(f"{test.where}: no pair to audit: one of the sides is blank in each")
     try:
-        before = remembered(run)
-        if before is not None:
-            before.check(run, *_counts(predictor))
+        before = predictor.choice
     except UserError as error:
         before = None
         if not remember:
@@ -143,11 +139,6 @@ def _load(run: str, modality: Any, device: str, allow_code: bool) -> "Predictor[
     return predictor
 
 
-def _counts(predictor: "Predictor[Any, Any]") -> tuple[int, int]:
-    model = predictor.config.model
-    return model.attention_layers, model.attention.heads
-
-
 def _side(predictor: "Predictor[Any, Any]", test: "TestSet", limit: int) -> "Side":
     """The first pairs of a test set, with gold links or boxes if it has any."""
     from seq2attn.explaining import pairs
@@ -169,9 +160,7 @@ def _side_of_images(predictor: "Predictor[Any, Any]", test: "CaptionTestSet", li
 
     split, captioner = test.split, cast(Any, predictor)
     assert split is not None
-    if test.clips != captioner.clips:
-        holds, reads = ("clips", "stills") if test.clips else ("stills", "clips")
-        raise UserError(f"{test.where}: holds {holds}, and the run reads {reads}: name other `data`")
+    test.refuse_other_kind(captioner)
     of_images = pairs.of_images(captioner, split, limit)
     if split.boxes is None or captioner.clips:
         return Side(of_images)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from seq2attn.errors import UsageError, UserError
+from seq2attn.errors import UsageError
 from seq2attn.notes import note
 from seq2attn.progress import Progress, StageProgress, Stages, stages
 from seq2attn.tasks import arguments, evaluated_runs, evaluation_inputs
@@ -64,8 +64,7 @@ def calibrate_run(
     if split == VALID:
         problem = f"split {VALID}: the calibration is fitted on it: name a split that it has not seen"
         raise UsageError(problem, setting="split")
-    if "," in run and not Path(run).is_dir():
-        raise UsageError(f"run {run}: a calibration is of one run: name one of them", setting="run")
+    evaluated_runs.refuse_several(run, "a calibration", "run")
     splits = [VALID, split]
     modality = evaluated_runs.modality_of([run], splits, data)
     assert modality is not None
@@ -124,9 +123,7 @@ def _captions(
     from seq2attn.evaluation.captioning import image_blocks, load_images
 
     assert test.split is not None
-    if test.clips != captioner.clips:
-        holds, reads = ("clips", "stills") if test.clips else ("stills", "clips")
-        raise UserError(f"{test.where}: holds {holds}, and the run reads {reads}: name other `data`")
+    test.refuse_other_kind(captioner)
     count = min(limit, len(test))
     outputs: list[Caption] = []
     for block in image_blocks(captioner, count):

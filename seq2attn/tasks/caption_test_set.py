@@ -37,6 +37,12 @@ class CaptionTestSet(TestSet):
     def beside(self) -> str:
         return self.where if self.split is not None else "the reference"
 
+    def refuse_other_kind(self, captioner: "Captioner") -> None:
+        """Raise UserError if these are clips and the run reads stills, or the other way round."""
+        if self.clips != captioner.clips:
+            holds, reads = ("clips", "stills") if self.clips else ("stills", "clips")
+            raise UserError(f"{self.where}: holds {holds}, and the run reads {reads}: name other `data`")
+
     def take(
         self,
         system: System,

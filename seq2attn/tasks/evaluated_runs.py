@@ -109,6 +109,12 @@ def load(
     return predictors
 
 
+def refuse_several(run: str, what: str, setting: str) -> None:
+    """Raise UsageError for several runs, joined by commas, where `what` is of one."""
+    if "," in run and not Path(run).is_dir():
+        raise UsageError(f"{setting} {run}: {what} is of one run: name one of them", setting=setting)
+
+
 def note_choice(run: str, predictor: "Predictor[Any, Any]", system: System) -> None:
     """Note which attention was scored, if any was, where the run remembers one."""
     if (system.alignment or system.pointing) and predictor.choice is not None:
