@@ -145,8 +145,13 @@ def test_remembered_choice_is_what_translations_show(run: Path, choice: Attentio
             own = select(old.subword_attention_heads, choice.layer, choice.head)
             expected = np.concatenate([own[1:], own[-1:]]) if choice.shift else own
             np.testing.assert_allclose(new.subword_attention, expected, atol=1e-6)
-    forced = model.score_targets(tiny.ENGLISH[:3], [one[0].text for one in before])
+    texts = tiny.ENGLISH[:3], [one[0].text for one in before]
+    forced, of_heads = model.score_targets(*texts), model.score_targets(*texts, attention="all")
     assert all(one.attention is not None for one in forced)
+    for one, whole in zip(forced, of_heads, strict=True):
+        own = select(whole.subword_attention_heads, choice.layer, choice.head)
+        expected = np.concatenate([own[1:], own[-1:]]) if choice.shift else own
+        np.testing.assert_allclose(one.subword_attention, expected, atol=1e-6)
 
 
 def test_remembered_choice_is_noted_where_attention_is_written(call: Call, run: Path, tmp_path: Path) -> None:
