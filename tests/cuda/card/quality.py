@@ -12,7 +12,7 @@ from seq2attn.cli import app
 
 from .session import Row, Session
 
-BLEU = 98.20  # on `test` of the bundled phrases, after training on a CPU: see the head of the preset
+BLEU = 98.20  # on `test` of the bundled phrases, after training on a CPU: the best of docs/measured.md
 MARGIN = 1.0
 PHRASES = Path(__file__).parents[3] / "data" / "phrases"
 
