@@ -47,10 +47,11 @@ Reverse = Annotated[
     ),
 ]
 Symmetrise = Annotated[
-    Literal["grow-diag-final-and", "grow-diag-final", "grow-diag", "intersection", "union"] | None,
+    Literal["grow-diag-final-and", "grow-diag-final", "grow-diag", "intersection", "union", "mean"] | None,
     typer.Option(
         help="How the links of two directions become one: those of both (intersection), of either (union), "
-        "or those of both with neighbours (grow-diag) and the rest of unlinked words (final).",
+        "or those of both with neighbours (grow-diag) and the rest of unlinked words (final); or links of "
+        "the mean of their weights (mean).",
         metavar="METHOD",
         show_default="grow-diag-final-and",
     ),

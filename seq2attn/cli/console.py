@@ -15,6 +15,7 @@ control the terminal. Rich is imported only for a live line or a table.
 import io
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ __all__ = ["Clock", "duration"]
 quiet = False  # set by --quiet
 flags: Sequence[str] = ()  # those of the present command: notes of the library name arguments
 PLAIN_INTERVAL = 10.0  # seconds between progress lines without a terminal
+GAP = 2  # spaces between the columns of a table
 
 _live: "Console | None" = None  # the console of the live line: notes are printed above it
 
@@ -124,15 +126,42 @@ def has_colour() -> bool:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print aligned columns on stdout. Numbers are aligned to the right. A wide table is not cut."""
+    """Print aligned columns on stdout. Numbers are aligned to the right, and no cell is cut.
+
+    A table that is wider than the terminal is printed in several parts below one another. Each begins with
+    the first column. In a pipe or a file it is one table.
+    """
+    if sys.stdout is None:
+        return
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for number, columns in enumerate(_parts([list(headers), *cells], width)):
+        if number:
+            result()
+        _part([headers[column] for column in columns], [[row[column] for column in columns] for row in cells])
+
+
+def _parts(lines: Sequence[Sequence[str]], width: int | None) -> list[list[int]]:
+    """The columns of each part of a table: the first column, and as many others as fit, at least one."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) + GAP for column in zip(*lines, strict=True)]
+    parts, used = [[0]], widths[0]
+    for column, own in enumerate(widths[1:], 1):
+        if width is not None and len(parts[-1]) > 1 and used + own - GAP > width:
+            parts.append([0])
+            used = widths[0]
+        parts[-1].append(column)
+        used += own
+    return parts
+
+
+def _part(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    if sys.stdout is None:
-        return
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
-    table_ = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="bold")
+    table_ = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_edge=False, header_style="bold")
     for column, header in enumerate(headers):
         numbers = bool(cells) and all(_is_number(row[column]) for row in cells)
         table_.add_column(Text(header), justify="right" if numbers else "left", no_wrap=True)

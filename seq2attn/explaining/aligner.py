@@ -15,7 +15,7 @@ from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.explaining.link_settings import LinkSettings
 from seq2attn.explaining.links import ARG_MAX, LinkRule, ordered_links
-from seq2attn.explaining.symmetrise import METHODS, Link, symmetrise
+from seq2attn.explaining.symmetrise import MEAN, METHODS, Link, symmetrise
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
 from seq2attn.inference.attention_weights import select
 from seq2attn.inference.encoding import encode_texts
@@ -47,19 +47,33 @@ class Direction(NamedTuple):
     def links(self, sources: Sequence[str], targets: Sequence[str], first: int = 0) -> list[list[Link]]:
         """The links (source word, target word) of each pair, in target order. A blank side has none.
 
+        Arguments and errors: see `weights`.
+        """
+        threshold = self.settings.threshold
+        return [links_of(matrix, threshold) for matrix in self.weights(sources, targets, first)]
+
+    def weights(
+        self, sources: Sequence[str], targets: Sequence[str], first: int = 0
+    ) -> Iterator[NDArray[np.floating]]:
+        """The weights (target words, source words) of each pair. A pair with a blank side has none (0, 0).
+
         `first` is the number of the first pair, which seeds what attention draws at random. Raises UserError
         if the model returns NaN.
         """
-        links: list[list[Link]] = []
         for rows in _slices(sources, targets):
-            links += self._force(sources[rows], targets[rows], first + rows.start)
-        return [
-            [] if is_blank(source) or is_blank(target) else one
-            for source, target, one in zip(sources, targets, links, strict=True)
-        ]
+            for pair in zip(
+                sources[rows],
+                targets[rows],
+                self._force(sources[rows], targets[rows], first + rows.start),
+                strict=True,
+            ):
+                source, target, matrix = pair
+                yield np.zeros((0, 0), np.float32) if is_blank(source) or is_blank(target) else matrix
 
-    def _force(self, sources: Sequence[str], targets: Sequence[str], first: int) -> Iterator[list[Link]]:
-        translator, (layer, head, shift, threshold) = self
+    def _force(
+        self, sources: Sequence[str], targets: Sequence[str], first: int
+    ) -> Iterator[NDArray[np.floating]]:
+        translator, (layer, head, shift, _) = self
         named = layer is not None or head is not None
         results = translator.score_targets(sources, targets, attention="all" if named else True, first=first)
         ids = encode_texts(translator.source_tokenizer, sources, MAX_SOURCE) if shift else []
@@ -68,9 +82,7 @@ class Direction(NamedTuple):
             mean = result.subword_attention if shift else result.attention
             weights = mean if heads is None else select(heads, layer, head)
             assert weights is not None  # a model without attention is refused before
-            if shift:
-                weights = self._read(result, weights, ids[row])
-            yield links_of(weights, threshold)
+            yield self._read(result, weights, ids[row]) if shift else weights
 
     def _read(
         self, result: Translation, weights_UR: NDArray[np.floating], source_ids: Sequence[int]
@@ -85,7 +97,10 @@ class Direction(NamedTuple):
 
 
 class Aligner(NamedTuple):
-    """Links of one direction, or of two that a method of METHODS makes one."""
+    """Links of one direction, or of two that a method of `symmetrise.NAMES` makes one.
+
+    "mean" averages the weights of both directions; the threshold is that of `forward`.
+    """
 
     forward: Direction
     reverse: Direction | None = None  # its translator reads the targets
@@ -103,14 +118,23 @@ class Aligner(NamedTuple):
         sources, targets = (
             ["" if cut else text for text, cut in zip(side, long, strict=True)] for side in (sources, targets)
         )
-        links = self.forward.links(sources, targets, first)
-        if self.reverse is not None:
-            backward = self.reverse.links(targets, sources, first)
-            links = [
-                symmetrise(one, [(source, target) for target, source in other], self.method)
-                for one, other in zip(links, backward, strict=True)
-            ]
+        links = self._links(sources, targets, first)
         return [None if cut else one for one, cut in zip(links, long, strict=True)]
+
+    def _links(self, sources: Sequence[str], targets: Sequence[str], first: int) -> list[list[Link]]:
+        if self.reverse is None:
+            return self.forward.links(sources, targets, first)
+        if self.method == MEAN:
+            ahead = self.forward.weights(sources, targets, first)
+            back = self.reverse.weights(targets, sources, first)
+            threshold = self.forward.settings.threshold
+            return [links_of((one + other.T) / 2, threshold) for one, other in zip(ahead, back, strict=True)]
+        forward = self.forward.links(sources, targets, first)
+        backward = self.reverse.links(targets, sources, first)
+        return [
+            symmetrise(one, [(source, target) for target, source in other], self.method)
+            for one, other in zip(forward, backward, strict=True)
+        ]
 
 
 def is_too_long(text: str, tokenizer: Tokenizer) -> bool:

@@ -25,6 +25,7 @@ from seq2attn.inference.predictor import Predictor
 from seq2attn.progress import Progress, silent
 
 HIDDEN = 200  # pairs of attributions, and whose words are hidden for faithfulness, at most
+HIDDEN_IMAGES = 60  # the same of images and clips, which have some hundred cells and few equal wishes
 PERMUTED = 100  # pairs of the permutation test, at most
 TUNED = 100  # validation pairs by which the links of an attribution are chosen, at most
 SHARE = 0.1  # of the cells of an image, hidden at once
@@ -91,11 +92,11 @@ def name_of(choice: AttentionChoice) -> str:
 
 
 class Back(NamedTuple):
-    """The reverse run: its choice, and the links of both splits in the forward direction."""
+    """The reverse run: its choice, and its weights of both splits."""
 
     choice: AttentionChoice
-    valid: list[set[Link]]
-    test: list[set[Link]]
+    valid: list[Matrix]  # of each pair (U, W): its targets are the sources of the audit
+    test: list[Matrix]
 
 
 class Reverse(NamedTuple):
@@ -121,7 +122,9 @@ def audit(
     of_test = word_attention(model, test.pairs, stage("attention of the test pairs"))
     layers, heads = of_test.steps[0].shape[:2]
     choices = candidates(layers, heads)
-    hidden, few = _first(test, HIDDEN), _first(valid, TUNED)
+    text = model.sources.has_end
+    hidden = _first(test, HIDDEN if text else HIDDEN_IMAGES)
+    few = _first(valid, TUNED if text else HIDDEN_IMAGES)
     effects = _permutations(predictor, hidden.pairs[:PERMUTED], choices, seed, stage("permuting weights"))
     back = None if reverse is None else _reverse(reverse, valid, of_valid, stage("the reverse run"))
     rows, matrices = list[Row](), dict[str, list[Matrix]]()
@@ -145,7 +148,7 @@ def audit(
         matrices[name] = on_test
     rows.append(Row("random"))
     matrices["random"] = random_matrices([one.shape for one in occlusion], seed)
-    counts, counts_text = _counts(hidden.pairs, model.sources.has_end)
+    counts, counts_text = _counts(hidden.pairs, text)
     faithful = faithfulness(
         {name: of_method[: len(hidden.pairs)] for name, of_method in matrices.items()},
         occluder,
@@ -174,7 +177,7 @@ def audit(
         model.sources.hidden_by,
         len(hidden.pairs),
         gap,
-        "word" if model.sources.has_end else "frame" if test.pairs[0].source.dim() == 4 else "cell",
+        "word" if text else "frame" if test.pairs[0].source.dim() == 4 else "cell",
         None if back is None else back.choice,
         counts_text,
     )
@@ -225,7 +228,7 @@ def _row(
         row = replace(row, pointing_valid=valid.point(on_valid).accuracy, pointing=test.point(on_test))
     if back is not None:
         ours = [links.links_of(matrix, links.ARG_MAX) for matrix in on_test]
-        row = replace(row, agreement=links.agreement(ours, back.test))
+        row = replace(row, agreement=links.agreement(ours, [*map(_turned, back.test)]))
     if test.gold is None or valid.gold is None:
         return row
     rule, rate = links.best_rule(on_valid, valid.gold)
@@ -236,6 +239,10 @@ def _row(
             if of_both is not None and (rate is None or of_both < rate):
                 rate, text = of_both, f"both directions, {method}"
                 predicted = _of_both(on_test, back.test, method)
+        of_mean, of_both = links.best_rule(_means(on_valid, back.valid), valid.gold)
+        if of_both is not None and (rate is None or of_both < rate):
+            rate, text = of_both, f"mean of both directions, {of_mean}"
+            predicted = [links.links_of(matrix, of_mean) for matrix in _means(on_test, back.test)]
     return replace(
         row,
         rule=text,
@@ -245,12 +252,16 @@ def _row(
     )
 
 
-def _of_both(matrices: Sequence[Matrix], back: Sequence[set[Link]], method: str) -> list[set[Link]]:
+def _of_both(matrices: Sequence[Matrix], back: Sequence[Matrix], method: str) -> list[set[Link]]:
     """The links of both directions, of the largest values, symmetrised."""
     return [
-        set(symmetrise.symmetrise(links.links_of(matrix, links.ARG_MAX), other, method))
+        set(symmetrise.symmetrise(links.links_of(matrix, links.ARG_MAX), _turned(other), method))
         for matrix, other in zip(matrices, back, strict=True)
     ]
+
+
+def _means(matrices: Sequence[Matrix], back: Sequence[Matrix]) -> list[Matrix]:
+    return [(one + other.T) / 2 for one, other in zip(matrices, back, strict=True)]
 
 
 def _attributions(
@@ -314,15 +325,16 @@ def _reverse(reverse: Reverse, valid: Side, of_valid: WordAttention, progress: P
         word_attention(model, pairs, progress).matrices for pairs in (reverse.valid, reverse.test)
     )
     ahead = [links.links_of(select(m, *MEAN), links.ARG_MAX) for m in of_valid.matrices]
-    best: tuple[float, AttentionChoice, list[set[Link]]] | None = None
+    best: tuple[float, AttentionChoice] | None = None
     for choice in candidates(*back_valid[0].shape[1:3]):
         ours = [_turned(select(m, *choice)) for m in back_valid]
         rate = score(ours, valid.gold).error_rate if valid.gold is not None else None
         value = -rate if rate is not None else links.agreement(ours, ahead) or 0.0
         if best is None or value > best[0]:
-            best = value, choice, ours
+            best = value, choice
     assert best is not None
-    return Back(best[1], best[2], [_turned(select(m, *best[1])) for m in back_test])
+    choice = best[1]
+    return Back(choice, *([select(m, *choice) for m in side] for side in (back_valid, back_test)))
 
 
 def _turned(matrix: Matrix) -> set[Link]:

@@ -5,6 +5,8 @@ Both are sets of links (source word, target word): those of the reverse directio
 are visited in the order of the target words and, of one target word, of the source words. A point that is
 added behind the present one is visited in the same pass. This order decides the result, and it is that of
 Moses. This module knows no model.
+
+MEAN joins weights and not links: those of both directions are averaged before links are made of them.
 """
 
 from bisect import bisect
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 Link = tuple[int, int]
 Method = Callable[[set[Link], set[Link]], list[Link]]
+MEAN = "mean"
 
 # (source, target): the neighbours of a link, nearest first
 NEIGHBOURS = ((0, -1), (-1, 0), (0, 1), (1, 0), (-1, -1), (1, -1), (-1, 1), (1, 1))
@@ -95,3 +98,4 @@ METHODS: dict[str, Method] = {
     "intersection": lambda forward, reverse: sorted(forward & reverse, key=_by_target),
     "union": lambda forward, reverse: sorted(forward | reverse, key=_by_target),
 }
+NAMES = (*METHODS, MEAN)

@@ -13,6 +13,8 @@ from seq2attn.plotting import html_page
 LOWER = ("AER", "only", "entropy", "end", "punct.")  # beginnings of columns in which less is better
 NO_BEST = ("links", "entropy", "end", "punct.", "permuted")  # columns without a best
 
+_TEXT = ' class="text"'  # of a cell in a column that has words
+
 
 class Cells(Protocol):
     """A table: names of its columns, and cells in rows."""
@@ -32,11 +34,17 @@ def save(table: Cells, path: Path, title: str, sentences: Sequence[str], legend:
 def render(table: Cells, title: str, sentences: Sequence[str], legend: Sequence[str]) -> str:
     """The page as text: what was found, the table, and what its columns mean."""
     best = [_best(name, [row[column] for row in table.rows]) for column, name in enumerate(table.headers)]
-    head = "".join(f'<th scope="col">{html_page.text(name)}</th>' for name in table.headers)
+    words = [any(map(_is_text, column)) for column in zip(*table.rows, strict=True)]
+    head = "".join(
+        f'<th scope="col"{_TEXT if text else ""}>{html_page.text(name)}</th>'
+        for name, text in zip(table.headers, words, strict=True)
+    )
     body = "\n".join(
         "<tr>"
         + f'<th scope="row">{html_page.text(row[0])}</th>'
-        + "".join(_cell(cell, cell in best[column]) for column, cell in enumerate(row) if column)
+        + "".join(
+            _cell(cell, cell in best[column], words[column]) for column, cell in enumerate(row) if column
+        )
         + "</tr>"
         for row in table.rows
     )
@@ -57,10 +65,13 @@ def _best(name: str, cells: Sequence[str]) -> set[str]:
     return {cell for cell, number in numbers.items() if number == best}
 
 
-def _cell(cell: str, best: bool) -> str:
-    kind = "best" if best else "" if _number(cell) is not None or cell in "–-" else "text"
-    of_kind = f' class="{kind}"' if kind else ""
-    return f"<td{of_kind}>{html_page.text(cell)}</td>"
+def _cell(cell: str, best: bool, text: bool) -> str:
+    kind = ' class="best"' if best else _TEXT if text else ""
+    return f"<td{kind}>{html_page.text(cell)}</td>"
+
+
+def _is_text(cell: str) -> bool:
+    return _number(cell) is None and cell not in "–-"
 
 
 def _number(cell: str) -> float | None:

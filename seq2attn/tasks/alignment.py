@@ -42,8 +42,8 @@ def align(
     run is read as it remembers (`audit` with `remember`, or train.guide). Each target word
     has the source word with its largest weight or, with `threshold`, every source word with at least this
     weight. `reverse` is a run that translates the other way; `symmetrise` is how both directions become one:
-    grow-diag-final-and (the default), grow-diag-final, grow-diag, intersection or union. The other arguments:
-    see `Translator.load`.
+    grow-diag-final-and (the default), grow-diag-final, grow-diag, intersection or union of their links, or
+    mean, the links of the mean of their weights. The other arguments: see `Translator.load`.
 
     Raises UsageError for arguments that make no sense, UserError for a run without attention.
     """
@@ -62,12 +62,12 @@ def align(
 
 def check(runs: "Sequence[str]", rule: "LinkSettings", symmetrise: str | None) -> None:
     """Raise UsageError for arguments that do not go together, and for a layer or head that a run lacks."""
-    from seq2attn.explaining.symmetrise import METHODS
+    from seq2attn.explaining.symmetrise import NAMES
     from seq2attn.inference.heads import Heads
 
     rule.check()
-    if symmetrise is not None and symmetrise not in METHODS:
-        raise UsageError(f"symmetrise {symmetrise}: choose {', '.join(METHODS)}", setting="symmetrise")
+    if symmetrise is not None and symmetrise not in NAMES:
+        raise UsageError(f"symmetrise {symmetrise}: choose {', '.join(NAMES)}", setting="symmetrise")
     if symmetrise is not None and len(runs) == 1:
         problem = "it joins two directions: name a run of the other direction with `reverse`"
         raise UsageError(f"symmetrise {symmetrise}: {problem}", setting="symmetrise")

@@ -144,6 +144,30 @@ def test_table_is_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> N
     assert lines[3] == long + "  " + "    -"
 
 
+def test_a_table_wider_than_the_terminal_is_printed_in_parts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers, rows = (
+        ["run", "BLEU", "chrF", "note"],
+        [["first", "9.5", "30.1", "文文"], ["b", "10.5", "-", "a"]],
+    )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    for width, widest in ((18, 17), (17, 17), (16, 11), (3, 11)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        console.table(headers, rows)
+        out, _ = captured(capsys)
+        assert max(map(len, out.splitlines())) == widest
+        parts = [part.splitlines() for part in out.split("\n\n")]
+        assert len(parts) == {18: 2, 17: 2, 16: 3, 3: 3}[width]
+        assert all(
+            line.startswith(name)
+            for part in parts
+            for line, name in zip(part, ["run", "first", "b"], strict=True)
+        )
+        assert [word for part in parts for word in part[0].split() if word != "run"] == headers[1:]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0:00"), (75, "1:15"), (3675, "1:01:15"), (59.6, "1:00")]
 )

@@ -132,6 +132,28 @@ def test_aligner_joins_both_directions() -> None:
             assert both == symmetrise(one, {(i, j) for j, i in other}, method)
 
 
+@pytest.mark.parametrize("threshold", [None, 0.25])
+def test_aligner_averages_the_weights_of_both_directions(threshold: float | None) -> None:
+    there, back = tiny.translator(1), tiny.translator(2)
+    back = Translator(back.models[0], tiny.tokenizer("source"), tiny.tokenizer("target"), back.config)
+    sources, targets = [*tiny.ENGLISH[:3], " "], [*tiny.FRENCH[:3], "le"]
+    ahead = Direction(there, LinkSettings(threshold=threshold))
+    links = Aligner(ahead, Direction(back), "mean").links(sources, targets)
+    for number in range(3):
+        [one] = there.score_targets([sources[number]], [targets[number]])
+        [other] = back.score_targets([targets[number]], [sources[number]])
+        assert one.attention is not None
+        assert other.attention is not None
+        mean = (one.attention + other.attention.T) / 2
+        wanted = [
+            (int(j), i)
+            for i, row in enumerate(mean)
+            for j in ([row.argmax()] if threshold is None else np.flatnonzero(row >= threshold))
+        ]
+        assert links[number] == wanted
+    assert links[3] == []
+
+
 def test_aligner_leaves_out_pairs_that_are_too_long() -> None:
     translator = tiny.translator()
     long = "dog " * (MAX_SOURCE + 1)

@@ -96,15 +96,30 @@ def test_audit_turns_the_links_of_the_reverse_run() -> None:
 @pytest.mark.parametrize("method", ["grow-diag-final-and", "intersection", "union"])
 def test_row_symmetrises_both_directions_as_the_validation_pairs_want_it(method: str) -> None:
     on_valid, on_test = ([np.random.default_rng(seed).random((6, 6), np.float32)] for seed in (1, 2))
-    back = Back(AttentionChoice(), *([links_of(side[0].T, ARG_MAX)] for side in (on_valid, on_test)))
+    back = Back(AttentionChoice(), *([side[0].T[::-1]] for side in (on_valid, on_test)))
     sides = []
     for matrices, other in ((on_valid, back.valid), (on_test, back.test)):
-        both = frozenset(symmetrise(links_of(matrices[0], ARG_MAX), other[0], method))
+        turned = {(target, source) for source, target in links_of(other[0], ARG_MAX)}
+        both = frozenset(symmetrise(links_of(matrices[0], ARG_MAX), turned, method))
         sides.append(Side([], [Links(both, both)]))
     row = _row("it", on_valid, on_test, *sides, back)
     assert row.rule == f"both directions, {method}"
     assert row.alignment is not None
     assert row.aer_valid == row.alignment.error_rate == 0
+
+
+def test_row_averages_the_weights_of_both_directions_if_the_validation_pairs_want_it() -> None:
+    """Each direction is wrong in one place and sure of it; their mean is right."""
+    ahead = np.array([[0.9, 0.1, 0.0], [0.7, 0.3, 0.0], [0.0, 0.5, 0.5]], np.float32)
+    behind = np.array([[0.8, 0.2, 0.0], [0.0, 0.9, 0.1], [0.0, 0.6, 0.4]], np.float32)
+    right = frozenset(
+        {(0, 0), (1, 1), (1, 2)}
+    )  # the mean has 0.85, 0.6 and 0.55 there, and 0.45 at most elsewhere
+    side = Side([], [Links(right, right)])
+    row = _row("it", [ahead], [ahead], side, side, Back(AttentionChoice(), [behind.T], [behind.T]))
+    assert row.rule == "mean of both directions, arg max"
+    assert row.alignment is not None
+    assert row.alignment.error_rate == 0
 
 
 def test_choose_takes_the_first_measure_that_there_is() -> None:
