@@ -145,12 +145,12 @@ def test_aligner_averages_the_weights_of_both_directions(threshold: float | None
         assert one.attention is not None
         assert other.attention is not None
         mean = (one.attention + other.attention.T) / 2
-        wanted = [
+        right = [
             (int(j), i)
             for i, row in enumerate(mean)
             for j in ([row.argmax()] if threshold is None else np.flatnonzero(row >= threshold))
         ]
-        assert links[number] == wanted
+        assert links[number] == right
     assert links[3] == []
 
 
