@@ -62,7 +62,11 @@ class ChangedWeights:
                 for layer, head in experiment.uniform:
                     self.uniform_NLH[number, layer - 1, head - 1] = True
             for step, weights in experiment.weights.items():
-                array = np.array(weights, dtype=np.float32)
+                try:
+                    array = np.array(weights, dtype=np.float32)
+                except (TypeError, ValueError):
+                    what = f"weights of step {step}: they are no array of numbers"
+                    raise UsageError(what, setting="weights") from None
                 check_given(step, array, len(words), model.layers, model.heads, model.sums_to_one)
                 hides = self.hidden_NS[number, : len(words)].cpu().numpy()
                 if (array[..., hides] > 0).any():

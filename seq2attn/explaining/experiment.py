@@ -48,10 +48,11 @@ class Experiment:
 
     def check(self) -> None:
         """Raise UsageError, which names the field, for what makes no sense for any text and any model."""
-        for name, numbers in self._numbers():
+        for name, what, numbers in self._numbers():
             for number in numbers:
                 if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                    raise UsageError(f"{name} {number!r}: a whole number from 1 is needed", setting=name)
+                    value = what or repr(number)
+                    raise UsageError(f"{name} {value}: a whole number from 1 is needed", setting=name)
         if isinstance(self.uniform, str) and self.uniform != ALL:
             raise UsageError(
                 f'uniform {self.uniform!r}: give pairs (layer, head) or "all"', setting="uniform"
@@ -76,12 +77,14 @@ class Experiment:
                     f"{what}: `weights` has all weights of step {step}; leave one out", setting="attend"
                 )
 
-    def _numbers(self) -> Iterator[tuple[str, list[Any]]]:
-        yield "mask", list(self.mask)
-        yield "attend", [number for pair in self.attend for number in pair]
-        yield "weights", list(self.weights)
-        if not isinstance(self.uniform, str):
-            yield "uniform", [number for pair in self.uniform for number in pair]
+    def _numbers(self) -> Iterator[tuple[str, str, list[Any]]]:
+        """Each field with numbers that count from 1, and how a caller writes several of them as one value."""
+        yield "mask", "", list(self.mask)
+        for (step, word), weight in self.attend.items():
+            yield "attend", f"{step}:{word}={weight:g}", [step, word]
+        yield "weights", "", list(self.weights)
+        for layer, head in () if isinstance(self.uniform, str) else self.uniform:
+            yield "uniform", f"{layer}.{head}", [layer, head]
 
     def check_words(self, words: int, readable: Collection[int], where: str = "") -> None:
         """Raise UsageError for a source word that the text lacks, or of which the model reads no subword.

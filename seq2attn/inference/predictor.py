@@ -223,7 +223,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
             whose = "an ensemble" if len(self.models) > 1 else "a model that was not loaded from one"
             raise UsageError(_ONE_RUN.format(whose), setting="confidence")
         if self._calibration is None:
-            self._calibration = load_calibration(self.run, NAMES)
+            self._calibration = load_calibration(self.run, NAMES, self.config.model)
         return self._calibration
 
     @property

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2attn import strict_json
+from seq2attn.config import ModelConfig
 from seq2attn.errors import UserError
-from seq2attn.runs.directory import read_text, write
+from seq2attn.notes import warn
+from seq2attn.runs.directory import open_run, read_text, write
 
 NAME = "confidence.json"
 FORMAT = 1  # a higher number is from a newer program
@@ -40,10 +42,11 @@ def save(run: Path, calibration: Calibration, weights_crc32: int) -> None:
     write(run / NAME, (json.dumps(tree, indent=1) + "\n").encode())
 
 
-def load(run: str | os.PathLike[str], features: Sequence[str]) -> Calibration:
+def load(run: str | os.PathLike[str], features: Sequence[str], model: ModelConfig) -> Calibration:
     """The calibration of a run by the `features` that this program computes.
 
-    Raises UserError if the run has none, or if the file is damaged, of other features or of other weights.
+    `model` are the settings in use. If they are not those of the run, which were calibrated, a warning says
+    so. Raises UserError if the run has none, or if the file is damaged, of other features or weights.
     """
     file = Path(run) / NAME
     if not os.path.lexists(file):
@@ -62,6 +65,8 @@ def load(run: str | os.PathLike[str], features: Sequence[str]) -> Calibration:
         raise UserError(f"{file}: damaged ({error}); {_WAY_OUT}") from None
     if tree["weights_crc32"] != checksum(Path(run)):
         raise UserError(f"{file}: was made for other weights than model.safetensors has; {_WAY_OUT}")
+    if open_run(run).config.model != model:
+        warn(f"{file}: was made without the present change of model settings: confidence may be too high")
     return calibration
 
 

@@ -20,6 +20,15 @@ def path(value: object, name: str) -> str:
     return str(text)
 
 
+def count(value: object, name: str, unit: str) -> int:
+    """The number that the argument `name` gives. Raises UsageError unless it is whole and above 0."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"{name} {value!r}: it must be a whole number", setting=name)
+    if value < 1:
+        raise UsageError(f"{name} {value}: at least one {unit} is needed", setting=name)
+    return value
+
+
 def several(values: object, name: str) -> list[object]:
     """The values of the argument `name`, which is a list or another iterable, but no text and no mapping.
 

@@ -76,8 +76,7 @@ def audited(
     work: Stages,
 ) -> "AuditReport":
     """See `audit`; `work` reports the progress."""
-    if limit < 1:
-        raise UsageError(f"limit {limit}: at least one pair is needed", setting="limit")
+    arguments.count(limit, "limit", "pair")
     for one, name in ((run, "run"), (reverse, "reverse")):
         if one is not None:
             evaluated_runs.refuse_several(one, "an audit", name)

@@ -59,8 +59,7 @@ def calibrate_run(
     run: str, data: Path | None, split: str, limit: int, device: str, allow_code: bool, work: Stages
 ) -> "CalibrationReport":
     """See `calibrate`; `work` reports the progress."""
-    if limit < 1:
-        raise UsageError(f"limit {limit}: at least one source is needed", setting="limit")
+    arguments.count(limit, "limit", "source")
     if split == VALID:
         problem = f"split {VALID}: the calibration is fitted on it: name a split that it has not seen"
         raise UsageError(problem, setting="split")

@@ -323,3 +323,12 @@ def test_compilation_compares_with_the_model_as_it_is(tmp_path: Path) -> None:
     assert (plain[0], plain[3], compiled[0]) == ("as it is", "0", "train.compile")
     assert float(compiled[3]) > 0
     assert 0 < int(compiled[4]) < int(plain[4])
+
+
+def test_heads_speed_prints_a_row_for_each_kind_of_attention(tmp_path: Path) -> None:
+    run = tiny.save_run(tmp_path / "run")
+    text = pairs(tmp_path, "some", target="fr") / "some.en"
+    table = rows(printed("heads_speed.py", run, text, "--rounds", 1, "--sentences", 3))
+    assert [row[0] for row in table] == ["none", "mean", "all heads"]
+    assert float(table[0][2]) == 1
+    assert all(float(row[1]) >= 0 for row in table)

@@ -290,3 +290,6 @@ def test_audit_in_python_gives_a_report(run: Path) -> None:
     assert report.to_markdown().count("\n") == 1 + 2 * (1 + 2 * 3) + 4
     with pytest.raises(seq2attn.UsageError, match="limit 0"):
         seq2attn.audit(run, limit=0)
+    for function in (seq2attn.audit, seq2attn.calibrate):
+        with pytest.raises(seq2attn.UsageError, match=r"limit 2\.5: it must be a whole number"):
+            function(run, limit=2.5)  # type: ignore[operator]

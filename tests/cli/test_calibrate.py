@@ -243,6 +243,13 @@ def test_damaged_calibration_is_one_line(
     assert "seq2attn calibrate" in err
 
 
+def test_confidence_warns_of_model_settings_that_were_not_calibrated(pipe: Call, ready: Path) -> None:
+    change = ("--set", "model.attention.temperature=2")
+    code, out, err = pipe("translate", ready, "--confidence", *change, text=b"a big dog\n")
+    assert (code, out.count(b"\n"), err.count("\n")) == (0, 1, 1), err
+    assert "confidence.json: was made without the present change of model settings" in err
+
+
 def test_run_whose_words_are_all_wrong_is_one_line(pipe: Call, tmp_path: Path) -> None:
     data = test_audit.prepare(tmp_path / "corpus", gold=None)
     run = test_audit.save_run(tmp_path / "run", data)

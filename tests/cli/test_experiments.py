@@ -76,7 +76,7 @@ def test_translate_tells_of_a_step_that_was_not_reached(call: Call) -> None:
         ("--mask-source 1-4", "no word of the source would be left to read (line 1)"),
         ("--attend 1:9=1", "--attend 1:9=1: the source has 4 words (line 1)"),
         ("--attend 1=1", "--attend 1=1: write STEP:WORD=WEIGHT"),
-        ("--attend 0:1=1", "--attend 0: a whole number from 1 is needed"),
+        ("--attend 0:1=1", "--attend 0:1=1: a whole number from 1 is needed"),
         ("--attend 1:1=-1", "--attend 1:1=-1: a weight is from 0 to 1"),
         ("--attend 1:1=1e999", "--attend 1:1=inf: a weight is from 0 to 1"),
         ("--attend 1:1=1 --attend 1:1=0", "step 1 has a weight for word 1 already"),

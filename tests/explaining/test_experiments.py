@@ -434,7 +434,7 @@ def test_shared_weights_are_those_of_a_plain_loop(seed: int) -> None:
         (Experiment(attend={(1, 8): 1}), r"^attend 1:8=1: the source has 7 words$"),
         (Experiment(mask=range(1, 8)), "^mask 1,2,3,4,5,6,7: no word of the source would be left to read$"),
         (Experiment(mask=[0]), "^mask 0: a whole number from 1"),
-        (Experiment(attend={(0, 1): 1}), "^attend 0: a whole number from 1"),
+        (Experiment(attend={(0, 1): 1}), "^attend 0:1=1: a whole number from 1"),
         (Experiment(attend={(1, 1): 1.5}), "^attend 1:1=1.5: a weight is from 0 to 1"),
         (Experiment(attend={(1, 1): float("nan")}), "^attend 1:1=nan: a weight is from 0 to 1"),
         (Experiment(attend={(1, 1): 0.7, (1, 2): 0.7}), "step 1 add up to 1.4, more than 1"),
@@ -456,6 +456,9 @@ def test_compare_refuses_weights_that_are_none() -> None:
     for weight, message in ((0.9, "add up to"), (-0.5, "from 0 to 1"), (float("nan"), "from 0 to 1")):
         with pytest.raises(UsageError, match=f"^weights of step 2: .*{message}"):
             compare(model, [SOURCES[0]], Experiment(weights={2: [weight] * count}))
+    for weights in ([[0.5], [0.5, 0.5]], ["much"], [None]):
+        with pytest.raises(UsageError, match=r"^weights of step 2: .*"):
+            compare(model, [SOURCES[0]], Experiment(weights={2: weights}))
 
 
 def test_compare_refuses_a_part_of_hard_attention() -> None:
