@@ -65,7 +65,7 @@ def load(run: str | os.PathLike[str], features: Sequence[str], model: ModelConfi
         raise UserError(f"{file}: damaged ({error}); {_WAY_OUT}") from None
     if tree["weights_crc32"] != checksum(Path(run)):
         raise UserError(f"{file}: was made for other weights than model.safetensors has; {_WAY_OUT}")
-    if open_run(run).config.model != model:
+    if open_run(Path(run)).config.model != model:
         warn(f"{file}: was made without the present change of model settings: confidence may be too high")
     return calibration
 
