@@ -45,6 +45,11 @@ def parse(line: str, first: int = 0, where: str = "alignment") -> Links:
     return Links(frozenset(sure), frozenset(possible))
 
 
+def turn(line: str) -> str:
+    """The line with the links of the other direction. What is no link stays as it is."""
+    return " ".join(_LINK.sub(r"\3\2\1", word) if _LINK.fullmatch(word) else word for word in line.split())
+
+
 def parse_lines(lines: Iterable[str], first: int = 0, where: str = "alignment") -> list[Links]:
     """The links of many lines; an error names `where` and the line, counted from 1."""
     return [parse(line, first, f"{where}, line {number}") for number, line in enumerate(lines, 1)]

@@ -22,6 +22,7 @@ from seq2attn.data.spool import Entry, Format, Spool, write_spools
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import encode_split
+from seq2attn.data.text.link_direction import from_source
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.progress import Progress
 
@@ -31,7 +32,8 @@ _SPOOL = Format(SCHEMA, max_rows=8192, max_size=1 << 23)  # size: characters
 
 def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     """Tokenizers and splits into `request.folder`; what is particular to text in the report."""
-    spools = write_spools(_entries(corpus.rows(), request.stage("reading")), request.work, _SPOOL)
+    rows = from_source(corpus.rows(), corpus.notes)
+    spools = write_spools(_entries(rows, request.stage("reading")), request.work, _SPOOL)
     spools = divide(corpus, spools, request, "pair", "pairs of one source")
     if request.linker is not None:
         progress = request.stage("linking words")
