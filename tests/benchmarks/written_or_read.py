@@ -26,7 +26,7 @@ import attention_study
 
 SIZE = 128
 PAIRS = 500  # of each split
-STEPS = 1500
+STEPS = 1000  # as many as in the study of all attentions
 PARALLEL = (
     f"model.embedding={SIZE}",
     f"model.encoder.size={SIZE}",
