@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from seq2attn.explaining.comparison import Comparison as Comparison
     from seq2attn.explaining.comparison import compare as compare
     from seq2attn.explaining.experiment import Experiment as Experiment
+    from seq2attn.explaining.explanation import Explanation as Explanation
+    from seq2attn.explaining.explanation import explain as explain
+    from seq2attn.explaining.explanation_page import write_page as write_page
     from seq2attn.inference import Caption as Caption
     from seq2attn.inference import Captioner as Captioner
     from seq2attn.inference import SearchOptions as SearchOptions
@@ -57,6 +60,7 @@ _MODULES = {
     "Captioner": "inference",
     "Comparison": "explaining.comparison",
     "Experiment": "explaining.experiment",
+    "Explanation": "explaining.explanation",
     "Mean": "tasks.report",
     "Prepared": "data.prepared",
     "Preset": "tasks.presets",
@@ -74,12 +78,14 @@ _MODULES = {
     "compare": "explaining.comparison",
     "calibrate": "tasks.calibration",
     "evaluate": "tasks.evaluation",
+    "explain": "explaining.explanation",
     "load": "tasks.loading",
     "plot": "inference.drawing",
     "prepare": "tasks.preparation",
     "presets": "tasks.presets",
     "train": "tasks.training",
     "training_session": "tasks.training",
+    "write_page": "explaining.explanation_page",
 }
 __all__ = ["__version__"]
 __all__.extend(_MODULES)

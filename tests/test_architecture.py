@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "strict_json",
     },
     "plotting": {"data", "errors", "files", "near"},
+    "explorer": {"errors"},
     "inference": {
         *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
         *(
@@ -70,7 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "progress", "version"),
     },
     "explaining": {
-        *("inference", "evaluation", "attention", "copying", "models", "runs", "data", "errors", "progress")
+        *("inference", "evaluation", "attention", "copying", "models", "runs", "search", "data", "config"),
+        *("explorer", "errors", "files", "progress"),
     },
     "tasks": {
         *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),
