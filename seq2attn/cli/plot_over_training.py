@@ -33,8 +33,9 @@ def draw(run: str | None, heads: Heads, output: Path | None, words: bool | None,
     mistaken.refuse_no_run(run)
     from seq2attn.tasks import film
 
-    if canvas.size is not None or canvas.dpi is not None:
-        raise UsageError("--size and --dpi: --over-training has a size of its own; leave them out")
+    canvas.check(output, of_image=False)
+    if canvas.size is not None:
+        raise UsageError("--size: --over-training has a size of its own; leave it out")
     own = film.of_run(run, heads, words)
     name = Path(run).resolve().name
     title = canvas.title or ": ".join(filter(None, (f"Attention of {name} over its training", own.attention)))
@@ -42,14 +43,15 @@ def draw(run: str | None, heads: Heads, output: Path | None, words: bool | None,
     if ending in PAGES:
         from seq2attn.plotting import html_film
 
-        if canvas.colormap is not None or canvas.font is not None:
-            raise UsageError("--colormap and --font are for an image: leave them out for a page")
         html_film.save(own.scenes, own.steps, own.charts, output, title)
     else:
         from seq2attn.plotting import film as drawing
         from seq2attn.plotting.style import Style
 
-        save = drawing.save_animation if ending in FILMS else drawing.save_strip
-        fonts = save(own.scenes, own.steps, own.charts, output, title, canvas.style() or Style())
+        style = canvas.style() or Style()
+        if ending in FILMS:
+            fonts = drawing.save_animation(own.scenes, own.steps, own.charts, output, title, style)
+        else:
+            fonts = drawing.save_strip(own.scenes, own.steps, own.charts, output, title, style, canvas.dpi)
         result_files.warn_of_fonts(fonts.unseen())
     console.note(f"wrote {output}")

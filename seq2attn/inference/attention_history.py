@@ -41,8 +41,8 @@ def snapshot(outputs: Sequence[Translation | Caption], names: Sequence[str] = ()
             parts[row] = part
         if len(parts) == MOST_PAIRS:
             break
-    chosen = [parts[row] for row in sorted(parts)]
-    return Snapshot(*map(tuple, zip(*chosen, strict=True))) if chosen else None
+    pairs = [parts[row] for row in sorted(parts)]
+    return Snapshot(*map(tuple, zip(*pairs, strict=True))) if pairs else None
 
 
 def _unfit(output: Translation | Caption) -> tuple[bool, int]:

@@ -125,10 +125,11 @@ def save_strip(
     path: Path,
     title: str,
     style: Style,
+    dpi: int | None = None,
 ) -> Fonts:
     """Write up to seven moments, from the first to the last, below the curves: a .png, .svg or .pdf.
 
-    Returns the fonts of the drawing and the characters that no font has.
+    `dpi` is the dots an inch of a PNG. Returns the fonts of the drawing and the characters that no font has.
     """
     check_ending(path, "a strip")
     moments = thinned(len(steps), _OF_A_STRIP)
@@ -152,7 +153,7 @@ def save_strip(
                     _text(figure, over, label, size=8.5, color=MARK, ha="left", va="bottom")
         _text(figure, (0, 0), fonts.legible(title), size=12, color=INK, ha="left", va="top")
         figures.fit(figure)
-    write(figure, path, fonts.families, dpi=_DPI)
+    write(figure, path, fonts.families, dpi=dpi or _DPI)
     return fonts
 
 
@@ -257,7 +258,7 @@ def _draw_charts(
         place = (corner[0] + number * (wide + 0.6), corner[1])
         axes = _axes(figure, place, (wide, _CHART[1]), plain=False)
         curves.draw(axes, chart)
-        lines = [axes.axvline(step, color=MARK, linewidth=1.3) for step in steps]
+        lines = [axes.axvline(step, color=MARK, linewidth=1.3, clip_on=False) for step in steps]
 
         def move(step: int, line: Line2D = lines[0]) -> None:
             line.set_xdata([step, step])

@@ -125,12 +125,12 @@ def _table(runs: Sequence[str], logs: Sequence[Mapping[str, Column]]) -> list[li
     """The last step, the best of each score and the mean speed of each run."""
     best = {"valid_loss": min, "bleu": max, "cider": max}
     names = {"valid_loss": "lowest valid loss", "bleu": "highest BLEU", "cider": "highest CIDEr-D"}
-    shown = [name for name in best if any(name in log for log in logs)]
-    lines = [["run", "last step", *(names[name] for name in shown), "tokens a second"]]
+    scores = [name for name in best if any(name in log for log in logs)]
+    lines = [["run", "last step", *(names[name] for name in scores), "tokens a second"]]
     for run, log in zip(run_names(runs), logs, strict=True):
         last = max(step for column in log.values() for step in column.steps)
-        scores = [f"{best[name](log[name].values):.4g}" if name in log else "–" for name in shown]
+        numbers = [f"{best[name](log[name].values):.4g}" if name in log else "–" for name in scores]
         speeds = log["speed"].values if "speed" in log else ()
         speed = f"{sum(speeds) / len(speeds):,.0f}" if speeds else "–"
-        lines.append([run, f"{last:,.0f}", *scores, speed])
+        lines.append([run, f"{last:,.0f}", *numbers, speed])
     return lines

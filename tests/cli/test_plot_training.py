@@ -182,6 +182,7 @@ def test_over_training_names_what_does_not_fit(call: Call, tmp_path: Path) -> No
         f"{film_of} -o x.png --head 3": (2, "--head 3: the attention of a has 2 heads"),
         f"{film_of} -o x.png --heads all": (2, "a film shows one attention"),
         f"{film_of} -o x.png --size 8x5": (2, "--over-training has a size of its own"),
+        f"{film_of} -o x.gif --dpi 80": (2, "--dpi is for a .png"),
         f"{film_of} -o x.html --colormap Greys": (2, "--colormap"),
         "plot-alignment --over-training -o x.png": (2, "--over-training needs a RUN"),
         "plot-alignment none --over-training -o x.png": (1, "none"),
