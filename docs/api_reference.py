@@ -23,7 +23,7 @@ GROUPS = {
         "Translation",
         "Caption",
     ),
-    "Figures": ("plot",),
+    "Figures": ("plot", "plot_training"),
     "Evaluation": (
         "evaluate",
         "Report",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from seq2attn.tasks.audit_report import AuditReport as AuditReport
     from seq2attn.tasks.calibration import calibrate as calibrate
     from seq2attn.tasks.calibration_report import CalibrationReport as CalibrationReport
+    from seq2attn.tasks.curves import plot_training as plot_training
     from seq2attn.tasks.evaluation import evaluate as evaluate
     from seq2attn.tasks.loading import load as load
     from seq2attn.tasks.preparation import prepare as prepare
@@ -81,6 +82,7 @@ _MODULES = {
     "explain": "explaining.explanation",
     "load": "tasks.loading",
     "plot": "inference.drawing",
+    "plot_training": "tasks.curves",
     "prepare": "tasks.preparation",
     "presets": "tasks.presets",
     "train": "tasks.training",

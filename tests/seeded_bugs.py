@@ -43,6 +43,21 @@ class Bug(NamedTuple):
 # A row is one line, however long.
 # fmt: off
 BUGS = (
+    # attention over a training, and curves
+    Bug("runs/directory.py", "_truncate(run.path / ATTENTION, lambda entry: validated)", "_truncate(run.path / ATTENTION, lambda entry: step)", ("tasks/test_attention_over_training.py", "-k", "two_halves or kill_cut")),
+    Bug("runs/attention_log.py", "if _last_pairs(file) != first:", "if True:", ("tasks/test_attention_over_training.py", "-k", "words_once")),
+    Bug("runs/attention_log.py", "shares * np.float32(largest / 255)", "shares / np.float32(255)", ("tasks/test_attention_over_training.py", "-k", "model_of_that_step")),
+    Bug("training/validation.py", "attention_log.append(self.run, state.step, scores.attention)", "attention_log.append(self.run, state.step + 1, scores.attention)", ("tasks/test_attention_over_training.py", "-k", "words_once")),
+    Bug("inference/attention_history.py", "own = np.concatenate([own[1:], own[-1:]])", "own = np.concatenate([own[:1], own[:-1]])", ("tasks/test_attention_over_training.py", "-k", "its_step")),
+    Bug("inference/attention_history.py", "np.append(np.arange(count), of - 1)", "np.arange(count + 1)", ("tasks/test_attention_over_training.py", "-k", "cuts_a_long_pair")),
+    Bug("inference/attention_history.py", "[parts[row] for row in sorted(parts)]", "list(parts.values())", ("tasks/test_attention_over_training.py", "-k", "their_order")),
+    Bug("explaining/watch.py", "        self.snapshot = None\n        if not", "        if not", ("tasks/test_attention_over_training.py", "-k", "last_look")),
+    Bug("tasks/film.py", "choice = remembered(path)", "choice = None", ("cli/test_plot_training.py", "-k", "remembered")),
+    Bug("tasks/curves.py", "(time / unit, value)", "(time, value)", ("cli/test_plot_training.py", "-k", "minutes")),
+    Bug("runs/metrics.py", "math.isfinite(value := _value(tree[name]))", "(value := _value(tree[name])) is not None", ("cli/test_plot_training.py", "-k", "not_finite")),
+    Bug("plotting/charts.py", "round(place * (count - 1) / (most - 1))", "round(place * count / most)", ("plotting/test_film.py", "-k", "thinned")),
+    Bug("plotting/film.py", "image.set_data(self.scene.weights[to][row].reshape(self.scene.grid))", "pass", ("plotting/test_film.py", "-k", "animation")),
+    Bug("plotting/html_film.py", "html_page.text(word)}</bdi></th>{cells}", "word}</bdi></th>{cells}", ("plotting/test_film.py", "-k", "hostile")),
     # explaining
     Bug("explaining/beam_tree.py", "ends and place < width", "ends", ("explaining/test_explanation.py", "-k", "loops_search")),
     Bug("explaining/beam_tree.py", "self._open.pop(row, None)", "self._open.get((0, row[1]))", ("explaining/test_explanation.py", "-k", "loops_search")),

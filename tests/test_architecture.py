@@ -87,7 +87,7 @@ MAY_IMPORT: dict[str, set[str]] = {
             "ranks",
             "shared_cores",
         ),
-        *("strict_json", "version"),
+        *("plotting", "strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
     "cli": {
@@ -195,6 +195,7 @@ def test_import_table_runs_from_the_ground_up() -> None:
         "audit",
         "calibrate",
         "plot_alignment",
+        "plot_training",
         "export",
     ],
 )

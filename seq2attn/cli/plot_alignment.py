@@ -1,7 +1,5 @@
 """`seq2attn plot-alignment`: attention as a drawing in the terminal, an image or a page."""
 
-from pathlib import Path
-
 from seq2attn.cli import flags, mistaken, plot_images, search_flags
 from seq2attn.cli import plot_options as options
 from seq2attn.cli.conflicts import check, set_options
@@ -29,6 +27,7 @@ def plot_alignment(
     head: options.Head = None,
     attention_of: options.AttentionOf = "cross",
     compare: options.Compare = None,
+    over_training: options.OverTraining = False,
     title: options.Title = None,
     size: options.Size = None,
     dpi: options.Dpi = None,
@@ -56,7 +55,7 @@ def plot_alignment(
     heads, canvas = Heads.parse(layer, head), Canvas.parse(title, size, dpi, colormap, font)
     image_options = plot_images.ImageOptions(image, data, split, number, reference)
     of_image = image is not None or data is not None
-    runs, text = _runs(run, text, source is not None or saved is not None or of_image)
+    runs, text = options.runs_and_text(run, text, source is not None or saved is not None or of_image)
     of_saved = saved is not None and (run is None or saved.suffix in options.SAVED)
     values: dict[str, object] = {
         "RUN": run,
@@ -70,9 +69,15 @@ def plot_alignment(
         "--set": settings,
         "--attention-of": None if attention_of == "cross" else attention_of,
         "--compare": compare,
+        "--over-training": over_training,
     }
     values |= {f"--{name}": value for name, value in image_options._asdict().items()}
     check(options.rules(of_saved), values | set_options(settings))
+    if over_training:
+        from seq2attn.cli import plot_over_training
+
+        plot_over_training.draw(run, heads, output, words, canvas)
+        return
     source = " ".join(text) if text else source
     options.check_inputs(run, source, target, saved, of_image)
     options.check_output(output)
@@ -114,17 +119,3 @@ def plot_alignment(
     # a page of a whole file may hold hundreds of lines
     notes = not (page and saved is not None and numbers is None)
     alignments.draw(rows, output, canvas, f"{kind} of {name}", notes)
-
-
-def _runs(run: str | None, words: list[str] | None, have_source: bool) -> tuple[list[str], list[str] | None]:
-    """The runs, and the words of a text after the first of them.
-
-    If another option has the source, and each word is a run, they are further runs.
-    """
-    if run is None:
-        return [], words
-    if not words or not all(mistaken.is_run(Path(word.split(",")[0].strip())) for word in words):
-        return [run], words
-    if not have_source:
-        raise UsageError(f'{words[0]}: a run, not a text: give the text with --source "TEXT" or --from FILE')
-    return [run, *words], None

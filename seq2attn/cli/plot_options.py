@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from seq2attn import config
+from seq2attn.cli import mistaken
 from seq2attn.cli.conflicts import Conflict, Needs
 from seq2attn.cli.number_lists import numbers
 from seq2attn.config import Precision
@@ -18,6 +19,10 @@ SAVED = (".jsonl", ".npz")  # endings of files of attention
 _SOURCES = {"text": "give it --source TEXT", "images": "give it --image FILE"}
 
 _SEARCH = [f"--set search.{name}" for name in config.SearchConfig.model_fields if name != "length_penalty"]
+_INPUTS = (
+    "TEXT, --source, --image, --target, --data, --split, --number, --reference, --from, --line, "
+    "--attention-of, --compare, --beam, --max-length"
+)
 _FORCED = "--beam, --max-length, " + ", ".join(_SEARCH)
 _OF_SAVED: tuple[Conflict | Needs, ...] = (
     Conflict(
@@ -36,6 +41,7 @@ _RULES: tuple[Conflict | Needs, ...] = (
     Conflict(
         "--compare", "--from, --image, --data, --attention-of", "it draws the attention of one --source"
     ),
+    Conflict("--over-training", f"{_INPUTS}, --set", "it draws what the training has logged"),
     Conflict("--image", "TEXT, --source, --data", "each is what to describe or translate"),
     Conflict("--data", "TEXT, --source", "it has images, and the other is a text"),
     Needs("--split", "--data PREPARED", "it chooses images of that folder"),
@@ -190,6 +196,14 @@ Compare = Annotated[
         show_default=False,
     ),
 ]
+OverTraining = Annotated[
+    bool,
+    typer.Option(
+        "--over-training",
+        help="Draw how the attention of some validation pairs got sharp in training, beside the learning "
+        "curves: a page with a slider (.html), an animation (.gif) or a strip of moments (.png).",
+    ),
+]
 Title = Annotated[
     str | None, typer.Option(help="Title above the drawing.", metavar="TEXT", show_default=False)
 ]
@@ -226,6 +240,22 @@ Font = Annotated[
 Format = Annotated[
     Precision, typer.Option(help="Number format; auto is fp32.", metavar="auto|fp32|bf16|fp16")
 ]
+
+
+def runs_and_text(
+    run: str | None, words: list[str] | None, have_source: bool
+) -> tuple[list[str], list[str] | None]:
+    """The runs, and the words of a text after the first of them.
+
+    If another option has the source, and each word is a run, they are further runs.
+    """
+    if run is None:
+        return [], words
+    if not words or not all(mistaken.is_run(Path(word.split(",")[0].strip())) for word in words):
+        return [run], words
+    if not have_source:
+        raise UsageError(f'{words[0]}: a run, not a text: give the text with --source "TEXT" or --from FILE')
+    return [run, *words], None
 
 
 def check_inputs(

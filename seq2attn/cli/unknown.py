@@ -22,6 +22,7 @@ COMMANDS = {  # our commands, and the names in other toolkits
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
     "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view "
     "matrix saliency alignment image",
+    "plot-training": "curve curves learning-curve learning-curves loss progress history",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
 }
 SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")

@@ -1,5 +1,5 @@
 """The cheap part of the doctor, for each validation of a training: a few pairs are forced, and the faults of
-their attention are told.
+their attention are told. The attention of some of them is for the log of the training.
 
 Attention begins uniform and grows sharp, so a fault counts only when it lasts for several validations.
 """
@@ -10,8 +10,10 @@ from typing import Any
 
 from seq2attn.evaluation.forced_decoding import within_bounds
 from seq2attn.explaining import doctor
+from seq2attn.inference.attention_history import snapshot
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.results import Caption, Translation
+from seq2attn.runs.attention_log import Snapshot
 
 PAIRS = 16  # pairs that are forced, at most
 LASTS = 3  # validations in a row after which a fault is told
@@ -23,14 +25,20 @@ class AttentionWatch:
     def __init__(self) -> None:
         self._lasting: Counter[str] = Counter()
         self._told: set[str] = set()
+        self.snapshot: Snapshot | None = None  # the attention of some pairs of the last look, if it has any
 
     def look(
-        self, predictor: Predictor[Any, Any], sources: Sequence[Any], targets: Sequence[str]
+        self,
+        predictor: Predictor[Any, Any],
+        sources: Sequence[Any],
+        targets: Sequence[str],
+        names: Sequence[str] = (),
     ) -> str | None:
         """Force the first pairs on the model. One line about what is wrong, or None.
 
-        `sources` are as `score_targets` of the predictor takes them.
+        `sources` are as `score_targets` of the predictor takes them, and `names` those of images.
         """
+        self.snapshot = None
         if not predictor.attends:
             return None
         outputs: list[Translation | Caption] = predictor.score_targets(  # type: ignore[attr-defined]
@@ -42,6 +50,7 @@ class AttentionWatch:
         outside = max((float(1 - one.sum(-1).min()) for one in steps), default=0.0) if sums_to_one else 0.0
         if not steps:
             return None
+        self.snapshot = snapshot(outputs, names)
         has_end = isinstance(outputs[0], Translation)
         return self.hear(
             doctor.findings(

@@ -29,8 +29,10 @@ def page(
     images: bool = False,
     values: Mapping[str, object] | None = None,
     small: bool = False,
+    charts: bool = False,
 ) -> str:
-    """The page as text. A `small` one is for the cell of a notebook: it has no heading.
+    """The page as text. A `small` one is for the cell of a notebook: it has no heading. With `charts` it has
+    the style of charts.
 
     `kind` names the style and the script in `web/`. `values` replace {names} in the script. `how` tells the
     reader what to do. `weights` are nested lists of numbers, which the script reads.
@@ -38,12 +40,14 @@ def page(
     script = _web(f"{kind}.js")
     for name, value in (values or {}).items():
         script = script.replace(f"{{{name}}}", str(value))
+    styles = ["page.css", *(["charts.css"] if charts else []), f"{kind}.css"]
+    styles += ["small.css"] if small else []
     header = "" if small else f'<h1>{text(title)}</h1>\n<p class="how">{how}</p>\n'
     return _web("page.html").format(
         title=text(title),
         header=header,
         policy=_POLICY + ("; img-src data:" if images else ""),
-        style=_web("page.css") + _web(f"{kind}.css") + (_web("small.css") if small else ""),
+        style="".join(map(_web, styles)),
         sections="\n".join(sections),
         # Numbers and brackets only, so nothing can end the script element.
         data=json.dumps(weights, separators=(",", ":"), allow_nan=False),

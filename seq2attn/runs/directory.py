@@ -6,6 +6,7 @@
     RUN/attention.json       the attention to show, if `seq2attn audit` found one: see `choice`
     RUN/confidence.json      how sure it is of a word, if `seq2attn calibrate` has run: see `calibration`
     RUN/metrics.jsonl        one object a line, each with "step"
+    RUN/attention_by_step.jsonl  attention of a few pairs at each validation: see `attention_log`
     RUN/provenance.jsonl     one object a line for each start of training: see `provenance`
     RUN/training/            the last state of training: see `training.resume`
 
@@ -16,7 +17,7 @@ imports no torch. It knows no training loop and no tokenizer: tokenizer files ar
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ from seq2attn.version import __version__
 
 FORMAT = 1  # of the run directory; a higher number is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
-LOGS = ("metrics.jsonl", "provenance.jsonl")
+ATTENTION = "attention_by_step.jsonl"
+LOGS = ("metrics.jsonl", "provenance.jsonl", ATTENTION)
 RUN_FILES = (
     "config.json",
     "model.safetensors",
@@ -291,7 +293,12 @@ def _source_lengths(tree: Any) -> Mapping[str, float] | None:
 
 def append_log(run: Run, line: Mapping[str, object]) -> None:
     """Append one object to metrics.jsonl."""
-    with writing(run.metrics), run.metrics.open("ab", buffering=0) as file:
+    append_line(run.metrics, line)
+
+
+def append_line(log: Path, line: Mapping[str, object]) -> None:
+    """Append one object to a file of JSON lines: whole, or not at all."""
+    with writing(log), log.open("ab", buffering=0) as file:
         content, size = (json.dumps(line) + "\n").encode(), file.seek(0, os.SEEK_END)
         try:
             while content:
@@ -304,25 +311,32 @@ def append_log(run: Run, line: Mapping[str, object]) -> None:
 def truncate_log(run: Run, step: int, validated: int) -> None:
     """Drop the lines of metrics.jsonl after `step`, and of validations after step `validated`.
 
-    A resumed run writes them again. A line that a crash cut goes too.
+    A resumed run writes them again. A line that a crash cut goes too. The file of attention over the training
+    holds validations alone.
     """
-    if not os.path.lexists(run.metrics):
+    _truncate(run.metrics, lambda entry: validated if "valid_loss" in entry else step)
+    _truncate(run.path / ATTENTION, lambda entry: validated)
+
+
+def _truncate(log: Path, last: Callable[[Any], int]) -> None:
+    """Drop the lines that are no entry, or whose step is after the `last` one of their kind."""
+    if not os.path.lexists(log):
         return
     try:
-        if not run.metrics.is_file():
-            raise UserError(f"{run.metrics}: not a file; put the log back, or move away what is there")
-        lines = run.metrics.read_bytes().splitlines(keepends=True)
+        if not log.is_file():
+            raise UserError(f"{log}: not a file; put the log back, or move away what is there")
+        lines = log.read_bytes().splitlines(keepends=True)
     except OSError as error:
-        raise UserError(f"{run.metrics}: cannot be read: {error.strerror}") from None
-    remaining = [line for line in lines if line.endswith(b"\n") and _is_until(line, step, validated)]
+        raise UserError(f"{log}: cannot be read: {error.strerror}") from None
+    remaining = [line for line in lines if line.endswith(b"\n") and _is_until(line, last)]
     if remaining != lines:
-        write(run.metrics, b"".join(remaining))
+        write(log, b"".join(remaining))
 
 
-def _is_until(line: bytes, step: int, validated: int) -> bool:
+def _is_until(line: bytes, last: Callable[[Any], int]) -> bool:
     try:
         entry = strict_json.parse(line.decode(), constants=True)
-        return bool(entry["step"] <= (validated if "valid_loss" in entry else step))
+        return bool(entry["step"] <= last(entry))
     except (ValueError, LookupError, TypeError):
         return False
 

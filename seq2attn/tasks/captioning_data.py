@@ -82,6 +82,7 @@ class CaptioningData(TrainingData):
         sample_row = len(references) // 2
         language_and_case = prepared.languages[1], prepared.target_tokenizer.lowercase
         note_form(f"{prepared.path}, split valid", [line for of_image in references for line in of_image])
+        names = split.names[:PAIRS]
         watch = AttentionWatch()
 
         def validate(model: Seq2Seq) -> Scores:
@@ -89,12 +90,14 @@ class CaptioningData(TrainingData):
             of_images = cast(CaptionedImages, self.validation).features
             outputs = self._outputs(captioner, split, numbers, interruptible(stop, progress), of_images)
             images = load_images(captioner, split, numbers[:PAIRS], of_images)
-            if fault := watch.look(captioner, images, [of_image[0] for of_image in references[:PAIRS]]):
+            captions = [of_image[0] for of_image in references[:PAIRS]]
+            if fault := watch.look(captioner, images, captions, names):
                 note(fault)
             sample = split.names[sample_row], references[sample_row][0], outputs[sample_row]
             by_text = text_scores(outputs, parallel(references), *language_and_case, sample)
             cider = CiderD(references).corpus(outputs)
-            return replace(by_text, values={**by_text.values, "cider": cider})
+            values = {**by_text.values, "cider": cider}
+            return replace(by_text, values=values, attention=watch.snapshot)
 
         return validate
 

@@ -1,6 +1,7 @@
 """The data of a training on pairs of texts. Validation scores BLEU, with the search of `translate`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,7 +55,8 @@ class TranslationData(TrainingData):
             if fault := watch.look(translator, sources[:PAIRS], references[:PAIRS]):
                 note(fault)
             sample = sources[sample_row], references[sample_row], outputs[sample_row]
-            return text_scores(outputs, [references], *language_and_case, sample)
+            scores = text_scores(outputs, [references], *language_and_case, sample)
+            return replace(scores, attention=watch.snapshot)
 
         return validate
 

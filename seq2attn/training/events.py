@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seq2attn.config import TrainConfig
+from seq2attn.runs.attention_log import Snapshot
 from seq2attn.training.state import State
 
 
@@ -18,6 +19,7 @@ class Scores:
     sample: tuple[str, str, str] | None = None  # source, reference, translation
     sentences: int = 0  # number of sentences, or images, that were scored; 0: not known
     chrf: float = 0.0  # chrF2; where the metric is near zero, the loss and chrF2 decide what is best
+    attention: Snapshot | None = None  # of a few pairs, for the log of attention
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from seq2attn.config import TrainConfig
 from seq2attn.data.batches import Pairs
 from seq2attn.models.seq2seq import Seq2Seq
+from seq2attn.runs import attention_log
 from seq2attn.runs.directory import Run
 from seq2attn.runs.tensors import named_tensors, write_tensors
 from seq2attn.training.distributed import World
@@ -138,6 +139,8 @@ class Validator:
             weights = whole(named_tensors(self.model)) if best else {}
             if best and self.world.is_main:
                 write_tensors(self.run.weights, weights)
+            if scores.attention is not None and self.world.is_main:
+                attention_log.append(self.run, state.step, scores.attention)
         if best:
             state = replace(state, best=Best(*score, state.step))
         if scheduled:

@@ -65,7 +65,7 @@ def refused(result: tuple[int, str, str], *message: str) -> str:
     ("word", "meant"),
     [
         *(
-            ("plot", "plot-alignment"),
+            ("curves", "plot-training"),
             ("trans", "translate"),
             ("prep", "prepare"),
             ("eval", "evaluate"),

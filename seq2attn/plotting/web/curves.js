@@ -1,0 +1,1 @@
+// Curves have nothing to point at.
