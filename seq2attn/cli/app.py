@@ -35,6 +35,7 @@ from seq2attn.cli import (
     plot_alignment,
     prepare,
     search_flags,
+    serve,
     train,
     translate,
     unknown,
@@ -46,7 +47,7 @@ from seq2attn.version import __version__
 
 INTERRUPTED = 130
 # Commands that do not share their work with other processes of torchrun: each would do all of it.
-ALONE = ("prepare", "align", "evaluate", "audit", "calibrate", "plot-alignment", "export")
+ALONE = ("prepare", "align", "evaluate", "audit", "calibrate", "plot-alignment", "export", "serve")
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -89,6 +90,7 @@ app.command("evaluate", short_help="Score runs, or the output of any system.", c
 app.command("audit", short_help="Find out which attention of a run can be trusted.")(audit.audit)
 app.command("calibrate", short_help="Learn how sure a run may be of each word.")(calibrate.calibrate)
 app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignment.plot_alignment)
+app.command("serve", short_help="Serve runs: a page to explore them, and an API.")(serve.serve)
 app.command("export", short_help="Export a trained Transformer to another engine.")(export.export)
 
 

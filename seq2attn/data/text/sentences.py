@@ -1,16 +1,20 @@
-"""An estimate of the number of sentences in a line of text, in any script.
+"""Where sentences end in a line of text, in any script, by rules and a list of abbreviations.
 
-If in doubt, it misses the end of a sentence, and does not count an abbreviation as one.
+If in doubt, it misses the end of a sentence, and does not take an abbreviation for one. It knows no language
+of a text, and no model.
 """
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 _CLOSING = r"\"'”’»›）)」』】〉》\]"
 _OPENING = r"\"'“‘«‹（(「『【〈《\[¿¡–—-"
 _WIDE = "。！？｡।॥۔؟።፧။"  # these end sentences and nothing else
 _END = re.compile(
-    rf"(?<![{_WIDE}])[{_WIDE}]++[{_CLOSING}]*+\s*+(?=[^\s{_WIDE}{_CLOSING}])"
-    rf"|(?<![.!?…])(?P<mark>[.!?…]++)[{_CLOSING}]*+(?:\s[»›])?\s[\s{_OPENING}]*+(?=(?P<next>\w))"
+    rf"(?<![{_WIDE}])[{_WIDE}]++[{_CLOSING}]*+(?P<gap>\s*+)(?=[^\s{_WIDE}{_CLOSING}])"
+    rf"|(?<![.!?…])(?P<mark>[.!?…]++)[{_CLOSING}]*+(?:\s[»›])?(?P<space>\s++)"
+    rf"(?=[\s{_OPENING}]*+(?P<next>\w))"
 )
 MOST_CHARACTERS = 20_000  # of a text
 _ABBREVIATIONS = (  # English, French, German, Spanish, Portuguese, Italian
@@ -22,15 +26,45 @@ _ABBREVIATIONS = (  # English, French, German, Spanish, Portuguese, Italian
 _SHORT = frozenset(_ABBREVIATIONS.split())
 
 
+class Sentence(NamedTuple):
+    """A sentence and the white space after it."""
+
+    text: str
+    space: str
+
+
 def count_sentences(text: str) -> int:
     """The number of sentences in the first MOST_CHARACTERS of a text; 0 without a letter or a digit."""
     text = text[:MOST_CHARACTERS]
     if not any(map(str.isalnum, text)):
         return 0
+    return 1 + sum(1 for _ in _breaks(text))
+
+
+def split_sentences(line: str) -> list[Sentence]:
+    """The sentences of a line, in order; none of a line that is empty.
+
+    Joined with their white space they are the line again, character by character. White space before the
+    first sentence belongs to it.
+    """
+    sentences, start = [], 0
+    for end, following in _breaks(line):
+        sentences.append(Sentence(line[start:end], line[end:following]))
+        start = following
+    if rest := line[start:]:
+        text = rest.rstrip()
+        sentences.append(Sentence(text, rest[len(text) :]))
+    return sentences
+
+
+def _breaks(text: str) -> Iterator[tuple[int, int]]:
+    """Where each sentence but the last one ends, and where the next one begins."""
     capitals = any(map(str.isupper, text))
-    return 1 + sum(
-        1 for match in _END.finditer(text) if match["mark"] is None or _ends(text, match, capitals)
-    )
+    for match in _END.finditer(text):
+        if match["mark"] is None:
+            yield match.span("gap")
+        elif _ends(text, match, capitals):
+            yield match.span("space")
 
 
 def _ends(text: str, match: re.Match[str], capitals: bool) -> bool:
