@@ -10,9 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from seq2attn import strict_json
+from seq2attn.errors import UserError
+from seq2attn.explaining.explain_request import ExplainRequest
 from seq2attn.serving import asked, pictures
 from seq2attn.serving.bodies import media_type
-from seq2attn.serving.errors import Refusal
+from seq2attn.serving.errors import Refusal, refusal_of
 from seq2attn.serving.service import Service
 from seq2attn.serving.work import Explain
 
@@ -38,6 +40,10 @@ class Explanations:
             asked.check_text("text", source)
             asked.check_length("text", len(source), self._service.limits)
         fields.pop("api_key", None)
+        try:
+            ExplainRequest.of(fields)
+        except UserError as error:
+            raise refusal_of(error) from None
         (answer,) = await self._service.compute(request, Explain(run), [(source, fields)])
         return JSONResponse(answer)
 

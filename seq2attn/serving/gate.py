@@ -27,6 +27,7 @@ _SAFE = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "cache-control": "no-store",
 }
+MOST_HEADERS = 16 << 10  # bytes of all names and values
 _LONGEST = 200  # characters of a path in the log
 
 
@@ -76,6 +77,8 @@ class Gate:
 
         try:
             try:
+                if sum(len(name) + len(value) for name, value in headers.raw) > MOST_HEADERS:
+                    raise Refusal(431, f"the headers have more than {MOST_HEADERS:,} bytes")
                 self._check_host(headers)
                 if self._is_preflight(scope, headers):
                     await Response(status_code=204)(scope, receive, answer)

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seq2attn.errors import UserError
 from seq2attn.inference.results import Caption, Translation
 from seq2attn.serving.detection import Guess, detect
+from seq2attn.serving.errors import Refusal, refusal_of
 from seq2attn.serving.runs import ServedRun
 
 
@@ -32,16 +34,16 @@ class Describe:
     beam: int
     attention: bool | str
 
-    def __call__(self, contents: Sequence[bytes]) -> Sequence[Caption | Exception]:
+    def __call__(self, contents: Sequence[bytes]) -> Sequence[Caption | Refusal]:
         pixels: list[Any] = []
         for content in contents:
             try:
                 pixels.append(self.run.predictor.load_pixels(content, "picture"))
-            except Exception as error:  # noqa: BLE001 (of this picture alone)
-                pixels.append(error)
-        good = [each for each in pixels if not isinstance(each, Exception)]
+            except UserError as error:  # of this picture alone
+                pixels.append(refusal_of(error, 400))
+        good = [each for each in pixels if not isinstance(each, Refusal)]
         ranked = iter(self.run.predictor.caption(good, beam=self.beam, attention=self.attention))
-        return [each if isinstance(each, Exception) else next(ranked)[0] for each in pixels]
+        return [each if isinstance(each, Refusal) else next(ranked)[0] for each in pixels]
 
 
 @dataclass(frozen=True)

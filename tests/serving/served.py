@@ -109,6 +109,21 @@ def raw(address: str, data: bytes) -> bytes:
         return read(connection)
 
 
+def answer(connection: socket.socket) -> bytes:
+    """One answer, with its body, of a connection that may stay open."""
+    data = b""
+    while not (head := data.partition(b"\r\n\r\n"))[1] or len(head[2]) < length(head[0]):
+        part = connection.recv(65536)
+        assert part, data
+        data += part
+    return data
+
+
+def length(head: bytes) -> int:
+    lines = head.lower().split(b"\r\n")
+    return next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
+
+
 def read(connection: socket.socket) -> bytes:
     parts = []
     with contextlib.suppress(ConnectionResetError):

@@ -1,4 +1,4 @@
-"""The queue: what is computed together, what is refused, what is dropped, and what a failure takes with it."""
+"""The queue: what is computed together, what is refused, what is dropped, and what a failure does."""
 
 import asyncio
 import threading
