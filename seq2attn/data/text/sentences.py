@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_CLOSING = r"\"'”’»›）)」』】〉》\]"
-_OPENING = r"\"'“‘«‹（(「『【〈《\[¿¡–—-"
+_CLOSING = r"\"'”’“‘»›）)」』】〉》\]"
+_OPENING = r"\"'“‘„‚«‹»›（(「『【〈《\[¿¡–—-"
 _WIDE = "。！？｡।॥۔؟።፧။"  # these end sentences and nothing else
 _END = re.compile(
     rf"(?<![{_WIDE}])[{_WIDE}]++[{_CLOSING}]*+(?P<gap>\s*+)(?=[^\s{_WIDE}{_CLOSING}])"
@@ -21,8 +21,9 @@ _ABBREVIATIONS = (  # English, French, German, Spanish, Portuguese, Italian
     "mr mrs ms dr prof st sr jr no nos vs etc inc ltd co corp fig figs vol pp p ca cf al approx dept est gen "
     "col lt sgt capt rev hon pres gov sen rep ave blvd mt jan feb mar apr jun jul aug sep sept oct nov dec "
     "mon tue wed thu fri sat sun m mm mme mlle mgr me bd av art chap éd env ex hrsg bzw usw ggf evtl inkl nr "
-    "str abs bspw vgl sog geb tel ing sig sra srta ud uds pág núm avv dott"
+    "hr hrn fr str abs bsp bspw vgl sog geb tel ing sig sra srta ud uds pág núm avv dott"
 )
+_ELISION = re.compile(r"^\w{1,2}['’](?=\w\w)")  # of French and Italian: l'art., d'av.
 _SHORT = frozenset(_ABBREVIATIONS.split())
 
 
@@ -75,7 +76,8 @@ def _ends(text: str, match: re.Match[str], capitals: bool) -> bool:
     if "!" in mark or "?" in mark:
         return True
     before = text[max(0, match.start() - 40) : match.start()].rstrip(" ")
-    word = re.split(r"[\s!?…]", before)[-1].strip("\"'“‘«‹(¿¡[")
+    word = re.split(rf"[\s!?…{_WIDE}]", before)[-1].strip("\"'“‘„‚«‹»›(¿¡[")
+    word = _ELISION.sub("", word)
     # an initial, or several: J., U.S.
     if (len(word) == 1 and word.isalpha()) or re.fullmatch(r"(\w\.)+\w", word):
         return False
