@@ -61,8 +61,7 @@ def serve(
             if not keys and not is_loopback(sock):
                 console.warn("everybody who reaches this machine can use it: --api-key asks for a key")
             for run in loaded:
-                what = "images" if run.kind == "images" else f"{run.source} to {run.target}"
-                console.note(f"{run.name}: {what}")
+                console.note(f"{run.name}: {run.summary}")
             console.result(url(sock))
             sys.stdout.flush()
 

@@ -17,7 +17,7 @@ Runs = Annotated[
     typer.Argument(
         help="Trained runs, of text or of images. Each has the name of its folder, or NAME=RUN. The first "
         "that fits answers a request that names none.",
-        metavar="RUN...",
+        metavar="RUN",
         show_default=False,
     ),
 ]

@@ -66,7 +66,7 @@ class LibreTranslate:
         if not all(any(map(str.isalnum, text)) for text in texts):
             raise Refusal(400, "q: it has no letter")
         guesses = await self._guess(request, texts)
-        answers = [[_shown(guess) for guess in of_text] for of_text in guesses]
+        answers = [[_as_json(guess) for guess in of_text] for of_text in guesses]
         return JSONResponse(answers if isinstance(fields["q"], list) else answers[0])
 
     async def translate(self, request: Request) -> Response:
@@ -116,7 +116,7 @@ class LibreTranslate:
             readers = [code for code, targets in runs.targets.items() if target in targets]
             if not readers:
                 raise Refusal(400, f"target {short(target)} is not supported")
-            guesses = [_shown(of_text[0]) for of_text in await self._guess(request, texts)]
+            guesses = [_as_json(of_text[0]) for of_text in await self._guess(request, texts)]
             return [runs.between(guess["language"], target) for guess in guesses], guesses
         if source not in runs.sources:
             raise Refusal(400, f"source {short(source)} is not supported; choose {', '.join(runs.sources)}")
@@ -145,5 +145,5 @@ def _version(results: Sequence[Sequence[Translation]], place: int) -> list[str]:
     return [ranked[min(place, len(ranked) - 1)].text for ranked in results]
 
 
-def _shown(guess: Guess) -> dict[str, Any]:
+def _as_json(guess: Guess) -> dict[str, Any]:
     return {"confidence": round(100 * guess.probability, 1), "language": guess.language}

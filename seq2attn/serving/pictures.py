@@ -1,7 +1,6 @@
 """/caption: an uploaded picture or clip to its caption, with the attention of each word.
 
-The body is the file itself, as `curl --data-binary @FILE` sends it. Its header is read, and its size
-checked, before anything is decoded.
+The body is the file itself, not a form. Its header is read, and its size checked, before anything is decoded.
 """
 
 import asyncio

@@ -41,6 +41,12 @@ class ServedRun:
         return code_of(self.predictor.languages[1])
 
     @property
+    def summary(self) -> str:
+        """What the run does, for people."""
+        languages = " to ".join(code for code in self.predictor.languages if code)
+        return f"{self.predictor.config.model.modality.does}" + (f" ({languages})" if languages else "")
+
+    @property
     def trained_beam(self) -> int:
         """The beam of the run's own settings."""
         beam: int = self.predictor.config.search.beam
