@@ -2,7 +2,7 @@
 
 Items of several requests that are computed alike are computed together. A request that comes while nothing is
 computed does not wait for others. Those that come meanwhile are the next batch, in the order of their
-arrival. A request of many items shares each batch with the others.
+arrival. A request of many items shares each batch with the others, and takes turns with them.
 
 Only one batch is computed at a time: the search uses all cores by itself. This module knows neither requests
 nor models.
@@ -65,7 +65,7 @@ class Batcher:
     ) -> None:
         """`queue`: items that may wait; `batch`: items of one computation; `observe` gets each of them."""
         self._queue, self._batch, self._observe = queue, batch, observe
-        self._works: list[_Work] = []  # those with items that wait, in the order of arrival
+        self._works: list[_Work] = []  # those with items that wait, in their turn
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._dispatcher: asyncio.Task[None] | None = None
@@ -144,7 +144,10 @@ class Batcher:
                 count = min(SHARE, len(work.waiting), self._batch - len(places))
                 places.extend((work, work.waiting.popleft()) for _ in range(count))
             alike = [work for work in alike if work.waiting]
-        self._works = [work for work in self._works if work.waiting]
+        # Whoever had a part of this batch stands behind the others for the next one.
+        served = {id(work) for work, _ in places}
+        behind = [work for work in self._works if work.waiting and id(work) in served]
+        self._works = [work for work in self._works if id(work) not in served] + behind
         self.waiting -= len(places)
         return places
 

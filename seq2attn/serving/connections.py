@@ -53,6 +53,8 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
             super().on_response_complete()
             if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
                 self._rest = self.loop.call_later(LINGER, self.transport.close)
+            elif self._reads_head and self.conn.trailing_data[0]:
+                self._watch_head()
 
         def send_400_response(self, msg: str) -> None:
             error = sys.exception()

@@ -5,12 +5,18 @@ no model.
 """
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seq2attn.data.languages import UNSPACED, language_of
 from seq2attn.data.text.sentences import split_sentences
 from seq2attn.serving.markup import split_markup
+
+LONGEST = 600  # characters that are translated as one sentence
+# The end of the last clause, or the last space, in the second half of such a piece.
+_CLAUSE = re.compile(rf"(?s).{{{LONGEST // 2},}}(?:[,;:—–]\s+|[，；：、])(?=\S)")
+_SPACE = re.compile(rf"(?s).{{{LONGEST // 2},}}\s+(?=\S)")
 
 
 class Part(NamedTuple):
@@ -72,6 +78,24 @@ def _of_line(line: str, escaped: bool) -> Iterator[Part]:
     yield Part(line[:start], False)
     for sentence in split_sentences(content):
         text = " ".join(sentence.text.split()) if escaped else sentence.text
-        yield Part(text, True, escaped)
+        *clauses, last = _clauses(text)
+        for clause in clauses:
+            yield Part(clause.rstrip(), True, escaped)
+            yield Part(clause[len(clause.rstrip()) :], False)
+        yield Part(last, True, escaped)
         yield Part(sentence.space, False)
     yield Part(line[start + len(content) :], False)
+
+
+def _clauses(sentence: str) -> list[str]:
+    """A sentence of more than LONGEST characters in pieces of at most so many, the white space after each
+    included: the search takes time with the length, and a model reads no more than a number of subwords.
+    """
+    pieces, start = [], 0
+    while len(sentence) - start > LONGEST:
+        window = sentence[start : start + LONGEST]
+        ends = [match.end() for pattern in (_CLAUSE, _SPACE) if (match := pattern.match(window))]
+        end = ends[0] if ends else LONGEST
+        pieces.append(sentence[start : start + end])
+        start += end
+    return [*pieces, sentence[start:]]

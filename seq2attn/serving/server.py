@@ -19,11 +19,14 @@ from seq2attn.serving.gate import OWN_HOSTS, Log
 from seq2attn.serving.service import Service
 
 KEEP_ALIVE = 15  # seconds for which an idle connection stays open
+BACKLOG = 1024  # connections that wait to be accepted
 MORE_SECONDS = 5  # for the end, beside the time that a request has
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket on that address, which does not listen yet; port 0 is any that is free.
+    """A socket that listens on that address; port 0 is any that is free.
+
+    Clients that come before there is a server wait for it.
 
     Raises UserError if there is no such address here, or if another program uses it.
     """
@@ -40,6 +43,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise UserError(
@@ -92,6 +96,7 @@ class Server(uvicorn.Server):
                 loop="asyncio",
                 log_config=None,
                 access_log=False,
+                backlog=BACKLOG,
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE,

@@ -189,3 +189,39 @@ def test_batcher_of_nothing_computes_nothing() -> None:
     twice = Twice()
     assert with_batcher(lambda batcher: batcher.submit(twice, [], 20)) == []
     assert not twice.calls
+
+
+def test_batcher_lets_other_computations_take_turns_with_a_large_request() -> None:
+    one, other = Twice(), Twice()
+
+    async def body(batcher: Batcher) -> Any:
+        first = await held(batcher, one)
+        large = asyncio.create_task(batcher.submit(one, list(range(1, 31)), 20))
+        await asyncio.sleep(0)
+        small = asyncio.create_task(batcher.submit(other, [100], 20))
+        await asyncio.sleep(0.01)
+        one.may_go.set()
+        await first
+        assert await small == [200]
+        assert len(one.calls) <= 3
+        return await large
+
+    assert with_batcher(body, batch=4) == [2 * n for n in range(1, 31)]
+
+
+def test_batcher_serves_small_requests_behind_many_large_ones() -> None:
+    twice = Twice()
+
+    async def body(batcher: Batcher) -> Any:
+        first = await held(batcher, twice)
+        tasks = [asyncio.create_task(batcher.submit(twice, [n] * 12, 20)) for n in (1, 2, 3)]
+        await asyncio.sleep(0)
+        small = asyncio.create_task(batcher.submit(twice, [100], 20))
+        await asyncio.sleep(0.01)
+        twice.may_go.set()
+        await first
+        assert await small == [200]
+        return [await task for task in tasks]
+
+    assert with_batcher(body, batch=2 * SHARE) == [[2 * n] * 12 for n in (1, 2, 3)]
+    assert twice.calls[2] == [3] * SHARE + [100] + [1] * (SHARE - 1)

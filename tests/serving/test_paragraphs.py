@@ -1,5 +1,7 @@
 """Texts taken apart and put together: what is not a sentence stays as it is, character by character."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,3 +68,21 @@ def test_put_together_writes_spaces_as_the_target_language_does() -> None:
 )
 def test_put_together_keeps_markup(html: str, expected: str) -> None:
     assert translate(html, of_html=True) == expected
+
+
+def test_take_apart_cuts_long_sentences_at_clauses_spaces_or_anywhere() -> None:
+    clauses = "word " * 90 + "end, " + "more " * 40
+    assert sentences(clauses.strip()) == [("word " * 90 + "end,"), ("more " * 40).strip()]
+    words = "word " * 300
+    assert {len(each) for each in sentences(words)} == {594, 309}
+    assert sentences("字" * 1300) == ["字" * 600, "字" * 600, "字" * 100]
+    for text in (clauses, words, "字" * 1300, "a" * 20_000, ", " * 1000 + "a"):
+        assert translate(text) == text.upper()
+
+
+def test_take_apart_is_fast_on_any_text() -> None:
+    before = time.process_time()
+    for piece in ("a", ",", ", ", " ", "a, ", "，", "<", "&", "a. "):
+        for of_html in (False, True):
+            take_apart(piece * (200_000 // len(piece)) + "a", of_html)
+    assert time.process_time() - before < 10
