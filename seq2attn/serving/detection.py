@@ -5,10 +5,11 @@ the fewest nats is the most probable: this is identification by compression, as 
 classification and segmentation using minimum cross-entropy". The odds of two languages are e to the
 difference of their lengths, over DOUBT, because neighbouring subwords are not independent.
 
-Runs of both directions often share one vocabulary, which then says nothing. Where the lengths are close, the
-models decide, by two mean log-probabilities of a token. One is that of the translation by a run that reads
-the language: it is sure of itself where it knows the words. The other is that of the text itself, as the
-output of a run that writes the language: a decoder is a language model. Their sum is compared.
+Runs of both directions often share one vocabulary, which then says nothing. Where the lengths are close,
+models are asked, too, for two mean log-probabilities of a token. One is that of the translation by a run that
+reads the language: it is sure of itself where it knows the words. The other is that of the text itself, as
+the output of a run that writes the language: a decoder is a language model. Their sum counts as that of
+TOKENS independent tokens.
 
 It is a choice between the languages that are served. A text in none of them gets one of them, too.
 """
@@ -25,7 +26,7 @@ CHARACTERS = 2000  # that are read of a text
 DOUBT = 2.0  # by which a difference of nats is divided
 CLOSE = 1.05  # a length that is this many times the least, or less, is close to it
 SENTENCES = 3  # that models read where lengths are close
-TOKENS = 2.0  # a difference of means counts as that of so many independent tokens
+TOKENS = 2.0
 FAR = 50.0  # odds of a language are e to minus this, at least
 
 
@@ -57,7 +58,8 @@ def detect(text: str, runs: Sequence[ServedRun]) -> list[Guess]:
                 language: mean + _mean_of_text(writers[language], sentences)
                 for language, mean in means.items()
             }
-        weights |= {language: (mean - max(means.values())) * TOKENS for language, mean in means.items()}
+        best = max(means.values())
+        weights |= {language: weights[language] + (mean - best) * TOKENS for language, mean in means.items()}
     odds = {language: math.exp(max(weight, -FAR)) for language, weight in weights.items()}
     total = sum(odds.values())
     return sorted(

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from served import Capitals, Log, client, raw, running, service
+from served import Capitals, Log, client, service
 
 PAIR = {"source": "en", "target": "fr"}
 
@@ -120,11 +120,3 @@ def test_metrics_count_requests_and_items() -> None:
     assert all(line.startswith("# ") or sample.fullmatch(line) for line in lines)
     buckets = [int(line.split()[1]) for line in lines if "seconds_bucket" in line and "translate" in line]
     assert buckets == sorted(buckets)
-
-
-def test_server_closes_connections_once_it_ends() -> None:
-    log = Log()
-    with running(service(Capitals()), log) as (server, address):
-        ask = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        server._gate.ending = True
-        assert b"connection: close" in raw(address, ask).lower()
