@@ -103,17 +103,20 @@ def test_many_clients_have_their_own_answers_and_share_batches() -> None:
             results[text] = json.load(connection.getresponse())["translatedText"]
         connection.close()
 
-    with running(served, Log()) as (_, address):
+    with running(served, Log()) as (_, address), connect(address) as first:
         capitals.may_go.clear()
+        first.sendall(request("first"))
+        wait_for(lambda: capitals.calls)
         threads = [threading.Thread(target=ask, args=(address, number)) for number in range(8)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: served.batcher.waiting == 7)
+        wait_for(lambda: served.batcher.waiting == 8)
         capitals.may_go.set()
         for thread in threads:
             thread.join()
+        assert b'"FIRST"' in answer(first)
     assert results == {f"text {n} {turn}": f"TEXT {n} {turn}" for n in range(8) for turn in range(5)}
-    assert len(capitals.calls[1]) == 7  # those that came while the first was computed
+    assert len(capitals.calls[1]) == 8  # those that came while the first was computed
 
 
 def test_bind_says_what_is_wrong() -> None:
