@@ -12,14 +12,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import explained_models
 import image_toy
+import numpy as np
 import pytest
 import tiny
 from explained_models import SOURCES
 from explorer.page_server import served
 
 from seq2attn.explaining.explanation import explain
-from seq2attn.explorer.bundle import page as one_file
+from seq2attn.explaining.explanation_page import write_page
 from seq2attn.inference import Captioner, Translator
+from seq2attn.inference.words import between_words
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
 BROWSER = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -117,8 +119,16 @@ def test_page_shows_what_explain_says(opened: Open, predictors: dict[str, Any]) 
     assert page.locator(".line.source .word").all_inner_texts() == list(done.source.words)
     assert output(page) == done.target.words
     assert page.locator("h2").inner_text() == "small"
-    cells = values(page, ".cell", "one.style.getPropertyValue('--w')")
-    assert len(cells) == len(done.source.words) * len(done.target.words)
+    cells = values(page, ".cell", "Number(one.style.getPropertyValue('--w'))")
+    assert done.attention is not None
+    between = between_words(
+        done.attention.mean((0, 1)),
+        done.target.word_of,
+        done.source.word_of,
+        len(done.target.words),
+        len(done.source.words),
+    )
+    np.testing.assert_allclose(cells, between.flatten(), atol=1e-3)
     assert done.candidates is not None
     assert page.locator(".candidate").count() == sum(map(len, done.candidates))
     assert page.locator(".candidate[aria-current]").count() <= len(done.target.ids)
@@ -258,6 +268,16 @@ def test_address_keeps_the_state(opened: Open, predictors: dict[str, Any]) -> No
 
 
 @pytest.mark.slow
+def test_change_that_is_refused_can_be_undone(opened: Open) -> None:
+    page = opened(wait=False, text=TEXT, mask="99")
+    page.wait_for_selector("#status.error")
+    assert "mask 99: the source has" in page.inner_text("#status")
+    page.click("[data-key='undo-mask-99']")
+    ready(page)
+    assert "mask" not in state(page)
+
+
+@pytest.mark.slow
 def test_several_runs_stand_side_by_side(opened: Open, predictors: dict[str, Any]) -> None:
     page = opened(text=TEXT, runs="small,recurrent")
     playwright.expect(page.locator(".panel[data-state=ready]")).to_have_count(2)
@@ -362,11 +382,11 @@ def test_recorded_page_needs_no_server(opened: Open, predictors: dict[str, Any],
         explain(predictors["small"], text, run="small", parts=["candidates"]).to_dict() for text in texts
     ]
     path = tmp_path / "page.html"
-    path.write_text(one_file("recorded_page.js", {"answers": answers}), encoding="utf-8")
+    write_page(answers, path)
     page = opened(path.as_uri())
-    assert output(page) == answers[0]["target"]["words"]
+    assert output(page) == answers[0].target.words
     assert page.locator(".candidate:enabled").count() == 0
     page.select_option("[data-key=texts]", texts[1])
     playwright.expect(page.locator(".source .word")).to_have_count(1)
     ready(page)
-    assert output(page) == answers[1]["target"]["words"]
+    assert output(page) == answers[1].target.words
