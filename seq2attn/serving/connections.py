@@ -4,6 +4,7 @@
 - What is not HTTP, and a head that is too large, is answered with 400 or 431. Both have a line in the log.
 - A body that nobody reads to its end, because its request is refused, is thrown away for a moment, so that
   the client reads the answer instead of a broken connection.
+- A client that does not read its answer is cut off, and so is one connection too many.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from seq2attn.serving.gate import Log
 from seq2attn.serving.metrics import Metrics
 
 LINGER = 3.0  # seconds for which the rest of a body is thrown away
+MOST_CONNECTIONS = 512  # at once; each may hold a body and an answer, and takes a descriptor of a file
 
 
 def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]:
@@ -33,6 +35,8 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._watch_head()
+            if len(self.connections) > MOST_CONNECTIONS:
+                self._refuse(503, "too many connections, try again later")
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_watching()
@@ -55,6 +59,12 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
                 self._rest = self.loop.call_later(LINGER, self.transport.close)
             elif self._reads_head and self.conn.trailing_data[0]:
                 self._watch_head()
+
+        def timeout_keep_alive_handler(self) -> None:
+            if self.transport.get_write_buffer_size():
+                self.transport.abort()  # `close` would wait until the client has read it
+            else:
+                super().timeout_keep_alive_handler()
 
         def send_400_response(self, msg: str) -> None:
             error = sys.exception()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tiny
 from libretranslatepy import LibreTranslateAPI
-from served import Capitals, Log, answer, connect, running, service, wait_for
+from served import Capitals, Log, answer, connect, raw, running, service, wait_for
 
 from seq2attn.errors import UserError
 from seq2attn.serving.server import bind, is_loopback, url
@@ -117,6 +117,27 @@ def test_many_clients_have_their_own_answers_and_share_batches() -> None:
         assert b'"FIRST"' in answer(first)
     assert results == {f"text {n} {turn}": f"TEXT {n} {turn}" for n in range(8) for turn in range(5)}
     assert len(capitals.calls[1]) == 8  # those that came while the first was computed
+
+
+def test_a_connection_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2attn.serving.connections.MOST_CONNECTIONS", 2)
+    log = Log()
+    with running(service(Capitals()), log) as (_, address):
+        with connect(address), connect(address), connect(address) as third:
+            assert answer(third).startswith(b"HTTP/1.1 503 ")
+            assert [line["status"] for line in log.lines] == [503]
+        wait_for(lambda: b"200" in raw(address, request("a").replace(b"Host", b"Connection: close\r\nHost")))
+
+
+def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2attn.serving.server.KEEP_ALIVE", 1)
+    capitals, log = Capitals(), Log()
+    monkeypatch.setattr(capitals, "languages", ("en" * 10_000_000, "fr"))
+    with running(service(capitals), log) as (server, address), connect(address) as connection:
+        connection.sendall(b"GET /languages HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for(lambda: log.lines)
+        assert server.server_state.connections
+        wait_for(lambda: not server.server_state.connections)
 
 
 def test_bind_says_what_is_wrong() -> None:
