@@ -90,8 +90,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("plotting", "strict_json", "version"),
     },
     "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
+    "serving": {
+        *("tasks.loading", "inference", "runs.loading", "explaining", "data", "errors", "strict_json"),
+        "version",
+    },
     "cli": {
         *("tasks", "inference", "training", "evaluation", "explaining", "plotting", "export", "data"),
+        "serving",
         *(
             "own_code",
             "runs",
@@ -125,6 +130,9 @@ DOORS = {
     "safetensors": ("runs/headers.py", "runs/tensors.py", "models/vision/pretrained.py"),
     "ctranslate2": ("export/ctranslate2.py",),
     "eflomal": ("explaining/eflomal.py",),
+    "starlette": ("serving/",),
+    "uvicorn": ("serving/server.py", "serving/connections.py"),
+    "h11": ("serving/connections.py",),
 }
 
 PRETRAINED = "models/vision/pretrained.py"
@@ -196,6 +204,7 @@ def test_import_table_runs_from_the_ground_up() -> None:
         "calibrate",
         "plot_alignment",
         "plot_training",
+        "serve",
         "export",
     ],
 )

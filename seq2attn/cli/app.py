@@ -36,6 +36,7 @@ from seq2attn.cli import (
     plot_training,
     prepare,
     search_flags,
+    serve,
     train,
     translate,
     unknown,
@@ -47,7 +48,10 @@ from seq2attn.version import __version__
 
 INTERRUPTED = 130
 # Commands that do not share their work with other processes of torchrun: each would do all of it.
-ALONE = ("prepare", "align", "evaluate", "audit", "calibrate", "plot-alignment", "plot-training", "export")
+ALONE = (
+    *("prepare", "align", "evaluate", "audit", "calibrate", "plot-alignment", "plot-training", "export"),
+    "serve",
+)
 
 app = typer.Typer(
     help="Train, run and explain sequence-to-sequence models with attention.",
@@ -91,6 +95,7 @@ app.command("audit", short_help="Find out which attention of a run can be truste
 app.command("calibrate", short_help="Learn how sure a run may be of each word.")(calibrate.calibrate)
 app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignment.plot_alignment)
 app.command("plot-training", short_help="Draw the curves of trainings.")(plot_training.plot_training)
+app.command("serve", short_help="Serve runs: a page to explore them, and an API.")(serve.serve)
 app.command("export", short_help="Export a trained Transformer to another engine.")(export.export)
 
 

@@ -89,6 +89,11 @@ def note(text: str = "") -> None:
         _stderr("\n".join(printable(line) for line in text.split("\n")))
 
 
+def log(line: str) -> None:
+    """Print a line of a log on stderr, also with --quiet."""
+    _stderr(printable(line))
+
+
 def warn(text: str) -> None:
     """Print a warning on one line of stderr, also with --quiet."""
     _stderr(f"warning: {printable(text)}")

@@ -7,6 +7,7 @@ if every character is known. It knows no corpus and no model.
 
 import io
 import json
+import math
 import random
 import re
 import threading
@@ -31,6 +32,7 @@ UNKNOWN = "⁇"  # the text of an unknown token
 SAMPLE = 400_000  # texts on which to train, at most
 SAMPLE_CHARACTERS = 1000  # characters of one of these texts, at most; SentencePiece skips longer ones
 KINDS = ("unigram", "bpe", "char", "word")
+UNKNOWN_NATS = 5.0  # what a character that is not in the vocabulary costs beside a subword
 _LARGEST = 1 << 28  # bytes of a file, at most
 _TRAILER = b'{"seq2attn_tokenizer":'
 
@@ -171,6 +173,22 @@ class Tokenizer:
         words = text.replace(SPACE, STAND_IN).split(" ")
         ids = (self._words.get(SPACE + word, UNK if word else PAD) for word in words)
         return [i for i in ids if i != PAD]  # PAD is a second space, which the vocabulary does not have
+
+    def description_length(self, text: str) -> float:
+        """The length of the text, in nats, if it is written in the subwords of this vocabulary.
+
+        A subword of a unigram vocabulary costs -ln of its probability, and of another one ln of the size of
+        the vocabulary. A character that the vocabulary does not have costs as much as UNKNOWN_NATS more.
+        """
+        text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
+        nats, rare = 0.0, math.log(self.size)
+        for subword in self._processor.encode(text, out_type=str):
+            i = self._processor.piece_to_id(subword)
+            if i == UNK:
+                nats += len(subword.removeprefix(SPACE)) * (rare + UNKNOWN_NATS)
+            else:
+                nats += -self._processor.get_score(i) if self.kind == "unigram" else rare
+        return nats
 
     def decode(self, ids: Sequence[int], unknown: Iterable[str | None] = ()) -> str:
         """The text of the tokens; PAD, BOS and EOS are dropped. Each UNK becomes the next of the texts

@@ -1,5 +1,7 @@
 """Tokenizers: what goes in comes out, ids stay what they were, and what cannot be is said."""
 
+import functools
+import math
 import pickle
 import unicodedata
 from pathlib import Path
@@ -189,3 +191,29 @@ def test_train_is_a_function_of_texts_and_seed(monkeypatch: pytest.MonkeyPatch) 
 def test_train_refuses_empty_texts() -> None:
     with pytest.raises(UserError, match="no text"):
         Tokenizer.train(["", "  "], 10)
+
+
+@pytest.mark.parametrize("text", ["the dog", "a", "", "dog zzQ dog", "the\u2581dog"])
+def test_description_length_is_that_of_the_shortest_way_to_write_it(text: str) -> None:
+    """Unigram: all ways to cut the text into subwords are tried. Its unknown characters cost a fixed sum."""
+    tokenizer = Tokenizer.train(TEXTS, KINDS["unigram"], "unigram")
+    model = tokenizer._processor
+    price = {model.id_to_piece(i): -model.get_score(i) for i in range(4, tokenizer.size)}
+    rare = math.log(tokenizer.size) + module.UNKNOWN_NATS
+    written = module.SPACE + text.replace(module.SPACE, module.STAND_IN).replace(" ", module.SPACE)
+
+    @functools.cache
+    def least(rest: str) -> float:
+        if not rest:
+            return 0.0
+        ways = [price[rest[:n]] + least(rest[n:]) for n in range(1, len(rest) + 1) if rest[:n] in price]
+        return min(ways) if ways else rare + least(rest[1:])
+
+    assert tokenizer.description_length(text) == pytest.approx(least(written) if text else 0.0, rel=1e-5)
+
+
+def test_description_length_of_other_vocabularies_counts_subwords() -> None:
+    tokenizer = Tokenizer.train(TEXTS, KINDS["bpe"], "bpe")
+    assert tokenizer.description_length("the dog") == len(tokenizer.encode("the dog")) * math.log(
+        tokenizer.size
+    )

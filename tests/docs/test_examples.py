@@ -61,6 +61,7 @@ ELSEWHERE = {
     "README.zh.md": "the same as README.md",
     "CONTRIBUTING.md": "checks, and not for a reader",
     "docs/confidence.md": "calibrate needs a trained run; cli/test_calibrate.py has what it says",
+    "docs/serve.md": "a server does not end by itself; cli/test_serve.py and serving/ have what it says",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
 }
