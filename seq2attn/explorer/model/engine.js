@@ -35,6 +35,12 @@ export class Engine {
     return PARTS;
   }
 
+  /** The one run that the page holds. */
+  async runs() {
+    const { run: name, kind: model, languages, search } = this.about;
+    return [{ name, kind: "text", model, languages, beam: Math.min(search.beam, MOST_BEAM), attends: this.attention.layers > 0 }];
+  }
+
   /**
    * The answer to a request. Throws an Error of one line which names the field. With a `signal`, the work ends when
    * that is aborted.

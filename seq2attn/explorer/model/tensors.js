@@ -66,7 +66,7 @@ export function apply({ weight, bias, inputs, outputs }, x, rows) {
   let row = 0;
   for (; row + 1 < rows; row += 2) twoRows(weight, inputs, outputs, x, row * inputs, y, row * outputs);
   if (row < rows) oneRow(weight, inputs, outputs, x, row * inputs, y, row * outputs);
-  if (bias) for (let i = 0; i < y.length; i++) y[i] += bias[i % outputs];
+  if (bias) for (let r = 0; r < rows; r++) for (let i = 0; i < outputs; i++) y[r * outputs + i] += bias[i];
   return y;
 }
 

@@ -3,7 +3,10 @@
 
 import { isSpace, normalise, SPACE, STAND_IN } from "./text.js";
 
-export const PAD = 0, UNK = 1, BOS = 2, EOS = 3;
+export const PAD = 0;
+export const UNK = 1;
+export const BOS = 2;
+export const EOS = 3;
 const SPECIALS = ["<pad>", "<unk>", "<s>", "</s>"];
 const UNKNOWN = "⁇"; // the text of an unknown token
 const UNKNOWN_PENALTY = 10; // below the lowest score, as in SentencePiece
