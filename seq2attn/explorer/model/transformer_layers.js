@@ -73,6 +73,7 @@ export class SelfAttention {
     this.groups = groups ?? heads;
     this.headSize = size / heads;
     this.rotary = positions === "rotary";
+    this.turnsOf = []; // by position, once it is needed
     this.qkv = parameters.linear(`${name}.qkv`);
     this.out = parameters.linear(`${name}.out`);
   }
@@ -83,10 +84,19 @@ export class SelfAttention {
     if (!this.rotary) return joint;
     for (let row = 0; row < rows; row++) {
       for (let head = 0; head < this.heads + this.groups; head++) {
-        rotate(rowOf(joint, row, width), head * this.headSize, this.headSize, placeOf(row));
+        rotate(rowOf(joint, row, width), head * this.headSize, this.turns(placeOf(row)));
       }
     }
     return joint;
+  }
+
+  /** The cosine and sine by which each pair of a head turns at a position. */
+  turns(position) {
+    this.turnsOf[position] ??= Array.from({ length: this.headSize / 2 }, (_, i) => {
+      const angle = position * 10000 ** ((-2 * i) / this.headSize);
+      return [Math.cos(angle), Math.sin(angle)];
+    });
+    return this.turnsOf[position];
   }
 
   /** What the queries of one row read of the keys and values in `past`: { context, weights: [head] }. */
@@ -118,14 +128,13 @@ export class SelfAttention {
 }
 
 /** Turn the pairs (x_i, x_{i + d/2}) of a head by its position (Su 2021). */
-function rotate(x, from, size, position) {
-  const half = size / 2;
-  for (let i = 0; i < half; i++) {
-    const angle = position * 10000 ** (-i / half), cos = Math.cos(angle), sin = Math.sin(angle);
+function rotate(x, from, turns) {
+  const half = turns.length;
+  turns.forEach(([cos, sin], i) => {
     const a = x[from + i], b = x[from + half + i];
     x[from + i] = a * cos - b * sin;
     x[from + half + i] = b * cos + a * sin;
-  }
+  });
 }
 
 /** A sublayer f with its norm: norm(x + f(x)), or x + f(norm(x)) where the norm comes first. */
