@@ -36,6 +36,7 @@ GROUPS = {
     ),
     "Word alignments": ("align",),
     "Experiments on attention": ("compare", "Experiment", "Comparison"),
+    "Explanations": ("explain", "Explanation"),
     "Errors": ("UserError", "UsageError"),
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`

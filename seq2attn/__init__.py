@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from seq2attn.explaining.comparison import Comparison as Comparison
     from seq2attn.explaining.comparison import compare as compare
     from seq2attn.explaining.experiment import Experiment as Experiment
+    from seq2attn.explaining.explanation import Explanation as Explanation
+    from seq2attn.explaining.explanation import explain as explain
     from seq2attn.inference import Caption as Caption
     from seq2attn.inference import Captioner as Captioner
     from seq2attn.inference import SearchOptions as SearchOptions
@@ -57,6 +59,7 @@ _MODULES = {
     "Captioner": "inference",
     "Comparison": "explaining.comparison",
     "Experiment": "explaining.experiment",
+    "Explanation": "explaining.explanation",
     "Mean": "tasks.report",
     "Prepared": "data.prepared",
     "Preset": "tasks.presets",
@@ -74,6 +77,7 @@ _MODULES = {
     "compare": "explaining.comparison",
     "calibrate": "tasks.calibration",
     "evaluate": "tasks.evaluation",
+    "explain": "explaining.explanation",
     "load": "tasks.loading",
     "plot": "inference.drawing",
     "prepare": "tasks.preparation",

@@ -44,6 +44,14 @@ class Bug(NamedTuple):
 # fmt: off
 BUGS = (
     # explaining
+    Bug("explaining/beam_tree.py", "ends and place < width", "ends", ("explaining/test_explanation.py", "-k", "loops_search")),
+    Bug("explaining/beam_tree.py", "self._open.pop(row, None)", "self._open.get((0, row[1]))", ("explaining/test_explanation.py", "-k", "loops_search")),
+    Bug("explaining/other_normaliser.py", "attention.normalise.temperature *= temperature", "attention.normalise.temperature = temperature", ("explaining/test_explanation.py", "-k", "on_top_of")),
+    Bug("explaining/other_normaliser.py", "config.temperature * temperature", "temperature", ("explaining/test_explanation.py", "-k", "on_top_of")),
+    Bug("explaining/other_normaliser.py", "other = twin(model)", "other = model", ("explaining/test_explanation.py", "-k", "leave_the_model")),
+    Bug("explaining/explanation.py", "p_TN[:, list(BANNED)] = -1.0", "p_TN[:, 0] = -1.0", ("explaining/test_explanation.py", "-k", "best_of_each_step")),
+    Bug("explaining/explained_sources.py", "weights.unflatten(-1, (-1, self.predictor.cells)).sum(-1)", "weights.unflatten(-1, (-1, self.predictor.cells)).mean(-1)", ("explaining/test_explanation.py", "-k", "clip")),
+    Bug("explaining/explain_request.py", "len(values) > most", "len(values) > 10**9", ("explaining/test_explanation.py", "-k", "refused_by_name")),
     Bug("explaining/attention.py", "of_step = weights.roll(-shift, 1)", "of_step = weights.roll(shift, 1)", ("explaining/test_word_attention.py",)),
     Bug("explaining/attention.py", "share = to_word / to_word.sum(1, keepdim=True).clamp_min(1)", "share = to_word", ("explaining/test_word_attention.py",)),
     Bug("explaining/sources.py", "mask_BP & (ids_BP != EOS)", "mask_BP", ("explaining/test_attribution.py", "-k", "captum and rnn")),

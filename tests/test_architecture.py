@@ -70,7 +70,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "progress", "version"),
     },
     "explaining": {
-        *("inference", "evaluation", "attention", "copying", "models", "runs", "data", "errors", "progress")
+        *("inference", "evaluation", "attention", "copying", "models", "runs", "search", "data", "config"),
+        *("errors", "progress"),
     },
     "tasks": {
         *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),
