@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from seq2attn.config import Config
+from seq2attn.config import Config, ModelConfig
 from seq2attn.errors import UserError
 
 KINDS = ("rnn", "transformer")
@@ -13,12 +13,12 @@ LARGE_PAGE = 11_000_000  # bytes of a page, with 8 MB of weights: more are refus
 
 def refuse(settings: Config, where: str) -> None:
     """Raise UserError, which names `where` and the first setting that a page does not support."""
-    for name, value, why in _refusals(settings):
+    for name, value, why in refusals(settings.model):
         raise UserError(f'{where}: {name}="{value}" cannot be in a page: {why}', setting=name)
 
 
 def refuse_size(size: int, where: str) -> None:
-    """Raise UserError, which names `where`, for weights of so many bytes that no page should hold them."""
+    """Raise UserError, which names `where`, for more bytes of weights than MOST."""
     if size > MOST:
         raise UserError(
             f"{where}: its weights are {size / 1e6:.1f} MB in half precision, and a page holds at most "
@@ -27,8 +27,9 @@ def refuse_size(size: int, where: str) -> None:
         )
 
 
-def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
-    model, a = settings.model, settings.model.attention
+def refusals(model: ModelConfig) -> Iterator[tuple[str, object, str]]:
+    """Name, value and reason of each setting that a page does not support."""
+    a = model.attention
     for side, kind in (("encoder", model.encoder.kind), ("decoder", model.decoder.kind)):
         if kind not in KINDS:
             way = "use `seq2attn caption`" if model.images else "train one of those, or translate here"

@@ -29,8 +29,8 @@ def description(run: Run, translator: Translator) -> dict[str, Any]:
         "model": run.config.model.model_dump(mode="json"),
         "search": run.config.search.model_dump(mode="json"),
         "choice": None if choice is None else choice._asdict(),
-        "tokenizers": [_tokenizer(one) for one in ((source,) if source is target else (source, target))],
-        "parameters": _index(model),
+        "tokenizers": [tokenizer(one) for one in ((source,) if source is target else (source, target))],
+        "parameters": index(model),
     }
 
 
@@ -56,23 +56,24 @@ def parameter_bytes(model: nn.Module) -> int:
     return BYTES * sum(parameter.numel() for parameter in model.parameters())
 
 
-def _index(model: nn.Module) -> list[tuple[str, list[int], int]]:
+def index(model: nn.Module) -> list[tuple[str, list[int], int]]:
     """[name, shape, place of the first number] of each parameter. Those that are tied share a place."""
     places: dict[int, int] = {}
     total = 0
-    index = []
+    rows = []
     for name, parameter in model.named_parameters(remove_duplicate=False):
         if id(parameter) not in places:
             places[id(parameter)] = total
             total += parameter.numel()
-        index.append((name, list(parameter.shape), places[id(parameter)]))
-    return index
+        rows.append((name, list(parameter.shape), places[id(parameter)]))
+    return rows
 
 
-def _tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
+def tokenizer(own: Tokenizer) -> dict[str, Any]:
+    """Kind, subwords by id, and their scores."""
     return {
-        "kind": tokenizer.kind,
-        "lowercase": tokenizer.lowercase,
-        "pieces": tokenizer.vocabulary,
-        "scores": tokenizer.scores,
+        "kind": own.kind,
+        "lowercase": own.lowercase,
+        "pieces": own.vocabulary,
+        "scores": own.scores,
     }

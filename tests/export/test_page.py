@@ -1,0 +1,269 @@
+"""A run as a page: what it refuses, that it is written whole or not at all, and that nothing in a run becomes
+HTML. What the page computes is in tests/explorer_model.
+"""
+
+import base64
+import hashlib
+import html.parser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import explained_models
+import pytest
+import tiny
+import torch
+
+from seq2attn import config
+from seq2attn.cli import app as application
+from seq2attn.errors import UserError
+from seq2attn.export import export_page, page, page_limits, page_run
+from seq2attn.export.bundle import bundle
+from seq2attn.inference import Translator
+from seq2attn.runs.directory import open_run
+
+HOSTILE = '</script><script>alert(1)</script><!--<script>&amp;"\'\u2028'
+
+
+class Elements(html.parser.HTMLParser):
+    """The elements of a page in order, with the text of each script and style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.texts.append("")
+        self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.texts[-1] += data
+
+    def text(self, tag: str, **attributes: str) -> str:
+        [one] = [
+            text
+            for (name, own), text in zip(self.tags, self.texts, strict=True)
+            if name == tag and attributes.items() <= own.items()
+        ]
+        return one
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return tiny.save_run(tmp_path / "run", **explained_models.FAMILIES["luong"])
+
+
+def export(*arguments: object) -> int:
+    return application.run(["export", *map(str, arguments), "--format", "page"])
+
+
+def test_page_holds_the_run_and_nothing_from_elsewhere(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "page.html"
+    assert export(run, out) == 0
+    printed, err = capsys.readouterr()
+    assert re.fullmatch(rf"{re.escape(str(out))}: \d\.\d MB for page, float16\n", printed)
+    assert err == f"next: open {out} in a browser\n"
+    elements = Elements(out.read_text(encoding="utf-8"))
+    about = json.loads(elements.text("script", id="run"))
+    assert (about["run"], about["kind"], about["languages"]) == ("run", "rnn", ["en", "fr"])
+    numbers = torch.frombuffer(
+        bytearray(base64.b64decode(elements.text("script", id="parameters"))), dtype=torch.float16
+    )
+    model = Translator.load(run, device="cpu").members[0].model
+    for name, shape, first in about["parameters"]:
+        own = dict(model.named_parameters(remove_duplicate=False))[name]
+        assert list(own.shape) == shape
+        assert torch.equal(numbers[first : first + own.numel()].view(own.shape), own.half())
+    assert len(numbers) == sum(parameter.numel() for parameter in model.parameters())
+    assert not [
+        tag for tag in elements.tags if tag[0] in ("link", "img", "iframe") or "src" in tag[1] or "href" in tag[1]
+    ]
+
+
+def test_page_runs_its_own_script_and_style_alone(run: Path, tmp_path: Path) -> None:
+    export_page(run, tmp_path / "page.html")
+    elements = Elements((tmp_path / "page.html").read_text(encoding="utf-8"))
+    [policy] = [
+        own["content"] for tag, own in elements.tags if own.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy is not None
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    for name, text in (
+        ("script-src", elements.text("script", type="module")),
+        ("style-src", elements.text("style")),
+    ):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules.pop(name) == f"'sha256-{digest}'"
+    assert rules.pop("default-src") == "'none'"
+    assert "unsafe" not in policy
+    assert "http" not in policy
+
+
+def test_page_shows_nothing_of_a_run_as_html(run: Path) -> None:
+    translator = Translator.load(run, device="cpu")
+    about = page_run.description(open_run(run), translator) | {"run": HOSTILE, "languages": [HOSTILE, None]}
+    about["tokenizers"][0]["pieces"][5] = HOSTILE
+    plain = Elements(page.render(about | {"run": "x"}, b""))
+    elements = Elements(page.render(about, b""))
+    assert [tag for tag, _ in elements.tags] == [tag for tag, _ in plain.tags]
+    assert json.loads(elements.text("script", id="run")) == json.loads(json.dumps(about))
+    assert elements.text("title") == HOSTILE
+
+
+def test_page_is_replaced_with_force_only_and_only_if_it_is_one(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "page.html"
+    out.write_text("mine")
+    for more, message in (
+        ([], "exists: choose another name, or replace it with --force"),
+        (["--force"], "is no page of `seq2attn export`, so --force does not replace it: choose another name"),
+    ):
+        assert export(run, out, *more) == 1
+        assert capsys.readouterr() == ("", f"seq2attn: {out} {message}\n")
+    assert export(run, run, "--force") == 1
+    assert out.read_text() == "mine"
+    out.unlink()
+    assert export(run, out) == 0
+    before = out.stat().st_ino
+    assert export(run, out) == 1
+    assert out.stat().st_ino == before
+    assert export(run, out, "--force") == 0
+    assert out.stat().st_ino != before
+    assert sorted(file.name for file in tmp_path.iterdir() if "bin" not in file.name) == ["page.html", "run"]
+
+
+def test_page_that_cannot_be_written_leaves_the_old_one(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "page.html"
+    export_page(run, out)
+    before = out.read_bytes()
+    monkeypatch.setattr(page_run, "half_precision", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export_page(run, out, force=True)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("{run}", "{out}", "--quantization", "int8"), 2, "--quantization int8: a page holds weights in half"),
+        (("{run},{run}", "{out}"), 1, "an ensemble cannot be in a page; name one run"),
+        (("{run}", "{out}", "--quantization", "int4"), 2, "--quantization"),
+    ],
+)
+def test_export_refuses_what_a_page_has_not(
+    run: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "page.html"
+    assert export(*(one.format(run=run, out=out) for one in arguments)) == code
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_refuse_names_the_setting_and_the_way_out() -> None:
+    kinds = {}
+    for name in config.presets():
+        try:
+            page_limits.refuse(config.load(name), "run")
+        except UserError as error:
+            assert str(error).startswith(f'run: {error.setting}="')
+            kinds[name] = error.setting
+    assert kinds == {
+        **dict.fromkeys(
+            ("caption-fixed", "caption-transformer", "selfattention-cnn", "video", "xu15-hard", "xu15-soft"),
+            "model.encoder.kind",
+        ),
+        **dict.fromkeys(("gehring17", "gehring17-paper"), "model.encoder.kind"),
+        "pointer": "model.pointer",
+    }
+
+
+@pytest.mark.parametrize(
+    ("attention", "named"),
+    [
+        ({"normaliser": "hard-sample", "at_inference": "sample"}, 'model.attention.at_inference="sample"'),
+        ({"score": "mine:Score"}, 'model.attention.score="mine:Score"'),
+        ({"normaliser": "mine:normalise"}, 'model.attention.normaliser="mine:normalise"'),
+    ],
+)
+def test_refuse_names_attention_that_a_page_cannot_compute(attention: dict[str, Any], named: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"run: {named} cannot be in a page: a page ")):
+        page_limits.refuse(tiny.settings(attention=attention), "run")
+
+
+def test_refuse_size_has_a_bound_and_names_the_size() -> None:
+    page_limits.refuse_size(page_limits.MOST, "run")
+    with pytest.raises(UserError, match=r"run: its weights are 16\.1 MB in half precision, and .* at most 16 MB"):
+        page_limits.refuse_size(page_limits.MOST + 100_000, "run")
+
+
+def test_half_precision_refuses_numbers_that_it_cannot_hold(run: Path) -> None:
+    model = Translator.load(run, device="cpu").members[0].model
+    with torch.no_grad():
+        model.decoder.output.weight[0, 0] = 7e4
+    with pytest.raises(UserError, match=r"run: decoder\..*weight holds numbers beyond those of half precision"):
+        page_run.half_precision(model, "run")
+
+
+def test_index_gives_tied_parameters_one_place(run: Path) -> None:
+    model = Translator.load(run, device="cpu").members[0].model
+    places = {name: first for name, _, first in page_run.index(model)}
+    assert places["decoder.output.weight"] == places["decoder.target_embedding.weight"]
+    assert len(set(places.values())) == len(places) - 1
+    assert page_run.parameter_bytes(model) == len(page_run.half_precision(model, "run"))
+
+
+def test_bundle_joins_modules_so_that_names_do_not_meet(tmp_path: Path) -> None:
+    (tmp_path / "b.js").write_text("const x = 2;\nexport const double = (y) => x * y;\nexport class C {}\n")
+    (tmp_path / "c.js").write_text('import {\n  double as twice,\n  C,\n} from "./b.js";\nexport function f() {}\n')
+    (tmp_path / "a.js").write_text(
+        'import { f } from "./c.js";\nimport { double } from "./b.js";\nconst x = double(3);\n'
+    )
+    text = bundle(tmp_path / "a.js")
+    assert text.count("const double = (y) => x * y;") == 1
+    assert "const { double: twice, C: C } = module0;" in text or "const { double: twice, C } = module0;" in text
+    assert text.index("module0 = ") < text.index("module1 = ") < text.index("module2 = ")
+    assert not re.search(r"^(import|export)\b", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a.js": 'import { x } from "./b.js";\n', "b.js": "const x = 1;\n"}, "b.js does not export x"),
+        ({"a.js": 'import { y } from "./b.js";\n', "b.js": "export const x = 1, y = 2;\n"}, "not export y"),
+        (
+            {
+                "a.js": 'import { x } from "./b.js";\nexport const y = 1;\n',
+                "b.js": 'import { y } from "./a.js";\nexport const x = 1;\n',
+            },
+            "it imports itself",
+        ),
+        ({"a.js": 'import x from "y";\n'}, "cannot hold the line 'import x"),
+        ({"a.js": "export default 1;\n"}, "cannot hold the line 'export default"),
+        ({"a.js": "const x = '</SCRIPT>';\n"}, "would end the script"),
+        ({"a.js": "const x = '<!--';\n"}, "would end the script"),
+    ],
+)
+def test_bundle_refuses_what_a_page_cannot_hold(files: dict[str, str], message: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        bundle(tmp_path / "a.js")
