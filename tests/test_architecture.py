@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "strict_json",
     },
     "plotting": {"data", "errors", "files", "near"},
+    "explorer": {"errors"},
     "inference": {
         *("models", "own_code", "search", "runs", "devices", "device_memory", "data", "plotting"),
         *(
