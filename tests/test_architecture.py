@@ -89,7 +89,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("strict_json", "version"),
     },
-    "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
+    "export": {
+        *("explorer", "inference", "models", "attention", "runs", "data", "config", "errors", "files"),
+        "strict_json",
+    },
     "cli": {
         *("tasks", "inference", "training", "evaluation", "explaining", "plotting", "export", "data"),
         *(

@@ -1,26 +1,26 @@
 """A run as one HTML page that translates and explains in the browser, without a server and without a network.
 
-The page holds the run's tokenizers and its weights in half precision as data, and the engine of
-`explorer/model/` as a script. Its policy lets it run that script alone, and load nothing.
+The page is that of the explorer. It holds the run's tokenizers and its weights in half precision as data, and
+the engine of `explorer/model/` in its script. Its policy lets it run that script alone, and load nothing.
 """
 
 import base64
 import hashlib
-import html
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seq2attn import files
 from seq2attn.errors import UserError
+from seq2attn.explorer import bundle
 from seq2attn.export import page_limits, page_run
-from seq2attn.export.bundle import bundle
 from seq2attn.inference import Translator, run_paths
 from seq2attn.runs.directory import Run, open_run
 
-WEB = Path(__file__).parent / "web"
-MARK = b'<meta name="generator" content="seq2attn export">'
+ENTRY = "model/page.js"  # of the explorer
+CHARSET = '<meta charset="utf-8">'
+MARK = '<meta name="generator" content="seq2attn export">'  # only what has it is replaced
 _HEAD = 1024  # bytes of a page, among which the mark is
 
 
@@ -45,42 +45,17 @@ def export_page(path: str | Path, out: Path, force: bool = False) -> Run:
     return run
 
 
-def render(about: dict[str, Any], parameters: bytes) -> str:
+def render(about: Mapping[str, Any], parameters: bytes) -> str:
     """The page as text, from a description of the run and its parameters."""
-    script, style = bundle(WEB / "main.js"), _web("page.css")
-    policy = {
-        "default-src": "'none'",
-        "script-src": _hash(script),
-        "style-src": _hash(style),
-        "img-src": "data: blob:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    fields = {
-        "mark": MARK.decode(),
-        "policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "title": html.escape(str(about["run"])),
-        "style": style,
-        "run": data(about),
-        "parameters": base64.b64encode(parameters).decode(),
-        "script": script,
-    }
-    return _web("page.html").format(**fields)
-
-
-def data(tree: object) -> str:
-    """JSON that may stand in an element of a page: no character of it is one of HTML, and all are ASCII."""
-    text = json.dumps(tree, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _hash(text: str) -> str:
-    """The source of a policy that allows an element with this text alone."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _web(name: str) -> str:
-    return (WEB / name).read_text(encoding="utf-8")
+    numbers = base64.b64encode(parameters).decode()
+    text = bundle.page(ENTRY, {"run": about, "parameters": numbers})
+    script = f"\n{bundle.script(ENTRY)}"
+    if f"<script>{script}</script>" not in text:
+        raise ValueError("the page does not hold the script that its policy allows")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = bundle.POLICY.replace("script-src 'unsafe-inline'", f"script-src 'sha256-{digest}'")
+    text = text.replace(bundle.POLICY, f"{policy}; base-uri 'none'; form-action 'none'", 1)
+    return text.replace(CHARSET, f"{CHARSET}\n{MARK}", 1)
 
 
 def _refuse_existing(out: Path, force: bool) -> None:
@@ -90,6 +65,6 @@ def _refuse_existing(out: Path, force: bool) -> None:
         raise UserError(f"{out} exists: choose another name, or replace it with `force`")
     if out.is_file():
         with files.refused(out), out.open("rb") as file:
-            if MARK in file.read(_HEAD):
+            if MARK.encode() in file.read(_HEAD):
                 return
     raise UserError(f"{out} is no page of `seq2attn export`, so `force` does not replace it: choose another name")

@@ -12,6 +12,7 @@ from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.inference import Translator
 from seq2attn.runs.directory import Run
+from seq2attn.strict_json import whole_text
 
 FORMAT = 1  # of the data; engine.js has the same number
 BYTES = 2  # of a number in half precision
@@ -23,7 +24,7 @@ def description(run: Run, translator: Translator) -> dict[str, Any]:
     source, target = translator.source_tokenizer, translator.target_tokenizer
     return {
         "format": FORMAT,
-        "run": run.path.resolve().name,
+        "run": whole_text(run.path.resolve().name),
         "kind": run.config.model.decoder.kind,
         "languages": list(run.languages),
         "model": run.config.model.model_dump(mode="json"),
