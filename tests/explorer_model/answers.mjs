@@ -1,5 +1,5 @@
-// Answers requests with the engine, for the tests: reads the path of a JSON file { about, numbers, requests }, and
-// prints the answers, or { error }, as JSON. A request { encode: text, side } gives the ids of a text.
+// Answers requests with the engine, for the tests: reads the path of a JSON file { run, parameters, requests }, and
+// prints the answers, or { error }, as JSON.
 
 import { readFileSync } from "node:fs";
 
@@ -7,15 +7,8 @@ const [folder, path] = process.argv.slice(2);
 const { Engine } = await import(`${folder}/engine.js`);
 const { fromBase64, fromHalf } = await import(`${folder}/tensors.js`);
 
-const { about, numbers, requests } = JSON.parse(readFileSync(path, "utf8"));
-const engine = new Engine(about, fromHalf(fromBase64(numbers)));
+const { run, parameters, requests } = JSON.parse(readFileSync(path, "utf8"));
+const engine = new Engine(run, fromHalf(fromBase64(parameters)));
 const answers = [];
-for (const request of requests) {
-  if ("encode" in request) {
-    const tokenizer = engine[request.side], ids = tokenizer.encode(request.encode);
-    answers.push({ ids, text: tokenizer.decode(ids), word_of: tokenizer.wordIndex(ids) });
-    continue;
-  }
-  answers.push(await engine.explain(request).catch(({ message }) => ({ error: message })));
-}
+for (const request of requests) answers.push(await engine.explain(request).catch(({ message }) => ({ error: message })));
 console.log(JSON.stringify(answers));

@@ -44,10 +44,14 @@ def of_page(model: nn.Module) -> str:
     return base64.b64encode(page_run.half_precision(model, "model")).decode()
 
 
-def answers(translator: Translator, requests: list[dict[str, Any]], folder: Path) -> list[Any]:
-    """The engine's answers for the model of a translator, whose numbers are rounded first."""
+def data_of(translator: Translator, folder: Path) -> dict[str, Any]:
+    """What a page holds of the model of a translator, whose numbers are rounded first."""
     model = translator.members[0].model
     round_to_half(model)
     run_of_page = Run(folder / "run", translator.config, 0, 0, translator.languages, "tiny")
-    about = page_run.description(run_of_page, translator)
-    return run("answers.mjs", {"about": about, "numbers": of_page(model), "requests": requests}, folder)
+    return {"run": page_run.description(run_of_page, translator), "parameters": of_page(model)}
+
+
+def answers(translator: Translator, requests: list[dict[str, Any]], folder: Path) -> list[Any]:
+    """The engine's answers for the model of a translator, whose numbers are rounded first."""
+    return run("answers.mjs", data_of(translator, folder) | {"requests": requests}, folder)
