@@ -22,13 +22,9 @@ Quantization = Literal[
 def export(
     run: Annotated[
         str,
-        typer.Argument(
-            metavar="RUN", help="Trained run; for ctranslate2 a Transformer.", show_default=False
-        ),
+        typer.Argument(metavar="RUN", help="Trained run; for ctranslate2 a Transformer.", show_default=False),
     ],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder or page to create.", show_default=False)
-    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder or page to create.", show_default=False)],
     format_: Annotated[
         Literal["ctranslate2", "page"],
         typer.Option(

@@ -67,4 +67,6 @@ def _refuse_existing(out: Path, force: bool) -> None:
         with files.refused(out), out.open("rb") as file:
             if MARK.encode() in file.read(_HEAD):
                 return
-    raise UserError(f"{out} is no page of `seq2attn export`, so `force` does not replace it: choose another name")
+    raise UserError(
+        f"{out} is no page of `seq2attn export`, so `force` does not replace it: choose another name"
+    )

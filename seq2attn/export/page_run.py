@@ -72,9 +72,4 @@ def index(model: nn.Module) -> list[tuple[str, list[int], int]]:
 
 def tokenizer(own: Tokenizer) -> dict[str, Any]:
     """Kind, subwords by id, and their scores."""
-    return {
-        "kind": own.kind,
-        "lowercase": own.lowercase,
-        "pieces": own.vocabulary,
-        "scores": own.scores,
-    }
+    return {"kind": own.kind, "lowercase": own.lowercase, "pieces": own.vocabulary, "scores": own.scores}

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"there is no browser {BROWSER}"),
 ]
 
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as driver:
@@ -41,8 +42,7 @@ def tab(browser: Any) -> Iterator[Any]:
     tab.on("console", lambda message: complaints.append(message.text))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.on(
-        "request",
-        lambda request: complaints.append(request.url) if request.url.startswith("http") else None,
+        "request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None
     )
     yield tab
     context.close()
@@ -80,5 +80,8 @@ def test_engine_answers_in_the_browser_as_explain_does(tab: Any, tmp_path: Path)
     for text in tiny.ENGLISH[:3]:
         answer = tab.evaluate("(request) => engine.explain(request)", {"text": text})
         own = explain(translator, text, run="run").to_dict()
-        assert (answer["target"]["ids"], answer["target"]["text"]) == (own["target"]["ids"], own["target"]["text"])
+        assert (answer["target"]["ids"], answer["target"]["text"]) == (
+            own["target"]["ids"],
+            own["target"]["text"],
+        )
         np.testing.assert_allclose(answer["attention"]["weights"], own["attention"]["weights"], atol=1e-3)

@@ -74,7 +74,11 @@ def check(cases: list[ModelConfig], folder: Path) -> None:
 
 def close(settings: ModelConfig, own: Any, other: torch.Tensor) -> None:
     torch.testing.assert_close(
-        torch.tensor(own, dtype=torch.float32), other, atol=TOLERANCE, rtol=0, msg=lambda text: f"{settings}: {text}"
+        torch.tensor(own, dtype=torch.float32),
+        other,
+        atol=TOLERANCE,
+        rtol=0,
+        msg=lambda text: f"{settings}: {text}",
     )
 
 

@@ -1,4 +1,4 @@
-"""1,000 sentences of the bundled corpus: the engine translates as Python does, with a model that has just begun to
+"""1,000 sentences of the bundled corpus: the engine translates as Python does. The model has just begun to
 learn, so that many of its choices are close.
 """
 
@@ -39,7 +39,9 @@ def beginner() -> Translator:
         source = pad([[*sources[i], EOS] for i in batch], PAD)
         target = pad([[BOS, *targets[i], EOS] for i in batch], PAD)
         logits = model(source, source != PAD, target[:, :-1]).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD)
+        loss = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), target[:, 1:].flatten(), ignore_index=PAD
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -16,8 +16,22 @@ pytestmark = javascript.needs_node
 
 SIZES = {"unigram": 100, "bpe": 110, "char": 100, "word": 60}
 # spaces of many kinds, final sigma, letters of two code points, marks, invisible ones, and what HTML reads
-ALPHABET = "abcdefghé ôÀÉĞİIßΣςσ  ▁\u00a0\u3000\x1c\x85\ufeff\u200b\u0301日本語テスト😀🎉.,!?'<>&\n\t\ufdd0\u2800"
-STRANGE = ["", " ", " a", "a  b", "   ", "ΑΣ ΑΣΑ Σ", "\ufdd0 x", "aaaaaaa", "\ud800x", "</script>", "a\u0308 ä"]
+ALPHABET = (
+    "abcdefghé ôÀÉĞİIßΣςσ  ▁\u00a0\u3000\x1c\x85\ufeff\u200b\u0301日本語テスト😀🎉.,!?'<>&\n\t\ufdd0\u2800"
+)
+STRANGE = [
+    "",
+    " ",
+    " a",
+    "a  b",
+    "   ",
+    "ΑΣ ΑΣΑ Σ",
+    "\ufdd0 x",
+    "aaaaaaa",
+    "\ud800x",
+    "</script>",
+    "a\u0308 ä",
+]
 
 
 def check(count: int, folder: Path) -> None:
@@ -25,7 +39,9 @@ def check(count: int, folder: Path) -> None:
     texts = [*tiny.ENGLISH[:7], *tiny.FRENCH[:7], *STRANGE]
     texts += ["".join(draw.choices(ALPHABET, k=draw.randrange(40))) for _ in range(count)]
     corpus = [*tiny.ENGLISH, *tiny.FRENCH, "日本語 テスト ▁ x"]
-    tokenizers = [Tokenizer.train(corpus, SIZES[kind], kind, lower) for kind in KINDS for lower in (False, True)]
+    tokenizers = [
+        Tokenizer.train(corpus, SIZES[kind], kind, lower) for kind in KINDS for lower in (False, True)
+    ]
     data = {"tokenizers": [page_run.tokenizer(one) for one in tokenizers], "texts": texts}
     results = javascript.run("tokens.mjs", data, folder)
     for tokenizer, of_texts in zip(tokenizers, results, strict=True):
