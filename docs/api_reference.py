@@ -36,7 +36,7 @@ GROUPS = {
     ),
     "Word alignments": ("align",),
     "Experiments on attention": ("compare", "Experiment", "Comparison"),
-    "Explanations": ("explain", "Explanation"),
+    "Explanations": ("explain", "Explanation", "write_page"),
     "Errors": ("UserError", "UsageError"),
 }
 EVENTS = ("Update", "Validation", "Saved", "Finished")  # of `seq2attn.training.events`

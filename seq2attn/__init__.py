@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seq2attn.explaining.experiment import Experiment as Experiment
     from seq2attn.explaining.explanation import Explanation as Explanation
     from seq2attn.explaining.explanation import explain as explain
+    from seq2attn.explaining.explanation_page import write_page as write_page
     from seq2attn.inference import Caption as Caption
     from seq2attn.inference import Captioner as Captioner
     from seq2attn.inference import SearchOptions as SearchOptions
@@ -84,6 +85,7 @@ _MODULES = {
     "presets": "tasks.presets",
     "train": "tasks.training",
     "training_session": "tasks.training",
+    "write_page": "explaining.explanation_page",
 }
 __all__ = ["__version__"]
 __all__.extend(_MODULES)

@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "explaining": {
         *("inference", "evaluation", "attention", "copying", "models", "runs", "search", "data", "config"),
-        *("errors", "progress"),
+        *("explorer", "errors", "files", "progress"),
     },
     "tasks": {
         *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),

@@ -47,10 +47,10 @@ def export(
 ) -> None:
     """Export a run with its tokenizers, to use it without seq2attn.
 
-    A model that the engine does not support is refused with the setting at fault. CTranslate2 runs Transformers
-    and needs the Python package ctranslate2. A page runs small recurrent models and Transformers, with weights in
-    half precision, at most 16 MB of them; it needs no server and no network. OUT is created completely or not at
-    all.
+    A model that the engine does not support is refused with the setting at fault. CTranslate2 runs
+    Transformers, and needs the Python package ctranslate2. A page runs small recurrent models and
+    Transformers, with at most 16 MB of weights in half precision; it needs no server and no network. OUT is
+    created completely or not at all.
     """
     mistaken.refuse_no_run(run)
     if format_ == "page":

@@ -43,6 +43,7 @@ EXAMPLES = (
         "docs/guide.md",
         "docs/audit.md",
         "docs/experiments.md",
+        "docs/explorer.md",
         "docs/alignment.md",
         "docs/settings.md",
         "docs/translation.md",

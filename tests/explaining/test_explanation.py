@@ -4,6 +4,8 @@ or grows without bounds.
 
 import json
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from seq2attn.data.tokenizer import BOS, EOS
 from seq2attn.errors import UsageError, UserError
 from seq2attn.explaining.comparison import compare
 from seq2attn.explaining.experiment import Experiment
+from seq2attn.explaining.explained_sources import ExplainedSource
 from seq2attn.explaining.explanation import Explanation, explain
+from seq2attn.explaining.explanation_page import write_page
 from seq2attn.explaining.output_attribution import with_attribution
 from seq2attn.inference import Captioner, Translator, forced
 from seq2attn.inference.confidence import NAMES
@@ -397,3 +401,20 @@ def test_explanation_is_exported() -> None:
 
     assert seq2attn.explain is explain
     assert seq2attn.Explanation is Explanation
+
+
+def test_page_holds_the_explanations(tmp_path: Path) -> None:
+    model, path = tiny.translator(), tmp_path / "page.html"
+    done = [explain(model, text, run="one") for text in SOURCES[:2]]
+    write_page(done, path)
+    page = path.read_text(encoding="utf-8")
+    [(data,)] = [match.groups() for match in re.finditer(r'id="answers">(.*)</script>', page)]
+    assert json.loads(data) == [one.to_dict() for one in done]
+    for wrong, message in [
+        ([], "there are 0 explanations"),
+        (done * 2, "two explanations are of run 'one'"),
+        ([replace(done[0], source=ExplainedSource(fit="crop"))], "one is of an image"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            write_page(wrong, path)
+    assert path.read_text(encoding="utf-8") == page

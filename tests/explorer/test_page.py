@@ -12,16 +12,19 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import explained_models
 import image_toy
+import numpy as np
 import pytest
 import tiny
 from explained_models import SOURCES
 from explorer.page_server import served
 
 from seq2attn.explaining.explanation import explain
-from seq2attn.explorer.bundle import page as one_file
+from seq2attn.explaining.explanation_page import write_page
 from seq2attn.inference import Captioner, Translator
+from seq2attn.inference.words import between_words
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
+playwright.expect.set_options(timeout=60_000)
 BROWSER = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"there is no browser {BROWSER}")
 TEXT = SOURCES[1]
@@ -77,7 +80,7 @@ def opened(browser: Any, address: str) -> Iterator[Open]:
         context = browser.new_context(viewport=size, reduced_motion="reduce", accept_downloads=True)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)  # a busy machine starts a browser slowly
         # the browser itself notes each answer that is a refusal
         page.on("console", lambda one: "status of 400" in one.text or complaints.append(one.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -117,8 +120,16 @@ def test_page_shows_what_explain_says(opened: Open, predictors: dict[str, Any]) 
     assert page.locator(".line.source .word").all_inner_texts() == list(done.source.words)
     assert output(page) == done.target.words
     assert page.locator("h2").inner_text() == "small"
-    cells = values(page, ".cell", "one.style.getPropertyValue('--w')")
-    assert len(cells) == len(done.source.words) * len(done.target.words)
+    cells = values(page, ".cell", "Number(one.style.getPropertyValue('--w'))")
+    assert done.attention is not None
+    between = between_words(
+        done.attention.mean((0, 1)),
+        done.target.word_of,
+        done.source.word_of,
+        len(done.target.words),
+        len(done.source.words),
+    )
+    np.testing.assert_allclose(cells, between.flatten(), atol=1e-3)
     assert done.candidates is not None
     assert page.locator(".candidate").count() == sum(map(len, done.candidates))
     assert page.locator(".candidate[aria-current]").count() <= len(done.target.ids)
@@ -170,8 +181,12 @@ def test_keyboard_alone_hides_forces_weighs_and_chooses(opened: Open, predictors
 
     ready(page)
     done = explain(model, TEXT, parts=["candidates"])
-    other = next(one.id for one in done.candidates[0] if one.id not in (3, done.target.ids[0]))
-    reach(page, f"candidate-0-{other}")
+    place = next(i for i, one in enumerate(done.candidates[0]) if one.id not in (3, done.target.ids[0]))
+    other = done.candidates[0][place].id
+    reach(page, f"candidate-0-{done.candidates[0][0].id}")
+    for key in ["ArrowRight", "ArrowLeft", *["ArrowDown"] * place]:
+        page.keyboard.press(key)
+    assert focus(page) == f"candidate-0-{other}"
     page.keyboard.press("Enter")
     page.wait_for_selector(".step.forced")
     ready(page)
@@ -255,6 +270,16 @@ def test_address_keeps_the_state(opened: Open, predictors: dict[str, Any]) -> No
     )
     page.wait_for_timeout(300)
     assert page.locator(".panel:visible").count() == 0
+
+
+@pytest.mark.slow
+def test_change_that_is_refused_can_be_undone(opened: Open) -> None:
+    page = opened(wait=False, text=TEXT, mask="99")
+    page.wait_for_selector("#status.error")
+    assert "mask 99: the source has" in page.inner_text("#status")
+    page.click("[data-key='undo-mask-99']")
+    ready(page)
+    assert "mask" not in state(page)
 
 
 @pytest.mark.slow
@@ -358,15 +383,13 @@ def test_pictures_can_be_saved(opened: Open, kind: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_recorded_page_needs_no_server(opened: Open, predictors: dict[str, Any], tmp_path: Path) -> None:
     texts = [TEXT, "</script><script>alert(1)</script>"]
-    answers = [
-        explain(predictors["small"], text, run="small", parts=["candidates"]).to_dict() for text in texts
-    ]
+    answers = [explain(predictors["small"], text, run="small", parts=["candidates"]) for text in texts]
     path = tmp_path / "page.html"
-    path.write_text(one_file("recorded_page.js", {"answers": answers}), encoding="utf-8")
+    write_page(answers, path)
     page = opened(path.as_uri())
-    assert output(page) == answers[0]["target"]["words"]
+    assert output(page) == answers[0].target.words
     assert page.locator(".candidate:enabled").count() == 0
     page.select_option("[data-key=texts]", texts[1])
     playwright.expect(page.locator(".source .word")).to_have_count(1)
     ready(page)
-    assert output(page) == answers[1]["target"]["words"]
+    assert output(page) == answers[1].target.words

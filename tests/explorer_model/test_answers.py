@@ -1,5 +1,5 @@
 """Answers of the page's engine against those of `explain`, which computes with torch: outputs, their
-log-probabilities, attention, self-attention, candidates, the tree of the beam, and all that a request changes.
+log-probabilities, attention, self-attention, candidates, the beam, and all that a request changes.
 """
 
 import json

@@ -1,23 +1,28 @@
 // An engine that asks the server which the page came from.
 
 export class ServedEngine {
-  constructor(address = "") {
+  /** `key`: what a server wants that was started with an API key. */
+  constructor(address = "", key = null) {
     this.address = address;
+    this.headers = key ? { authorization: `Bearer ${key}` } : {};
   }
 
   async runs() {
-    return json(await fetch(`${this.address}/runs`));
+    return json(await fetch(`${this.address}/runs`, { headers: this.headers }));
   }
 
   async explain(request, { signal, image } = {}) {
     if (image) {
       const query = new URLSearchParams({ request: JSON.stringify(request) });
       const type = image.type.startsWith("image/") ? image.type : "application/octet-stream";
-      const options = { method: "POST", body: image, headers: { "content-type": type }, signal };
-      return json(await fetch(`${this.address}/explain?${query}`, options));
+      return this.post(`/explain?${query}`, image, type, signal);
     }
-    const headers = { "content-type": "application/json" };
-    return json(await fetch(`${this.address}/explain`, { method: "POST", body: JSON.stringify(request), headers, signal }));
+    return this.post("/explain", JSON.stringify(request), "application/json", signal);
+  }
+
+  async post(path, body, type, signal) {
+    const headers = { ...this.headers, "content-type": type };
+    return json(await fetch(`${this.address}${path}`, { method: "POST", body, headers, signal }));
   }
 }
 

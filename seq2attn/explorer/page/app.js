@@ -139,6 +139,8 @@ class App {
   async take(file) {
     if (!file) return;
     this.image = file;
+    this.state = { ...this.state, edits: {} };
+    this.saved();
     this.bitmap = await createImageBitmap(file).catch(() => null); // of a clip the first frame, or nothing
     this.ask(0);
   }
@@ -194,13 +196,17 @@ class App {
   async askRun(run) {
     const { engine, image } = this, picture = run.kind === "images" ? image : null;
     const changes = engine.changes && isChanged(this.state, run.name);
-    const first = this.requests.ask(`${run.name} as it is`, this.request(run, false), picture);
+    const plain = this.request(run, false);
+    const first = this.requests.ask(`${run.name} as it is`, plain, picture);
     const second = changes ? this.requests.ask(`${run.name} with changes`, this.request(run, true), picture) : first;
-    const [base, answer] = await Promise.all([first, second]);
+    const [base, answer] = await Promise.allSettled([first, second]);
     const panel = this.panels.get(run.name);
-    if (!base || !answer || !panel) return;
+    if (base.status === "rejected") throw base.reason;
+    if (!base.value || !panel) return;
+    // a change that is refused can be undone in the panel
     panel.element.hidden = false;
-    panel.show(base, answer);
+    if (answer.status === "rejected" || answer.value) panel.show(base.value, answer.value ?? base.value, plain.parts);
+    if (answer.status === "rejected") throw answer.reason;
   }
 
   // What is drawn

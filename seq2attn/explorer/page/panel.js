@@ -36,8 +36,12 @@ export class Panel {
     this.element.remove();
   }
 
-  /** Show answers: that of the model as it is, and that with the changes, which may be the same. */
-  show(base, answer) {
+  /**
+   * Show answers: that of the model as it is, and that with the changes, which may be the same. `parts` are those that
+   * were asked for.
+   */
+  show(base, answer, parts) {
+    this.parts = parts;
     const isNew = this.base?.source.text !== base.source.text;
     this.base = base;
     this.answer = answer;
@@ -57,8 +61,13 @@ export class Panel {
         clearInterval(this.timer);
         this.grown = Infinity;
       }
-      this.render();
+      this.applyGrowth();
     }, GROWS);
+  }
+
+  applyGrowth() {
+    this.element.dataset.state = this.grown === Infinity ? "ready" : "growing";
+    this.element.querySelector(".lines").grow(this.grown);
   }
 
   get view() {
@@ -85,17 +94,16 @@ export class Panel {
       changed && this.changes(),
       changed && this.before(words.lost),
       isText ? null : this.pictureOf(handlers),
-      ribbons(answer, view, { marks: changed ? words.gained : null, masked: this.app.state.mask, handlers, grown: this.grown }),
+      ribbons(answer, view, { marks: changed ? words.gained : null, masked: this.app.state.mask, handlers }),
       isText && handlers.mask ? this.action() : null,
       this.notes(),
-      this.section("matrix", t("matrix"), () => this.matrix(canChange && isText)),
+      answer.source.grid ? null : this.section("matrix", t("matrix"), () => this.matrix(canChange && isText)),
       answer.attention && answer.attention.layers * answer.attention.heads > 1 && this.section("heads", t("heads"), () => this.heads(canChange && isText)),
       this.section("candidates", t("candidates"), () => answer.candidates && this.candidates()),
       this.section("beam", t("beam_tree"), () => answer.beam && [hint("beam_hint"), tree(answer, { pruned: this.pruned, togglePruned: () => this.toggle() })]),
       this.section("self", t("self_attention"), () => this.selfAttention()),
     );
-    this.element.dataset.state = this.grown === Infinity ? "ready" : "growing";
-    this.element.querySelector(".lines").draw();
+    this.applyGrowth();
     if (this.pinned) this.point(...this.pinned);
   }
 
@@ -112,7 +120,7 @@ export class Panel {
       h("span", { class: "about" }, [name ? model ?? this.answer.kind : "", codes].filter(Boolean).join(", ")),
       h("span", { class: "about", title: t("log_p_title") }, t("log_p", { value: target.log_probability.toFixed(2) })),
       target.finished ? null : h("span", { class: "about" }, t("unfinished")),
-      h("span", { class: "saves" }, saves),
+      this.answer.source.grid ? null : h("span", { class: "saves" }, saves),
     );
   }
 
@@ -166,9 +174,14 @@ export class Panel {
     return [
       !engine.changes && answer.source.subwords.length > 0 && hint("ribbons_hint_recorded"),
       !answer.attention && hint("no_attention"),
-      state.layer === "attribution" && !answer.attribution && hint("attribution_none"),
-      state.confidence && !answer.confidence && hint("confidence_none"),
+      state.layer === "attribution" && !answer.attribution && this.missing("attribution", "attribution_none"),
+      state.confidence && !answer.confidence && this.missing("confidence", "confidence_none"),
     ];
+  }
+
+  /** Why the answer has no such part: there is none, or it is on its way. */
+  missing(part, key) {
+    return hint(this.parts.includes(part) || !this.app.engine.parts.includes(part) ? key : "working");
   }
 
   section(name, title, content) {
@@ -217,15 +230,27 @@ export class Panel {
   }
 
   heads(editable) {
-    const { weights } = this.answer.attention, { state } = this.app;
+    const { state } = this.app, { grid } = this.answer.source;
+    const weights = grid ? this.maps(grid) : this.answer.attention.weights;
     const { layer, head } = resolve(this.answer.attention, { ...this.view, head: "auto" });
     const even = state.head.includes(".") ? state.head : null, isEven = even && state.uniform.includes(even);
     const toggle = () => this.app.change({ uniform: isEven ? state.uniform.filter((one) => one !== even) : [...state.uniform.filter((one) => one !== "all"), even] });
     return [
       hint("heads_hint"),
-      heads(weights, state.head, (value) => this.app.change({ head: value }), { name: `head-${this.run.name}`, automatic: this.answer.attention.choice ? select(weights, layer, head) : null }),
+      heads(weights, this.answer.attention.choice || state.head !== "auto" ? state.head : "mean", (value) => this.app.change({ head: value }), { name: `head-${this.run.name}`, automatic: this.answer.attention.choice ? select(weights, layer, head) : null }),
       editable && even ? h("label", { class: "check" }, h("input", { type: "checkbox", checked: Boolean(isEven), "data-key": "even", on: { change: toggle } }), t("head_even")) : null,
     ];
+  }
+
+  /** What each head looks at in a picture, for the word that is pinned or for all words: [L][H][rows][columns]. */
+  maps([down, across]) {
+    const [side, index] = this.pinned ?? [];
+    const steps = side === "target" ? rows(this.answer, this.app.state.unit)[index].steps : this.answer.target.ids.map((_, t) => t);
+    const map = (head) => {
+      const sums = head[0].map((_, i) => steps.reduce((sum, t) => sum + head[t][i], 0)), most = Math.max(...sums, 1e-9);
+      return Array.from({ length: down }, (_, r) => sums.slice(r * across, (r + 1) * across).map((sum) => sum / most));
+    };
+    return this.answer.attention.weights.map((layer) => layer.map(map));
   }
 
   candidates() {
@@ -241,7 +266,7 @@ export class Panel {
 
   selfAttention() {
     const own = this.answer.self_attention;
-    if (!own || !(own.encoder || own.decoder)) return hint("self_none");
+    if (!own || !(own.encoder || own.decoder)) return this.missing("self_attention", "self_none");
     const sides = ["encoder", "decoder"].filter((side) => own[side]);
     const side = sides.includes(this.self.side) ? this.self.side : sides[0];
     const choose = (fields) => {

@@ -28,7 +28,10 @@ export function picture(bitmap, { grid, fit }, handlers) {
     weights.forEach((weight, i) => {
       pen.globalAlpha = DARK * (1 - weight / most);
       const row = Math.floor(i / across), column = i % across;
-      pen.fillRect((column * SIDE) / across, (row * SIDE) / down, SIDE / across + 0.5, SIDE / down + 0.5);
+      // whole pixels, so that no seam shows between cells
+      const [left, right] = [column, column + 1].map((place) => Math.round((place * SIDE) / across));
+      const [top, bottom] = [row, row + 1].map((place) => Math.round((place * SIDE) / down));
+      pen.fillRect(left, top, right - left, bottom - top);
     });
     pen.globalAlpha = 1;
   };

@@ -5,24 +5,41 @@ import { columns, rows, table } from "./answer.js";
 import { direction, h, replace, s } from "./dom.js";
 import { t } from "./words.js";
 
-const LEAST = 0.04; // a weight below it has no ribbon
+const LEAST = 0.05; // a weight below it has no ribbon
 const THICK = 15; // pixels of a weight of 1
 const AWAY = 40; // pixels: a word that is dragged so far is hidden
 
 /**
- * The view of an answer. `marks`: of each output word whether it is new. `handlers`: point(side, index) and, where
+ * The view of an answer. `draw()` places its ribbons, and `grow(count)` shows so many words alone. `marks`: of each output word whether it is new. `handlers`: point(side, index) and, where
  * the engine can change something, mask(word).
  */
-export function ribbons(answer, view, { marks, masked, handlers, grown }) {
+export function ribbons(answer, view, { marks, masked, handlers }) {
   const across = columns(answer, view.unit), down = rows(answer, view.unit), weights = table(answer, view);
   const confidence = view.confidence ? answer.confidence : null;
-  const source = line("source", answer.source.text, across.map((one, i) => sourceWord(one, i, masked, handlers)));
-  const written = down.map((one, i) => targetWord(one, i, { answer, view, confidence, marks, hidden: i >= grown, handlers }));
+  const written = down.map((one, i) => targetWord(one, i, { answer, view, confidence, marks, handlers }));
   const target = line("target", answer.target.text, written);
+  if (answer.source.grid) {
+    // the picture stands for the line of the source
+    const box = h("div", { class: "lines caption-line" }, target);
+    box.grow = (count) => show(written, count);
+    box.draw = () => {};
+    return box;
+  }
+  const source = line("source", answer.source.text, across.map((one, i) => sourceWord(one, i, masked, handlers)));
   const picture = s("svg", { class: "ribbons", "aria-hidden": "true" });
   const box = h("div", { class: "lines" }, source, picture, target);
-  box.draw = () => draw(box, picture, weights, grown);
+  let count = Infinity;
+  box.draw = () => draw(box, picture, weights, count);
+  box.grow = (next) => {
+    count = next;
+    show(written, count);
+    box.draw();
+  };
   return box;
+}
+
+function show(words, count) {
+  words.forEach((word, i) => word.classList.toggle("later", i >= count));
 }
 
 function line(side, text, words) {
@@ -44,13 +61,13 @@ function sourceWord({ label, word }, index, masked, handlers) {
   return h("button", { ...properties, "data-key": `source-${index}`, "data-index": index, "aria-keyshortcuts": hides ? "Delete" : null, on }, label);
 }
 
-function targetWord({ label, steps }, index, { answer, view, confidence, marks, hidden, handlers }) {
+function targetWord({ label, steps }, index, { answer, view, confidence, marks, handlers }) {
   const word = view.unit === "words" ? index : answer.target.word_of[steps[0]];
   const sure = confidence?.[word];
   const percent = sure === undefined ? "" : `${Math.round(100 * sure)} %`;
   const properties = {
     type: "button",
-    class: `word${marks?.[word] && label !== "\u23ce" ? " new" : ""}${hidden ? " later" : ""}`,
+    class: `word${marks?.[word] && label !== "\u23ce" ? " new" : ""}`,
     tabindex: index ? -1 : 0,
     title: percent ? t("confident", { word: label, percent }) : null,
     style: sure === undefined ? null : `--doubt: ${(1 - sure).toFixed(3)}`,
