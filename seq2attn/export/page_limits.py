@@ -32,7 +32,7 @@ def refusals(model: ModelConfig) -> Iterator[tuple[str, object, str]]:
     a = model.attention
     for side, kind in (("encoder", model.encoder.kind), ("decoder", model.decoder.kind)):
         if kind not in KINDS:
-            way = "use `seq2attn caption`" if model.images else "train one of those, or translate here"
+            way = f"train one of those, or use `seq2attn {model.modality.command}`"
             yield f"model.{side}.kind", kind, f"a page runs recurrent models and Transformers; {way}"
     if model.pointer:
         yield "model.pointer", "true", "a page cannot copy; train without it, or translate here"

@@ -18,6 +18,7 @@ import torch
 from seq2attn import config
 from seq2attn.cli import app as application
 from seq2attn.errors import UserError
+from seq2attn.explorer import bundle
 from seq2attn.export import export_page, page, page_limits, page_run
 from seq2attn.inference import Translator
 from seq2attn.runs.directory import open_run
@@ -221,6 +222,33 @@ def test_refuse_size_has_a_bound_and_names_the_size() -> None:
         UserError, match=r"run: its weights are 16\.1 MB in half precision, and .* at most 16 MB"
     ):
         page_limits.refuse_size(page_limits.MOST + 100_000, "run")
+
+
+def test_export_says_that_a_page_is_large(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("seq2attn.export.LARGE_PAGE", 1000)
+    assert export(run, tmp_path / "page.html") == 0
+    assert "in a browser; it is large to send" in capsys.readouterr().err
+
+
+def test_modules_export_what_others_import() -> None:
+    """In a page of one file a name that is missing would be undefined, without an error."""
+    exports = {
+        path: set(
+            re.findall(r"^export (?:(?:async )?function|class|const) (\w+)", path.read_text(), re.MULTILINE)
+        )
+        for path in bundle.FOLDER.rglob("*.js")
+    }
+    missing = [
+        f"{path.name}: {name} of {file}"
+        for path in exports
+        for names, file in re.findall(r'^import \{([^}]*)\} from "([^"]+)";', path.read_text(), re.MULTILINE)
+        for name in re.findall(r"(\w+)(?:\s+as\s+\w+)?\s*(?:,|$)", names.strip())
+        if name not in exports[(path.parent / file).resolve()]
+    ]
+    assert len(exports) > 20
+    assert not missing
 
 
 def test_half_precision_refuses_numbers_that_it_cannot_hold(run: Path) -> None:
