@@ -33,6 +33,7 @@ CHANGES: list[dict[str, Any]] = [
     {"temperature": 4, "normaliser": "sparsemax"},
     {"normaliser": "entmax15"},
     {"normaliser": "sigmoid", "beam": 2},
+    {"normaliser": "sigmoid", "attend": {"1:2": 0.4}},
     {"normaliser": "hard-topk", "attend": {"1:2": 1, "2:3": 0}},
 ]
 FAMILIES = ("rnn", "luong", "transformer")
@@ -86,7 +87,11 @@ def test_engine_answers_as_explain_does(family: str, tmp_path: Path) -> None:
 
 
 def test_engine_answers_some_requests_as_explain_does(tmp_path: Path) -> None:
-    changes = [{}, {"prefix": [9, 20], "mask": [2]}, {"attend": {"1:2": 0.7}, "normaliser": "sparsemax"}]
+    changes: list[dict[str, Any]] = [
+        {},
+        {"prefix": [9, 20], "mask": [2]},
+        {"attend": {"1:2": 0.7}, "normaliser": "sigmoid", "temperature": 0.3},
+    ]
     check("transformer", tiny.ENGLISH[:1], changes, tmp_path)
     check("luong", tiny.ENGLISH[:1], changes[1:2], tmp_path)
 
