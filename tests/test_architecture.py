@@ -89,7 +89,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         ),
         *("plotting", "strict_json", "version"),
     },
-    "export": {"inference", "models", "attention", "runs", "data", "config", "errors", "files"},
+    "export": {
+        *("explorer", "inference", "models", "attention", "runs", "data", "config", "errors", "files"),
+        "strict_json",
+    },
     "serving": {
         *("tasks.loading", "inference", "runs.loading", "explaining", "data", "errors", "strict_json"),
         "version",

@@ -1,4 +1,4 @@
-"""`seq2attn export`: writes a run as a folder for another engine, and prints how to use it.
+"""`seq2attn export`: writes a run as a folder for another engine or as a page, and prints how to use it.
 
 The package `export` does the work.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from seq2attn.cli import console, flags, mistaken
+from seq2attn.errors import UsageError
 
 if TYPE_CHECKING:
     from seq2attn.runs.directory import Run
@@ -21,32 +22,45 @@ Quantization = Literal[
 def export(
     run: Annotated[
         str,
-        typer.Argument(
-            metavar="RUN", help="Trained run. Its model must be a Transformer.", show_default=False
-        ),
+        typer.Argument(metavar="RUN", help="Trained run; for ctranslate2 a Transformer.", show_default=False),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to create.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder or page to create.", show_default=False)],
     format_: Annotated[
-        Literal["ctranslate2"], typer.Option("--format", help="Engine to export to.")
+        Literal["ctranslate2", "page"],
+        typer.Option(
+            "--format",
+            help="Engine to export to. ctranslate2: a folder for that engine; page: one HTML page that "
+            "translates and explains in the browser.",
+        ),
     ] = "ctranslate2",
     quantization: Annotated[
         Quantization | None,
         typer.Option(
-            help=f"Number format of the weights: {', '.join(get_args(Quantization))}.",
+            help="Number format of the weights for ctranslate2: " + ", ".join(get_args(Quantization)) + ".",
             metavar="TYPE",
             show_default="float32",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the exported model in OUT.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the exported model at OUT.")] = False,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:
-    """Export a Transformer with its tokenizers, to run it without seq2attn.
+    """Export a run with its tokenizers, to use it without seq2attn.
 
-    A model that the engine does not support is refused with the setting at fault. CTranslate2 needs the
-    Python package ctranslate2. OUT is created completely or not at all.
+    A model that the engine does not support is refused with the setting at fault. CTranslate2 runs
+    Transformers, and needs the Python package ctranslate2. A page runs small recurrent models and
+    Transformers, with at most 16 MB of weights in half precision; it needs no server and no network. OUT is
+    created completely or not at all.
     """
     mistaken.refuse_no_run(run)
+    if format_ == "page":
+        if quantization is not None:
+            raise UsageError(
+                f"quantization {quantization}: a page holds weights in half precision; leave it out",
+                setting="quantization",
+            )
+        _export_page(run, out, force)
+        return
     from seq2attn import export as exporting
 
     exported = exporting.export(run, out, quantization, force)
@@ -60,6 +74,16 @@ def export(
             ]
         )
     )
+
+
+def _export_page(run: str, out: Path, force: bool) -> None:
+    from seq2attn import export as exporting
+
+    exporting.export_page(run, out, force)
+    size = out.stat().st_size
+    console.result(f"{out}: {size / 1e6:.1f} MB for page, float16")
+    large = "; it is large to send: a model with fewer tokens or layers makes a smaller one"
+    console.note(f"next: open {out} in a browser{large if size > exporting.LARGE_PAGE else ''}")
 
 
 def example(run: "Run", out: Path) -> list[str]:

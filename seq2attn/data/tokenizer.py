@@ -204,6 +204,13 @@ class Tokenizer:
         """The subwords as text for people: "▁" for a space, special tokens by name."""
         return [self._subwords[i] for i in ids]
 
+    @property
+    def scores(self) -> list[float]:
+        """The score of each entry by id, by which SentencePiece chooses among ways to cut a text: a log
+        probability (unigram), or the higher, the earlier a merge (bpe).
+        """
+        return [self._processor.get_score(i) for i in range(self.size)]
+
     def word_index(self, ids: Sequence[int]) -> list[int]:
         """For each id the index in `decode(ids).split()` of its word; -1 if it has none.
 
