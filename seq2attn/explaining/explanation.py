@@ -151,9 +151,11 @@ def explain(predictor: Translator | Captioner, source: Any, *, run: str = "", **
     `normaliser` change the attention in every step of it; `parts` says what the answer holds beside the
     output and its attention: "self_attention", "candidates", "beam", "attribution", "confidence".
 
-    The model of the predictor stays as it is. Raises UsageError, which names the field, for a request that
-    makes no sense, does not fit the model or is too large; for an ensemble; UserError for what is no image,
-    and for a model with probabilities that are no numbers.
+    The model of the predictor stays as it is. Calls for one predictor must come one at a time.
+
+    Raises UsageError, which names the field, for a request that makes no sense, does not fit the model or is
+    too large; for an ensemble; UserError for what is no image, and for a model with probabilities that are no
+    numbers.
     """
     asked_for = ExplainRequest.of(request)
     if len(predictor.models) > 1:

@@ -24,6 +24,7 @@ from seq2attn.inference import Captioner, Translator
 from seq2attn.inference.words import between_words
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
+playwright.expect.set_options(timeout=60_000)
 BROWSER = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"there is no browser {BROWSER}")
 TEXT = SOURCES[1]
@@ -79,7 +80,7 @@ def opened(browser: Any, address: str) -> Iterator[Open]:
         context = browser.new_context(viewport=size, reduced_motion="reduce", accept_downloads=True)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)  # a busy machine starts a browser slowly
         # the browser itself notes each answer that is a refusal
         page.on("console", lambda one: "status of 400" in one.text or complaints.append(one.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -180,8 +181,12 @@ def test_keyboard_alone_hides_forces_weighs_and_chooses(opened: Open, predictors
 
     ready(page)
     done = explain(model, TEXT, parts=["candidates"])
-    other = next(one.id for one in done.candidates[0] if one.id not in (3, done.target.ids[0]))
-    reach(page, f"candidate-0-{other}")
+    place = next(i for i, one in enumerate(done.candidates[0]) if one.id not in (3, done.target.ids[0]))
+    other = done.candidates[0][place].id
+    reach(page, f"candidate-0-{done.candidates[0][0].id}")
+    for key in ["ArrowRight", "ArrowLeft", *["ArrowDown"] * place]:
+        page.keyboard.press(key)
+    assert focus(page) == f"candidate-0-{other}"
     page.keyboard.press("Enter")
     page.wait_for_selector(".step.forced")
     ready(page)
@@ -378,9 +383,7 @@ def test_pictures_can_be_saved(opened: Open, kind: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_recorded_page_needs_no_server(opened: Open, predictors: dict[str, Any], tmp_path: Path) -> None:
     texts = [TEXT, "</script><script>alert(1)</script>"]
-    answers = [
-        explain(predictors["small"], text, run="small", parts=["candidates"]).to_dict() for text in texts
-    ]
+    answers = [explain(predictors["small"], text, run="small", parts=["candidates"]) for text in texts]
     path = tmp_path / "page.html"
     write_page(answers, path)
     page = opened(path.as_uri())

@@ -196,7 +196,8 @@ class App {
   async askRun(run) {
     const { engine, image } = this, picture = run.kind === "images" ? image : null;
     const changes = engine.changes && isChanged(this.state, run.name);
-    const first = this.requests.ask(`${run.name} as it is`, this.request(run, false), picture);
+    const plain = this.request(run, false);
+    const first = this.requests.ask(`${run.name} as it is`, plain, picture);
     const second = changes ? this.requests.ask(`${run.name} with changes`, this.request(run, true), picture) : first;
     const [base, answer] = await Promise.allSettled([first, second]);
     const panel = this.panels.get(run.name);
@@ -204,7 +205,7 @@ class App {
     if (!base.value || !panel) return;
     // a change that is refused can be undone in the panel
     panel.element.hidden = false;
-    if (answer.status === "rejected" || answer.value) panel.show(base.value, answer.value ?? base.value);
+    if (answer.status === "rejected" || answer.value) panel.show(base.value, answer.value ?? base.value, plain.parts);
     if (answer.status === "rejected") throw answer.reason;
   }
 

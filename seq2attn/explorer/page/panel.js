@@ -36,8 +36,12 @@ export class Panel {
     this.element.remove();
   }
 
-  /** Show answers: that of the model as it is, and that with the changes, which may be the same. */
-  show(base, answer) {
+  /**
+   * Show answers: that of the model as it is, and that with the changes, which may be the same. `parts` are those that
+   * were asked for.
+   */
+  show(base, answer, parts) {
+    this.parts = parts;
     const isNew = this.base?.source.text !== base.source.text;
     this.base = base;
     this.answer = answer;
@@ -170,9 +174,14 @@ export class Panel {
     return [
       !engine.changes && answer.source.subwords.length > 0 && hint("ribbons_hint_recorded"),
       !answer.attention && hint("no_attention"),
-      state.layer === "attribution" && !answer.attribution && hint("attribution_none"),
-      state.confidence && !answer.confidence && hint("confidence_none"),
+      state.layer === "attribution" && !answer.attribution && this.missing("attribution", "attribution_none"),
+      state.confidence && !answer.confidence && this.missing("confidence", "confidence_none"),
     ];
+  }
+
+  /** Why the answer has no such part: there is none, or it is on its way. */
+  missing(part, key) {
+    return hint(this.parts.includes(part) || !this.app.engine.parts.includes(part) ? key : "working");
   }
 
   section(name, title, content) {
@@ -257,7 +266,7 @@ export class Panel {
 
   selfAttention() {
     const own = this.answer.self_attention;
-    if (!own || !(own.encoder || own.decoder)) return hint("self_none");
+    if (!own || !(own.encoder || own.decoder)) return this.missing("self_attention", "self_none");
     const sides = ["encoder", "decoder"].filter((side) => own[side]);
     const side = sides.includes(this.self.side) ? this.self.side : sides[0];
     const choose = (fields) => {
