@@ -53,7 +53,7 @@ BUGS = (
     Bug("serving/batching.py", "self.waiting -= len(work.waiting)", "pass", ("serving/test_batching.py", "-k", "whether")),
     Bug("serving/batching.py", "if work.compute == self._works[0].compute]", "]", ("serving/test_batching.py", "-k", "apart")),
     Bug("serving/batching.py", "count = min(SHARE, len(work.waiting), self._batch - len(places))", "count = min(len(work.waiting), self._batch - len(places))", ("serving/test_batching.py", "-k", "pass")),
-    Bug("serving/batching.py", "return [result for item in items for result in _compute_each(compute, [item])]", "return [error] * len(items)", ("serving/test_batching.py", "-k", "failure")),
+    Bug("serving/batching.py", "return [result for item in items for result in _compute_each(compute, [item])]", "return [ValueError()] * len(items)", ("serving/test_batching.py", "-k", "failure")),
     Bug("serving/bodies.py", "if len(body) + len(chunk) > most:", "if False:", ("serving/test_hostile.py", "-k", "megabytes")),
     Bug("serving/bodies.py", "if length.isdecimal() and", "if False and", ("serving/test_hostile.py", "-k", "hostile")),
     Bug("serving/connections.py", "self._head = self.loop.call_later(seconds, self._too_slow)", "self._head = None", ("serving/test_hostile.py", "-k", "slow_head")),
