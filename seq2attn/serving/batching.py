@@ -155,7 +155,10 @@ class Batcher:
 def _compute_each(compute: Compute, items: Sequence[Any]) -> Sequence[Any]:
     """The results, or the exception of each item that fails: it must not take the others with it."""
     try:
-        return compute(items)
+        results = compute(items)
+        if len(results) != len(items):  # the queue must not stop at a defect
+            raise RuntimeError(f"{len(results)} results of {len(items)} items")
+        return results
     except Exception as error:  # noqa: BLE001 (it is raised again where its request is answered)
         if len(items) == 1:
             return [error]

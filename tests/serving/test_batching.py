@@ -225,3 +225,12 @@ def test_batcher_serves_small_requests_behind_many_large_ones() -> None:
 
     assert with_batcher(body, batch=2 * SHARE) == [[2 * n] * 12 for n in (1, 2, 3)]
     assert twice.calls[2] == [3] * SHARE + [100] + [1] * (SHARE - 1)
+
+
+def test_batcher_goes_on_after_a_wrong_number_of_results() -> None:
+    async def body(batcher: Batcher) -> Any:
+        (error,) = await batcher.submit(lambda items: [], [1], 20)
+        return error, await batcher.submit(Twice(), [1], 20)
+
+    error, result = with_batcher(body)
+    assert (str(error), result) == ("0 results of 1 items", [2])

@@ -125,7 +125,7 @@ def test_a_connection_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     with running(service(Capitals()), log) as (_, address):
         with connect(address), connect(address), connect(address) as third:
             assert answer(third).startswith(b"HTTP/1.1 503 ")
-            assert [line["status"] for line in log.lines] == [503]
+            wait_for(lambda: [line["status"] for line in log.lines] == [503])
         wait_for(lambda: b"200" in raw(address, request("a").replace(b"Host", b"Connection: close\r\nHost")))
 
 
