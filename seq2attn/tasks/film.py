@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from seq2attn.errors import UsageError
+from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.attention_history import scenes
 from seq2attn.inference.heads import Heads, head_title
 from seq2attn.plotting.charts import Chart
@@ -49,4 +49,6 @@ def of_run(run: str, heads: Heads, words: bool | None = None) -> Film:
             choice.check(path, layers, count)
         title = str(choice) if choice is not None else ""
     charts, _ = curves.of_one(run)
+    if not charts:
+        raise UserError(f"{path}/metrics.jsonl: has no loss and no score, only speed; restore it")
     return Film(scenes(history, choice, words), history.steps, charts, title)

@@ -192,6 +192,13 @@ def test_over_training_names_what_does_not_fit(call: Call, tmp_path: Path) -> No
         own, error = call(line)
         assert (own, error.count("\n")) == (code, 1), (line, error)
         assert problem in error, error
+    log = (run / "metrics.jsonl").read_text()
+    (run / "metrics.jsonl").write_text('{"step": 2, "speed": 5}\n')
+    assert call(f"{film_of} -o x.gif") == (
+        1,
+        "seq2attn: a/metrics.jsonl: has no loss and no score, only speed; restore it\n",
+    )
+    (run / "metrics.jsonl").write_text(log)
     text = (run / ATTENTION).read_text()
     (run / ATTENTION).write_text(text.replace('"step": 4', '"step": 1'))
     code, error = call(f"{film_of} -o x.png")

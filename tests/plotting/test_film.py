@@ -59,18 +59,24 @@ def test_place_of_a_step_is_that_of_the_curve() -> None:
     assert f"{svg_chart.place(CHART, 20):.1f}" in svg_chart.figure(CHART, ["run"])
 
 
+def frames(scene: Scene, path: Path) -> list[np.ndarray]:
+    film.save_animation([scene], STEPS, [CHART], path, "title", Style())
+    image, results = Image.open(io.BytesIO(path.read_bytes())), []
+    for number in range(image.n_frames):  # type: ignore[attr-defined]
+        image.seek(number)
+        results.append(np.asarray(image.convert("RGB")).astype(int))
+    assert image.info["duration"] == 2500
+    return results
+
+
 @pytest.mark.parametrize("scene", [text_scene(), image_scene()])
 def test_animation_has_a_frame_for_each_validation(scene: Scene, tmp_path: Path) -> None:
-    path = tmp_path / "film.gif"
-    film.save_animation([scene], STEPS, [CHART], path, "title", Style())
-    image = Image.open(io.BytesIO(path.read_bytes()))
-    assert image.n_frames == 3  # type: ignore[attr-defined]
-    frames = []
-    for number in range(3):
-        image.seek(number)
-        frames.append(np.asarray(image.convert("RGB")).astype(int))
-    assert np.abs(frames[0] - frames[1]).max() > 50
-    assert image.info["duration"] == 2500
+    still = scene._replace(weights=np.repeat(scene.weights[:1], 3, 0))
+    own, other = frames(scene, tmp_path / "film.gif"), frames(still, tmp_path / "still.gif")
+    assert len(own) == 3
+    change, of_the_mark = (np.abs(images[0] - images[2]).max(-1) > 20 for images in (own, other))
+    assert of_the_mark.sum() > 50
+    assert (change & ~of_the_mark).sum() > 500
 
 
 @pytest.mark.parametrize("scenes", [[text_scene()], [image_scene(), image_scene()]])

@@ -761,3 +761,21 @@ def test_missing_image_ends_training_in_its_turn(
     events: Iterator[Event] = toy.events(tmp_path / "run", toy.settings(), stills)
     with pytest.raises(UserError, match=r"^003\.png: not an image"):
         list(events)
+
+
+@pytest.mark.parametrize("moving", [False, True], ids=["stills", "clips"])
+def test_validation_has_the_attention_of_a_few_images_by_name(
+    stills: Prepared, clips: Prepared, moving: bool
+) -> None:
+    of, conf = (
+        (clips if moving else stills),
+        toy.settings(*(["model.encoder.max_frames=4"] if moving else [])),
+    )
+    net = toy.model(conf, of.target_tokenizer.size)
+    own = CaptioningData(conf, of, net, toy.ALONE).validation_of(lambda: False, quiet_progress)(net).attention
+    assert own is not None
+    assert {pair.name for pair in own.pairs} <= set(of.captioned_split("valid").names)
+    assert len({pair.name for pair in own.pairs}) == 3
+    for pair, weights in zip(own.pairs, own.weights, strict=True):
+        assert weights.shape[2:] == pair.shape
+        assert (pair.grid is None, pair.frames is None) == (moving, not moving)
