@@ -121,7 +121,6 @@ class Explanation:
             "attribution": None
             if self.attribution is None
             else {"method": ATTRIBUTION, "weights": _rounded(self.attribution)},
-            "truncated": 0,
         }
 
     def _attention(self) -> dict[str, Any] | None:

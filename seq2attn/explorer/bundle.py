@@ -3,7 +3,7 @@
 A module becomes a function that is called once, after those that it imports, and returns what it exports. So
 no build tool is needed, and the file obeys a policy that allows no script but the one inside it. The modules
 use a part of the language: `import { a, b as c } from "./x.js";`, `import * as x from "./x.js";` and `export`
-before const, function, async function or class. All else is refused.
+before function, async function, class, or a const with one name. All else is refused.
 """
 
 import html
@@ -22,6 +22,7 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 _EXPORT = re.compile(r"^export\s+(?=(?:const|(?:async\s+)?function\*?|class)\s+(\w+))", re.MULTILINE)
+_SEVERAL = re.compile(r"^export\s+const\s+\w+\s*=[^;\n(\[{`\"']*,\s*\w+\s*=", re.MULTILINE)
 _LEFT = re.compile(r"^(?:import|export)\b", re.MULTILINE)
 
 
@@ -73,6 +74,8 @@ def _collect(path: Path, files: dict[Path, str], above: tuple[Path, ...]) -> Non
 
 
 def _function(path: Path, text: str, names: Mapping[Path, str]) -> str:
+    if several := _SEVERAL.search(text):
+        raise UserError(f"{path}: {several[0]!r}: export each name in a line of its own")
     exports = _EXPORT.findall(text)
 
     def imports(match: re.Match[str]) -> str:

@@ -117,6 +117,7 @@ def test_bundle_joins_modules_in_the_order_of_their_imports(tmp_path: Path) -> N
     [
         ('import x from "./one.js";', "knows no such import"),
         ("export default 3;", "knows no such import"),
+        ("export const a = 1, b = 2;", "export each name in a line of its own"),
         ('import "./one.js";', "knows no such import"),
         ('export { a } from "./one.js";', "knows no such import"),
         ('import { main } from "./main.js";', "it imports itself"),

@@ -96,7 +96,6 @@ export class Engine {
       beam: asks("beam") ? { nodes: output.nodes.map((node) => this.named(node)) } : null,
       confidence: null,
       attribution: null,
-      truncated: 0,
     };
   }
 
