@@ -319,22 +319,39 @@ def _of_layer(effects: Effects, layer: int, layers: int, heads: int) -> Permutat
 
 
 def _reverse(reverse: Reverse, valid: Side, of_valid: WordAttention, progress: Progress) -> Back:
-    """The links of the reverse run by its best attention: by gold links, or by agreement with the mean."""
+    """The weights of the reverse run, by the attention of it that goes best with that of the run.
+
+    With gold links it has the lowest error rate as part of a mean of both directions. Otherwise it agrees
+    best with the mean of the run.
+    """
     model = ForcedModel(reverse.predictor)
     back_valid, back_test = (
         word_attention(model, pairs, progress).matrices for pairs in (reverse.valid, reverse.test)
     )
-    ahead = [links.links_of(select(m, *MEAN), links.ARG_MAX) for m in of_valid.matrices]
-    best: tuple[float, AttentionChoice] | None = None
-    for choice in candidates(*back_valid[0].shape[1:3]):
-        ours = [_turned(select(m, *choice)) for m in back_valid]
-        rate = score(ours, valid.gold).error_rate if valid.gold is not None else None
-        value = -rate if rate is not None else links.agreement(ours, ahead) or 0.0
-        if best is None or value > best[0]:
-            best = value, choice
-    assert best is not None
-    choice = best[1]
+    ahead = _best_ahead(of_valid, valid.gold)
+    own_links = [links.links_of(matrix, links.ARG_MAX) for matrix in ahead]
+
+    def value(choice: AttentionChoice) -> float:
+        ours = [select(m, *choice) for m in back_valid]
+        if valid.gold is not None:
+            rate = links.best_rule(_means(ahead, ours), valid.gold)[1]
+            return 0.0 if rate is None else -rate
+        return links.agreement([*map(_turned, ours)], own_links) or 0.0
+
+    choice = max(candidates(*back_valid[0].shape[1:3]), key=value)
     return Back(choice, *([select(m, *choice) for m in side] for side in (back_valid, back_test)))
+
+
+def _best_ahead(of: WordAttention, gold: Sequence[Links] | None) -> list[Matrix]:
+    """The attention with the lowest error rate; without gold links the mean."""
+
+    def rate(choice: AttentionChoice) -> float:
+        assert gold is not None
+        rate = links.scored([select(m, *choice) for m in of.matrices], links.ARG_MAX, gold).error_rate
+        return 1.0 if rate is None else rate
+
+    choice = MEAN if gold is None else min(candidates(*of.matrices[0].shape[1:3]), key=rate)
+    return [select(m, *choice) for m in of.matrices]
 
 
 def _turned(matrix: Matrix) -> set[Link]:
