@@ -20,18 +20,13 @@ COMMANDS = {  # our commands, and the names in other toolkits
     "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data "
     "learn-bpe spm-train dataset import corpus",
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
-    "plot-alignment": "explain explore explorer visualize visualise show attention heatmap draw view "
+    "serve": "server api web demo gui rest http app ui browser explore explorer",
+    "plot-alignment": "explain visualize visualise show attention heatmap draw view "
     "matrix saliency alignment image",
     "plot-training": "curve curves learning-curve learning-curves loss progress history",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
 }
-SERVER = ("serve", "server", "api", "web", "demo", "gui", "rest", "http", "app", "ui")
 SENTENCES = {
-    **dict.fromkeys(
-        SERVER,
-        "there is no server yet: pipe lines into translate, or export a Transformer to an engine with a "
-        "server",
-    ),
     **dict.fromkeys(("list", "presets", "models", "ls"), "`seq2attn train --list` lists the presets"),
     **dict.fromkeys(("config", "settings", "defaults"), "`seq2attn train PRESET --show` lists every setting"),
     "help": "`seq2attn --help` lists the commands",

@@ -25,6 +25,7 @@ from seq2attn.evaluation.confidence import roc_area
 from seq2attn.inference import Translation, Translator
 from seq2attn.inference.confidence import FEATURES, NAMES, probabilities
 from seq2attn.runs import calibration as files
+from seq2attn.runs.directory import open_run
 
 Call = Callable[..., tuple[int, bytes, str]]
 SPLITS = {"train": slice(0, 7), "valid": slice(0, 4), "test": slice(3, 7)}
@@ -88,7 +89,7 @@ def test_calibrate_fits_on_valid_and_scores_the_test(pipe: Call, run: Path) -> N
     assert [line.split("  ")[0] for line in lines if line][4:] == ["confidence", *NAMES]
     assert "confidence.json from now on" in err
     expected = fit_calibration(labels(run, "valid"))
-    loaded = files.load(run, NAMES)
+    loaded = files.load(run, NAMES, open_run(run).config.model)
     assert loaded.words == expected.calibration.words
     for one, other in zip(loaded[1:5], expected.calibration[1:5], strict=True):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-4)

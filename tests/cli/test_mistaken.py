@@ -82,6 +82,7 @@ def refused(result: tuple[int, str, str], *message: str) -> str:
         ),
         *(
             ("explain", "plot-alignment"),
+            ("explorer", "serve"),
             ("visualize", "plot-alignment"),
             ("preprocess", "prepare"),
             ("tokenize", "prepare"),
@@ -104,8 +105,6 @@ def test_unknown_command_of_another_toolkit_names_ours(typed: Typed, word: str, 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("serve", "there is no server yet: pipe lines into translate, or export"),
-        ("server", "there is no server yet"),
         ("list", "`seq2attn train --list`"),
         ("help", "`seq2attn --help`"),
         ("first-try", "first-try is a preset: seq2attn train first-try"),
@@ -433,7 +432,7 @@ def test_train_refuses_mistakes_before_torch_and_data_are_loaded(typed: Typed, t
             ["plot-alignment", "nowhere", "--source", "x"],
             ["export", "first-try", "out"],
             ["prepare", "first-try", "out"],
-            ["serve"],
+            ["server"],
         ),
     ]
     code = (
