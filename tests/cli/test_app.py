@@ -365,7 +365,7 @@ def test_main_writes_utf8_in_any_locale() -> None:
         (("train", "--max-minutes", "0"), ["--max-minutes 0: give more than 0 minutes"]),
         (("train", "no.toml"), ["no.toml: no such file; `seq2attn train PRESET --show` writes one"]),
         (("help",), ["no such command 'help'; `seq2attn --help` lists the commands\n"]),
-        (("explore",), ["Did you mean 'plot-alignment'?"]),
+        (("explore",), ["Did you mean 'serve'?"]),
         (
             ("train", "--precision", "fp8"),
             ["--precision", "'fp8' is not one of 'auto', 'fp32'", "`seq2attn train --help`"],
