@@ -28,7 +28,6 @@ from seq2attn.inference.confidence import probabilities, step_quantities, word_f
 from seq2attn.inference.encoding import pad
 from seq2attn.inference.predictor import BANNED, NO_NUMBERS
 from seq2attn.inference.results import Weights
-from seq2attn.inference.scheduling.batches import GROUP
 from seq2attn.models.state import select
 from seq2attn.runs.calibration import NAME as CALIBRATION
 from seq2attn.runs.choice import AttentionChoice
@@ -229,16 +228,16 @@ class _Work:
 
     def _search(self) -> Hypothesis:
         """The best output, with the bits that `translate` gives: in a batch of as many sources."""
-        predictor, request = self.predictor, self.request
+        predictor, request, group = self.predictor, self.request, self.reader.predictor.group
         beam = request.beam or min(predictor.config.search.beam, MOST_BEAM)
         options = SearchOptions(beam=beam).resolved(predictor.config.search)
-        limit_B = torch.tensor([self.reader.limit] * GROUP, device=predictor.device)
-        prefix_BP = pad([request.prefix] * GROUP, -1) if request.prefix else None
+        limit_B = torch.tensor([self.reader.limit] * group, device=predictor.device)
+        prefix_BP = pad([request.prefix] * group, -1) if request.prefix else None
         limits = Limits(limit_B, BOS, EOS, BANNED, prefix_BP=prefix_BP, **options.limits())
         if "beam" in request.parts:
             own = None if prefix_BP is None else prefix_BP[:1]
             self.recorder = BeamRecorder(limits._replace(max_length_B=limit_B[:1], prefix_BP=own), beam)
-        memories = predictor.encode([[self.read] * GROUP], [self.seed] * GROUP)
+        memories = predictor.encode([[self.read] * group], [self.seed] * group)
         ensemble = predictor.ensemble
 
         def step(token_R: Tensor, state: tuple[Any, Tensor]) -> tuple[Tensor, Any, Tensor | None]:
@@ -248,9 +247,9 @@ class _Work:
                 self.recorder.record(token_R, row_R, logits_RN)
             return logits_RN, (of_model, torch.arange(len(token_R), device=token_R.device)), weights
 
-        start = torch.arange(GROUP * beam, device=predictor.device)
+        start = torch.arange(group * beam, device=predictor.device)
         state = ensemble.initial_state(memories, beam), start
-        keywords = {"select": select, "batch_multiple": GROUP, **options.keywords()}
+        keywords = {"select": select, "batch_multiple": group, **options.keywords()}
         return beam_search(step, state, limits, **keywords)[0][0]
 
     def parts(self) -> dict[str, Any]:

@@ -122,6 +122,9 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
     unit: ClassVar[str]  # name of an input in messages
     replaces_unknown: ClassVar[bool] = False  # whether inputs have words for `SearchOptions.replace_unknown`
+    # A batch has a multiple of so many sources. With 1 a single source takes less time, but the last bits of
+    # its numbers depend on the sources beside it.
+    group = GROUP
 
     def __init__(
         self,
@@ -397,7 +400,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         matrices = int(bool(options.attention))
         if self.needed_attention(options.attention) == "all":
             matrices = self.config.model.attention_layers * self.config.model.attention.heads
-        group = GROUP if options.width <= WIDE else 1
+        group = self.group if options.width <= WIDE else 1
         number, (positions, limit) = max(
             sizes.items(), key=lambda item: (item[1][1] + 1) * (state + item[1][0] * matrices)
         )
@@ -435,7 +438,7 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
     def _search_batch(self, job: Job) -> list[list[Result]]:
         options = job.options
-        group = GROUP if options.width <= WIDE else 1
+        group = self.group if options.width <= WIDE else 1
         missing = -len(job.inputs) % group  # sources that are missing to a whole group
         sources = [[*side, *[self._padding_source(side)] * missing] for side in job.sources]
         prefixes = None if job.prefixes is None else pad([*job.prefixes, *[[]] * missing], -1)

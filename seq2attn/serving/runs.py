@@ -82,7 +82,10 @@ class ServedRuns:
     @classmethod
     def load(cls, runs: Mapping[str, str], **arguments: Any) -> "ServedRuns":
         """`arguments` and errors: see `tasks.loading.load`."""
-        return cls(ServedRun(name, load(path, **arguments)) for name, path in runs.items())
+        served = [ServedRun(name, load(path, **arguments)) for name, path in runs.items()]
+        for run in served:
+            run.predictor.group = 1  # a single sentence is what most requests have
+        return cls(served)
 
     def __iter__(self) -> Iterator[ServedRun]:
         return iter(self._runs.values())

@@ -92,6 +92,19 @@ def test_translate_scores_equal_teacher_forcing(recipe: str, beam: int) -> None:
     assert seen == 6 * beam
 
 
+def test_sources_need_no_group_to_be_translated() -> None:
+    grouped, alone = tiny.translator(sharpness=1.5), tiny.translator(sharpness=1.5)
+    alone.group = 1
+    for one, other in zip(
+        grouped.translate(tiny.ENGLISH[:3], beam=3, n_best=3),
+        alone.translate(tiny.ENGLISH[:3], beam=3, n_best=3),
+        strict=True,
+    ):
+        assert [best.text for best in one] == [best.text for best in other]
+        for mine, yours in zip(one, other, strict=True):
+            assert mine.log_probability == pytest.approx(yours.log_probability, abs=1e-4)
+
+
 def test_sample_scores_equal_teacher_forcing() -> None:
     translator = tiny.translator()
     for translations in translator.translate(TEXTS[:4], sample=True, n_best=3, top_k=20, temperature=1.3):

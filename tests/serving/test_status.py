@@ -12,6 +12,7 @@ from seq2attn.serving import pages
 from seq2attn.serving.application import api
 from seq2attn.serving.limits import Limits
 from seq2attn.serving.openapi import description
+from seq2attn.serving.runs import ServedRuns
 
 
 def test_description_has_every_route_and_method() -> None:
@@ -99,3 +100,12 @@ def test_pages_serve_their_files_and_nothing_else(tmp_path: Path) -> None:
 
 def test_pages_of_no_folder_are_none(tmp_path: Path) -> None:
     assert pages.routes(tmp_path / "missing") == []
+
+
+def test_a_served_run_computes_a_single_sentence_alone(tmp_path: Path) -> None:
+    [run] = ServedRuns.load({"mine": str(tiny.save_run(tmp_path / "run"))}, device="cpu")
+    sizes: list[int] = []
+    encode = run.predictor.encode
+    run.predictor.encode = lambda sources, seeds: (sizes.append(len(sources[0])), encode(sources, seeds))[1]
+    run.predictor.translate(["the dog sleeps"])
+    assert sizes == [1]
