@@ -25,7 +25,7 @@ from seq2attn.inference.predictor import Predictor
 from seq2attn.progress import Progress, silent
 
 HIDDEN = 200  # pairs of attributions, and whose words are hidden for faithfulness, at most
-HIDDEN_IMAGES = 60  # the same of images and clips, which have some hundred cells and few equal wishes
+HIDDEN_IMAGES = 48  # the same of images and clips, which have some hundred cells and few equal wishes
 PERMUTED = 100  # pairs of the permutation test, at most
 TUNED = 100  # validation pairs by which the links of an attribution are chosen, at most
 SHARE = 0.1  # of the cells of an image, hidden at once

@@ -7,7 +7,7 @@ import { Requests } from "./requests.js";
 import { editsOf, fromHash, initial, isChanged, NORMALISERS, toHash, withoutChanges } from "./state.js";
 import { speak, spoken, t, translate } from "./words.js";
 
-const TYPING = 160; // milliseconds without a key, after which a text is sent
+const TYPING = 80; // milliseconds without a key, after which a text is sent
 const DRAGGING = 40;
 const THEMES = ["light", "dark"];
 
