@@ -15,7 +15,7 @@ from seq2attn.data.formats.text import is_blank
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.explaining.link_settings import LinkSettings
 from seq2attn.explaining.links import ARG_MAX, LinkRule, ordered_links
-from seq2attn.explaining.symmetrise import MEAN, METHODS, Link, symmetrise
+from seq2attn.explaining.symmetrise import MEAN, METHODS, Link, mean, symmetrise
 from seq2attn.inference import MAX_SOURCE, Translation, Translator
 from seq2attn.inference.attention_weights import select
 from seq2attn.inference.encoding import encode_texts
@@ -128,7 +128,7 @@ class Aligner(NamedTuple):
             ahead = self.forward.weights(sources, targets, first)
             back = self.reverse.weights(targets, sources, first)
             threshold = self.forward.settings.threshold
-            return [links_of((one + other.T) / 2, threshold) for one, other in zip(ahead, back, strict=True)]
+            return [links_of(mean(one, other), threshold) for one, other in zip(ahead, back, strict=True)]
         forward = self.forward.links(sources, targets, first)
         backward = self.reverse.links(targets, sources, first)
         return [

@@ -261,7 +261,7 @@ def _of_both(matrices: Sequence[Matrix], back: Sequence[Matrix], method: str) ->
 
 
 def _means(matrices: Sequence[Matrix], back: Sequence[Matrix]) -> list[Matrix]:
-    return [np.float32(0.5) * (one + other.T) for one, other in zip(matrices, back, strict=True)]
+    return [symmetrise.mean(one, other) for one, other in zip(matrices, back, strict=True)]
 
 
 def _attributions(

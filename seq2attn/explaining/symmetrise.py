@@ -12,6 +12,9 @@ MEAN joins weights and not links: those of both directions are averaged before l
 from bisect import bisect
 from collections.abc import Callable, Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 Link = tuple[int, int]
 Method = Callable[[set[Link], set[Link]], list[Link]]
 MEAN = "mean"
@@ -29,6 +32,12 @@ def symmetrise(forward: Iterable[Link], reverse: Iterable[Link], method: str) ->
     no link yet; "grow-diag-final-and" those of which neither word has one.
     """
     return METHODS[method](set(forward), set(reverse))
+
+
+def mean(forward: NDArray[np.floating], reverse: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The mean of the weights of both directions (W, U), where `reverse` has its own rows (U, W)."""
+    both: NDArray[np.floating] = np.float32(0.5) * (forward + reverse.T)
+    return both
 
 
 def _by_target(link: Link) -> Link:

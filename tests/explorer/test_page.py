@@ -4,7 +4,6 @@ alone suffices, and nothing is written to the console.
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 import tiny
 from explained_models import SOURCES
 from explorer.page_server import served
+from real_browser import chromium, needs_browser
 
 from seq2attn.explaining.explanation import explain
 from seq2attn.explaining.explanation_page import write_page
@@ -25,8 +25,7 @@ from seq2attn.inference.words import between_words
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
 playwright.expect.set_options(timeout=60_000)
-BROWSER = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"there is no browser {BROWSER}")
+pytestmark = needs_browser
 TEXT = SOURCES[1]
 Open = Callable[..., Any]
 
@@ -64,10 +63,8 @@ def address(predictors: dict[str, Any]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

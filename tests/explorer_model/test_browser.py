@@ -1,7 +1,6 @@
 """The page of one file in a real browser, without a network."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,20 @@ import javascript
 import numpy as np
 import pytest
 import tiny
+from real_browser import chromium, needs_browser
 
 from seq2attn.explaining.explanation import explain
 from seq2attn.explorer import bundle
 from seq2attn.export import export_page
 from seq2attn.inference import Translator
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
-BROWSER = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not Path(BROWSER).exists(), reason=f"there is no browser {BROWSER}"),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

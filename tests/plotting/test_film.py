@@ -2,13 +2,13 @@
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import html_reader
 import numpy as np
 import pytest
 from PIL import Image
+from real_browser import chromium, needs_browser
 
 from seq2attn.errors import UsageError
 from seq2attn.plotting import curves, film, html_curves, html_film, svg_chart
@@ -145,15 +145,11 @@ def test_curves_of_each_run_have_its_colour() -> None:
 
 
 @pytest.mark.slow
+@needs_browser
 def test_page_plays_by_keyboard_in_a_browser(tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium here")
     path = tmp_path / "film.html"
     html_film.save([text_scene(), image_scene()], STEPS, [CHART], path, "title")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 360, "height": 700})
         problems: list[str] = []
         page.on("console", lambda message: problems.append(message.text))
@@ -177,4 +173,3 @@ def test_page_plays_by_keyboard_in_a_browser(tmp_path: Path) -> None:
         assert page.inner_text("#step") == "30"
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert not problems
-        browser.close()

@@ -6,12 +6,12 @@ import socket
 import threading
 import time
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 from libretranslatepy import LibreTranslateAPI
+from real_browser import chromium, needs_browser
 from served import Capitals, Log, answer, connect, raw, running, service, wait_for
 
 from seq2attn.errors import UserError
@@ -154,25 +154,19 @@ def test_url_and_loopback_are_those_of_the_socket(host: str, loopback: bool) -> 
         assert is_loopback(sock) == loopback
 
 
-BROWSER = Path("/usr/bin/chromium")
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not BROWSER.exists(), reason=f"there is no browser {BROWSER}")
+@needs_browser
 def test_the_page_works_under_the_policy_of_the_server() -> None:
     """In Chromium, with a model: nothing is written to the console, and `<script>` in a text is text."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
     translator = tiny.translator()
     search = translator.config.search.model_copy(update={"max_length": 6})
     translator.config = translator.config.model_copy(update={"search": search})
     complaints: list[str] = []
-    with running(service(translator), Log()) as (_, address), playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(BROWSER), args=["--no-sandbox"])
+    with running(service(translator), Log()) as (_, address), chromium() as browser:
         page = browser.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         page.fill("#text", "the small <script>alert(1)</script>")
         page.locator("#panels").get_by_text("<script>alert(1)</script>").first.wait_for(state="attached")
-        browser.close()
     assert not complaints
