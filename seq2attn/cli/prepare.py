@@ -6,7 +6,6 @@ from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import prepare_options as options
 from seq2attn.tasks.task import task_of
-from seq2attn.tasks.training import FIRST_PRESET
 
 if TYPE_CHECKING:
     from seq2attn.data.prepared import Prepared
@@ -99,9 +98,7 @@ def _print(prepared: "Prepared") -> None:
         if name in summary.overlaps:
             console.result(summary.overlaps[name])
     if "valid" in report["splits"]:
-        preset = task.first_preset(prepared)
-        words = "" if preset == FIRST_PRESET else f"{preset} "
-        console.note(f"\nNext: seq2attn train {words}--data {prepared.path}")
+        console.note(f"\nNext: seq2attn train --data {prepared.path}")
     else:
         console.warn(
             "there is no valid split, which training needs: add pairs or a valid split, "

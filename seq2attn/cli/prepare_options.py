@@ -38,7 +38,7 @@ VocabSize = Annotated[
         min=5,
         max=1_000_000,
         metavar="TOKENS",
-        show_default=f"{DEFAULT.vocab_size}, less for a small corpus",
+        show_default="fits the number of training pairs",
     ),
 ]
 Tokenizer = Annotated[

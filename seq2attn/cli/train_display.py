@@ -14,7 +14,8 @@ from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.config import Config
 from seq2attn.errors import UserError
 from seq2attn.tasks import presets
-from seq2attn.tasks.training import FIRST_PRESET, Plan, Training, open_training
+from seq2attn.tasks.fitted import FIRST_PRESET
+from seq2attn.tasks.training import Plan, Training, open_training
 
 
 def list_presets(word: str) -> None:

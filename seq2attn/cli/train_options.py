@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from seq2attn.config import Precision
-from seq2attn.tasks.training import FIRST_PRESET
+from seq2attn.tasks.fitted import FIRST_PRESET
 
 Preset = Annotated[
     str | None,

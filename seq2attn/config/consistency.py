@@ -497,7 +497,7 @@ def some_length_is_allowed(search: "SearchConfig") -> None:
 
 
 def model_is_of_bounded_size(config: "Config") -> None:
-    if (count := estimate_parameters(config.model, config.data.vocab_size)) > MOST_PARAMETERS:
+    if (count := estimate_parameters(config.model, config.data.most_tokens)) > MOST_PARAMETERS:
         raise ValueError(
             f"model has about {count:,} parameters, with data.vocab_size={config.data.vocab_size}: "
             f"at most {MOST_PARAMETERS:,}; make sizes, layers or the vocabulary smaller"

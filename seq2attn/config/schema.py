@@ -23,6 +23,8 @@ MOST_SAMPLES = 4096  # samples of a sentence; the choice of one compares all pai
 MOST_PENALTY = 10  # exponent of the length; with a larger one scores leave the range of floats
 MOST_BATCH_TOKENS = 1_000_000
 BATCH_TOKENS = 4096  # of a training batch, where nothing says more
+VOCABULARY = 8000  # tokens, where nothing says more
+LARGEST_VOCABULARY = 16_000  # of those that "auto" chooses
 
 Size = Annotated[int, Field(ge=1, le=16_384)]  # units of a vector
 Layers = Annotated[int, Field(ge=1, le=256)]
@@ -88,8 +90,10 @@ class DataConfig(Section):
     target: str | None = setting(
         None, "Target side of the corpus: its file ending, column or key; not set: the corpus decides."
     )
-    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] = setting(
-        8000, "Vocabulary size: number of tokens, special tokens included."
+    vocab_size: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = setting(
+        VOCABULARY,
+        "Vocabulary size: number of tokens, special tokens included; auto: a number that fits the number of "
+        "training pairs.",
     )
     tokenizer: Literal["unigram", "bpe", "char", "word"] | None = setting(
         None,
@@ -127,6 +131,11 @@ class DataConfig(Section):
     follow_links: bool = setting(
         False, "Symbolic links: allows images that are links to files outside the corpus folder.", IMAGES
     )
+
+    @property
+    def most_tokens(self) -> int:
+        """The size of a vocabulary, at most."""
+        return LARGEST_VOCABULARY if self.vocab_size == "auto" else self.vocab_size
 
 
 class RNNEncoderConfig(Section):

@@ -128,7 +128,7 @@ def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) ->
         return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed)
 
     try:
-        return of_size(options.vocab_size)
+        return of_size(options.most_tokens)
     except VocabularyTooLarge as error:
         if not request.shrink:
             raise
@@ -141,8 +141,8 @@ def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) ->
 
 
 def note_small_vocabulary(notes: list[str], size: int, options: DataConfig) -> None:
-    if size < options.vocab_size and options.tokenizer in ("unigram", "bpe"):
-        fact = f"the text does not hold {options.vocab_size:,} different subwords"
+    if size < options.most_tokens and options.tokenizer in ("unigram", "bpe"):
+        fact = f"the text does not hold {options.most_tokens:,} different subwords"
         notes.append(f"{fact}: the vocabulary is smaller, {size:,}")
 
 

@@ -29,6 +29,8 @@ def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shri
     from seq2attn.tasks.linking import linker_of
 
     folder = _cache(corpus, settings)
+    if not (folder / REPORT).is_file() and (same := _of_auto(corpus, settings)) is not None:
+        folder = same
     while not (complete := (folder / REPORT).is_file()) or not (shrink or _has_full_vocabulary(folder)):
         refuse_cache(folder, corpus)
         linker = linker_of(settings.data)
@@ -84,6 +86,20 @@ def _cache(corpus: str, settings: Config) -> Path:
     return (
         cache_home() / "prepared" / f"{corpus_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     )
+
+
+def _of_auto(corpus: str, settings: Config) -> Path | None:
+    """The folder that was prepared with data.vocab_size="auto", if that chose the number of the settings."""
+    from seq2attn.data.prepared import REPORT, Prepared
+
+    if settings.data.vocab_size == "auto":
+        return None
+    auto = settings.data.model_copy(update={"vocab_size": "auto"})
+    folder = _cache(corpus, settings.model_copy(update={"data": auto}))
+    if not (folder / REPORT).is_file():
+        return None
+    number = Prepared(folder).report["options"]["vocab_size"]
+    return folder if number == settings.data.vocab_size else None
 
 
 def _has_full_vocabulary(folder: Path) -> bool:

@@ -35,8 +35,8 @@ def prepare(
     `test` are numbers of pairs to set aside, by default a twentieth each, at most 1,000, of a corpus without
     splits.
     `workers` is the number of processes, by default one for each processor. `options` are the settings of
-    `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; `vocab_size` is smaller for a
-    small corpus unless you set it. `align="eflomal"` links the words of training pairs, for train.guide.
+    `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; unless you set it, `vocab_size`
+    fits the number of training pairs. `align="eflomal"` links the words of training pairs, for train.guide.
     `align_with` is a run whose attention links them instead, and `align_reverse` one that translates the
     other way. `progress(stage, done, total)` is called during the work.
 
@@ -66,7 +66,7 @@ def prepare(
         for name, run in (("align_with", align_with), ("align_reverse", align_reverse))
         if run is not None
     ]
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {"vocab_size": "auto"} | {name: value for name, value in options.items() if value is not None}
     settings = config.validate({"data": given}, "prepare").data
     linker = linker_of(settings, runs)
     prepare_folder(
@@ -78,7 +78,7 @@ def prepare(
         workers=os.cpu_count() or 1 if workers is None else workers,
         force=force,
         seed=seed,
-        shrink="vocab_size" not in given,
+        shrink=settings.vocab_size == "auto",
         stage=(lambda name: silent) if progress is None else lambda name: partial(progress, name),
         linker=linker,
         linked_by=""

@@ -23,8 +23,9 @@ from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.shared_cores import SharedCores
-from seq2attn.tasks import arguments, batch_size, training_checks
+from seq2attn.tasks import arguments, batch_size, fitted, training_checks
 from seq2attn.tasks.corpus_cache import cache_home, corpus_name, prepared_folder, refuse_cache
+from seq2attn.tasks.fitted import FIRST_PRESET
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
 from seq2attn.tasks.task import task_of
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
     from seq2attn.training.distributed import World
     from seq2attn.training.events import Event, Finished
 
-FIRST_PRESET = "first-try"
 BEGUN = "run"  # key of the run that the processes have begun, in the store of torchrun
 COMPILER_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 FREE = tuple(config.names_marked(config.MAY_CHANGE_ON_RESUME))
+
+
+def _first_corpus(preset_or_file: str | None, changes: Sequence[str], where: str) -> str:
+    return first_corpus(config.load(preset_or_file or FIRST_PRESET, changes, where))
 
 
 def first_corpus(settings: Config) -> str:
@@ -64,6 +68,7 @@ class Plan:
     command: str = ""  # or call, for the run to remember
     where: str = "settings"  # name of the changes in errors
     batch_tokens: int = config.BATCH_TOKENS  # of the preset, for train.batch_tokens="auto"
+    fits: bool = False  # whether the settings are to fit the data, once these are prepared
 
     @property
     def continues(self) -> bool:
@@ -98,17 +103,21 @@ def make_plan(
         problem = "one continues the run and the other replaces it"
         raise UsageError(f"resume and `force`: {problem}; leave one out", setting="resume")
     config.refuse_incomplete(changes, where)
-    named = preset_or_file is not None
-    settings = config.load(preset_or_file or FIRST_PRESET, changes, where) if named or not resume else None
     if out is None:
-        corpus = corpus_name(data or first_corpus(settings or config.load(FIRST_PRESET)))
+        corpus = corpus_name(data or _first_corpus(preset_or_file, () if resume else changes, where))
         out = Path("runs", f"{corpus}-{corpus_name(preset_or_file)}" if preset_or_file else corpus)
-    is_auto = settings is not None and settings.train.batch_tokens == "auto"
-    tokens = batch_size.of_preset(preset_or_file or FIRST_PRESET) if is_auto else config.BATCH_TOKENS
-    plan = Plan(settings, tuple(changes), data, out, resume, force, command, where, tokens)
-    if settings is None and not plan.continues:
-        return replace(plan, settings=config.load(FIRST_PRESET, changes, where))
-    return plan
+    plan = Plan(None, tuple(changes), data, out, resume, force, command, where)
+    if preset_or_file is None and plan.continues:
+        return plan
+    if preset_or_file is None and data is not None and fitted.fits(data):
+        preset = fitted.first_preset(data, changes)
+        settings, is_fitted = fitted.before_data(data, preset, changes, where), True
+    else:
+        preset = preset_or_file or FIRST_PRESET
+        settings, is_fitted = config.load(preset, changes, where), False
+    is_auto = settings.train.batch_tokens == "auto"
+    tokens = batch_size.of_preset(preset) if is_auto else config.BATCH_TOKENS
+    return replace(plan, settings=settings, batch_tokens=tokens, fits=is_fitted)
 
 
 class Training:
@@ -269,7 +278,9 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         plan = _restarted(plan, world)
         world.run_on_main(lambda: _claim(claim, plan))
         old = directory.open_run(plan.out, trained=False) if plan.continues else None
-        settings = plan.settings or config.change(old.config if old else Config(), plan.changes, plan.where)
+        settings = None if plan.fits and old is not None else plan.settings
+        if settings is None:
+            settings = config.change(old.config if old else Config(), plan.changes, plan.where)
         if old is not None:  # checked before any data is prepared, so without the settings of data
             settings = batch_size.number_of_run(settings, old.config)
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
@@ -277,6 +288,10 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
             refuse_without_permission(setting, code)
         corpus = plan.data or (old.corpus if old else first_corpus(settings))
         prepared = _open_data(corpus, settings, plan, world, stages)
+        if plan.fits and old is None:
+            settings, reasons = fitted.with_data(prepared, plan.changes, plan.where)
+            for reason in reasons if world.is_main else ():
+                note(reason)
         settings = _with_data_of(prepared, settings)
         _refuse_compilation(settings, world)
         if settings.train.deterministic:  # the model's first weights go to the device below
@@ -520,7 +535,8 @@ def _open_data(data: str, settings: Config, plan: Plan, world: "World", stages: 
                 )
     else:
         # A small corpus may have a smaller vocabulary than a preset says, but not than the user says.
-        shrink = not any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in plan.changes)
+        named = any(setting.partition("=")[0].strip() == "data.vocab_size" for setting in plan.changes)
+        shrink = not named or settings.data.vocab_size == "auto"
         world.run_on_main(lambda: prepared_folder(data, settings, stages, shrink))
         prepared = Prepared(prepared_folder(data, settings, stages, shrink))
         if missing := prepared.report.get("missing", {}).get("images"):

@@ -14,12 +14,30 @@ from seq2attn.runs.directory import LOCK, is_run
 from seq2attn.tasks.corpus_cache import why_unwritable
 from seq2attn.tasks.task import Sources, task_of
 
+REPORT = "prepared.json"  # `data.prepared` imports more
+
 
 class Report(NamedTuple):
     """What the report of a prepared folder says of its sources."""
 
     modality: Modality
     clips: bool
+    splits: list[str]
+    joint: bool  # whether both sides share a vocabulary
+
+
+def is_prepared(data: str) -> bool:
+    return Path(data, REPORT).is_file()
+
+
+def report_of(data: str) -> Report | None:
+    """What the report of a prepared folder says; None if the folder is none, or damaged."""
+    try:
+        report = json.loads(Path(data, REPORT).read_text(encoding="utf-8"))
+        clips, joint = bool(report.get("clips", False)), bool(report["options"]["joint"])
+        return Report(of_report(report), clips, list(report["splits"]), joint)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def refuse_data(data: str, settings: Config) -> None:
@@ -28,17 +46,13 @@ def refuse_data(data: str, settings: Config) -> None:
     It must exist, hold data, have the columns, and be what the model reads. A corpus of the hub is checked
     later.
     """
-    report_file = Path(data, "prepared.json")
-    if report_file.is_file():
-        try:
-            report = json.loads(report_file.read_text(encoding="utf-8"))
-            sources = Report(of_report(report), bool(report.get("clips", False)))
-            splits = list(report["splits"])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            return  # the code that opens the folder reports what is wrong
-        refuse_other(data, settings, sources)
+    if is_prepared(data):
+        report = report_of(data)
+        if report is None:
+            return  # the code that opens the folder says what is wrong
+        refuse_other(data, settings, report)
         for split in ("train", "valid"):
-            if split not in splits:
+            if split not in report.splits:
                 raise UserError(no_pairs(data, split))
         return
     if data.startswith("hf:"):

@@ -31,6 +31,7 @@ WORDS = {
     "sing": "chantent",
 }
 SMALL = [
+    "first-try",
     *("--source", "en", "--target", "fr"),
     *(
         "--set",
@@ -307,7 +308,7 @@ def test_resume_uses_the_prepared_data_of_the_run(
                 f"{end}{(number * 7) % 40} {end}{number % 30} {end}{number % 11}\n" for number in range(count)
             ]
             (corpus / f"{split}.{end}").write_text("".join(words))
-    small = [*SMALL[:4], *SMALL[SMALL.index("--device") :]]  # no setting of the data
+    small = [*SMALL[:5], *SMALL[SMALL.index("--device") :]]  # no setting of the data
     arguments = ("--data", str(corpus), "--out", "run", *small, "--set", "data.vocab_size=20")
     code, _, err = run(*arguments, "--max-steps", "1")
     assert (code, err.count("preparing ")) == (0, 1), err
@@ -388,7 +389,7 @@ def test_train_refuses_data_settings_that_contradict_a_prepared_folder(run: Run,
 
 
 def test_train_lowers_the_vocabulary_of_a_preset_but_not_of_the_user(run: Run, home: Path) -> None:
-    plain = [*SMALL[:4], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
+    plain = [*SMALL[:5], "--set", "data.joint=true", *SMALL[SMALL.index("--device") :], "--max-steps", "1"]
     code, _, err = run("--data", str(home / "corpus"), "--out", "run", *plain)
     assert code == 0, err
     assert "does not hold 2,000 different subwords: the vocabulary is smaller" in err

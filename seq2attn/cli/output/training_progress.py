@@ -25,6 +25,8 @@ REASONS = {
     "max_minutes": "the time is up",
     "patience": "no gain for train.patience validations",
 }
+ESTIMATED = 20  # updates of a session after which its duration is said
+SHORT = 60.0  # seconds of a training whose duration is not said
 SILENCE = 30.0  # seconds without a line, after which one is printed if there is no terminal
 SCORES, DIGITS = {"bleu": "BLEU", "cider": "CIDEr-D"}, {"bleu": 1, "cider": 2}
 
@@ -46,6 +48,7 @@ class Display:
         self._pace = console.Pace(SILENCE)
         self._board: SummaryWriter | None = None
         self._scores = ""
+        self._updates = 0  # of this session
         self._now: tuple[int, int, str, Clock] | None = None  # content of the live line
 
     def __enter__(self) -> Self:
@@ -92,7 +95,16 @@ class Display:
         elif self._line is None and self._pace.due():
             self._note(f"validating {counted(done, total)}")
 
+    def _estimate(self, event: Update) -> None:
+        """Say once how long the training takes on this machine."""
+        self._updates += 1
+        if self._updates != ESTIMATED or (total := event.elapsed + event.remaining) < SHORT:
+            return
+        at_most = "at most " if self._settings is not None and self._settings.patience else ""
+        self._note(f"on this machine the training takes {at_most}about {console.duration(total)}")
+
     def _progress(self, event: Update) -> None:
+        self._estimate(event)
         losses, pace = f"loss {event.loss:.3f}", f"{event.speed:,.0f} tokens/s  lr {event.lr:.2g}"
         steps, clock = self._end(event)
         if self._line is not None:

@@ -27,6 +27,7 @@ from seq2attn.data.preparation import (
 )
 from seq2attn.data.spool import Entry, Format, Spool, write_spools
 from seq2attn.data.tokenizer import UNK, Tokenizer, is_changed
+from seq2attn.data.vocabulary_size import with_number
 from seq2attn.errors import UserError
 from seq2attn.progress import Progress
 from seq2attn.strict_json import whole_text
@@ -53,9 +54,13 @@ def prepare_images(corpus: ImageCorpus, request: Preparation) -> dict[str, Any]:
     spools = divide(corpus, spools, request, "image", "equal images")
     request.stage("training the tokenizer")(0, None)
     train = spools["train"]
-    tokenizer = train_tokenizer(
-        lambda: (text for captions in train.records for text in captions.texts), request
-    )
+    captions = sum(len(captions.texts) for captions in train.records)
+
+    def texts() -> Iterator[str]:
+        return (text for captions in train.records for text in captions.texts)
+
+    request = with_number(request, captions, texts)
+    tokenizer = train_tokenizer(texts, request)
     note_small_vocabulary(corpus.notes, tokenizer.size, request.options)
     if missing.count:
         are = "image is" if missing.count == 1 else "images are"
@@ -73,6 +78,7 @@ def prepare_images(corpus: ImageCorpus, request: Preparation) -> dict[str, Any]:
         if normalised:
             corpus.notes.append(f"{name}: {normalised:,} captions {NOT_NFC}")
     return {
+        "options": request.options.model_dump(mode="json"),  # with a number for the size of the vocabulary
         "vocabulary": {"source": 0, "target": tokenizer.size},
         "splits": report,
         "images": True,

@@ -1,6 +1,7 @@
 """The splits of a prepared folder from a corpus of text: spooled, divided and encoded."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import encode_split
 from seq2attn.data.text.link_direction import from_source
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
+from seq2attn.data.vocabulary_size import with_number
 from seq2attn.progress import Progress
 
 SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "place", "alignment")])
@@ -39,7 +41,10 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
         progress = request.stage("linking words")
         spools["train"] = with_links(spools["train"], request.linker, request.work, progress)
     request.stage("training the tokenizer")(0, None)
-    source, target = _train_tokenizers(spools["train"], request)
+    train = spools["train"]
+    texts = partial(train.sample, ("source", "target"), SAMPLE // 2, request.seed)
+    request = with_number(request, int(np.count_nonzero(train.keys)), texts)
+    source, target = _train_tokenizers(train, request)
     note_small_vocabulary(corpus.notes, min(source.size, target.size), request.options)
     if request.options.joint:
         source.save(request.folder / "tokenizer.model")
@@ -47,7 +52,6 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
         source.save(request.folder / "source.model")
         target.save(request.folder / "target.model")
     report: dict[str, Any] = {}
-    train_keys = spools["train"].keys
     for name, spool in spools.items():
         out = request.folder / name
         drops, normalised = encode_split(spool.path, out, source, target, request)
@@ -58,9 +62,13 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
             sides = " and ".join(f"{count:,} {side}" for side, count in normalised.items() if count)
             corpus.notes.append(f"{name}: {sides} lines {NOT_NFC}")
         if name != "train":
-            report[name]["sources_in_train"] = int(np.isin(spool.keys, train_keys).sum())
+            report[name]["sources_in_train"] = int(np.isin(spool.keys, train.keys).sum())
         spool.path.unlink()
-    return {"vocabulary": {"source": source.size, "target": target.size}, "splits": report}
+    return {
+        "options": request.options.model_dump(mode="json"),  # with a number for the size of the vocabulary
+        "vocabulary": {"source": source.size, "target": target.size},
+        "splits": report,
+    }
 
 
 def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
