@@ -88,7 +88,7 @@ def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     settings = ["data.vocab_size=30", "data.joint=false", "data.tokenizer=word", "model.tied=none"]
     settings += ["model.embedding=8", "model.encoder.size=8", "model.decoder.size=16", "train.log_every=1"]
     settings += ["train.batch_tokens=50", "train.max_steps=3", "train.clip_norm=0"]
-    command = ["train", "--data", ".", "--source", "en", "--target", "fr"]
+    command = ["train", "first-try", "--data", ".", "--source", "en", "--target", "fr"]
     command += [part for setting in settings for part in ("--set", setting)]
     monkeypatch.chdir(tmp_path)
     alone = ["--device", "cpu", "--precision", "bf16", "--set", "train.accumulate=2"]

@@ -62,7 +62,7 @@ def settings(changes: tuple[str, ...]) -> list[str]:
 
 
 def test_train_goes_from_a_corpus_to_the_test_score_and_translates(call: Call, home: Path) -> None:
-    train = ("train", "--data", "corpus", "--source", "en", "--target", "fr", "--out", "run")
+    train = ("train", "first-try", "--data", "corpus", "--source", "en", "--target", "fr", "--out", "run")
     code, out, err = call(*train, *settings(TEXT), "--max-steps", "12")
     assert code == 0, err
     assert "BLEU" in out
