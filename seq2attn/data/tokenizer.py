@@ -21,6 +21,7 @@ import sentencepiece
 
 from seq2attn import files, strict_json
 from seq2attn.data.formats import sentencepiece_model
+from seq2attn.data.formats.sentencepiece_model import Subword
 from seq2attn.errors import UserError
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -88,7 +89,7 @@ class Tokenizer:
         then the rarest 0.05 % of the running text get none. Raises VocabularyTooLarge if the texts do not
         hold `vocab_size` subwords, and UserError with the smallest possible size if they need more.
         """
-        sample = list(_training_texts(texts, lowercase, seed))
+        sample = list(training_texts(texts, lowercase, seed))
         if not sample:
             raise UserError("there is no text to train a tokenizer on")
         try:
@@ -103,6 +104,11 @@ class Tokenizer:
                     f"{problem}: set `vocab_size` to {still_needed} or more{every}", setting="vocab_size"
                 ) from None
         return cls(model, kind, lowercase)
+
+    def with_subwords(self, subwords: Iterable[Subword]) -> Self:
+        """The same vocabulary with more subwords after those that it has, whose ids and scores stay."""
+        model = sentencepiece_model.with_subwords(self._model, subwords)
+        return type(self)(model, self.kind, self.lowercase)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -166,6 +172,14 @@ class Tokenizer:
             [text.replace(SPACE, STAND_IN) for text in normal], num_threads=1
         )
         return ids
+
+    def cut(self, text: str) -> list[str]:
+        """The text as subwords of SentencePiece, "▁" for a space. What is not in the vocabulary is there as
+        it stands in the text, and neighbouring unknown characters are one.
+        """
+        text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
+        subwords: list[str] = self._processor.encode(text, out_type=str)
+        return subwords
 
     def _encode_words(self, text: str) -> list[int]:
         if not text:
@@ -255,8 +269,9 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile("<(pad|unk|s|/s)>")
 
 
-def _training_texts(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
-    """The texts to train on, without special tokens and without characters that SentencePiece reserves.
+def training_texts(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
+    """The texts to train on (at most SAMPLE, sampled by `seed`), without special tokens and without
+    characters that SentencePiece reserves.
 
     SentencePiece would skip texts that have them.
     """
