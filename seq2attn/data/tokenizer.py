@@ -56,7 +56,7 @@ class Tokenizer:
     def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
         self.kind = kind
         self.lowercase = lowercase
-        self._model = model
+        self.model = model  # of SentencePiece
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
         # An unknown word takes up the space before it.
@@ -71,7 +71,7 @@ class Tokenizer:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self._model, self.kind, self.lowercase)
+        return Tokenizer, (self.model, self.kind, self.lowercase)
 
     @classmethod
     def train(
@@ -107,7 +107,7 @@ class Tokenizer:
 
     def with_subwords(self, subwords: Iterable[Subword]) -> Self:
         """The same vocabulary with more subwords after those that it has, whose ids and scores stay."""
-        model = sentencepiece_model.with_subwords(self._model, subwords)
+        model = sentencepiece_model.with_subwords(self.model, subwords)
         return type(self)(model, self.kind, self.lowercase)
 
     @classmethod
@@ -148,7 +148,7 @@ class Tokenizer:
                 "seq2attn_tokenizer": {
                     "kind": self.kind,
                     "lowercase": self.lowercase,
-                    "crc32": zlib.crc32(self._model),
+                    "crc32": zlib.crc32(self.model),
                 }
             },
             separators=(",", ":"),
@@ -156,7 +156,7 @@ class Tokenizer:
         # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every
         # SentencePiece program still reads the file.
         trailer = bytes([0xC2, 0x0C, len(facts)]) + facts
-        files.write(path, self._model + trailer)
+        files.write(path, self.model + trailer)
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS. The name of a special token in the text is plain text."""

@@ -56,7 +56,7 @@ def prepare_images(corpus: ImageCorpus, request: Preparation) -> dict[str, Any]:
     tokenizer = train_tokenizer(
         lambda: (text for captions in train.records for text in captions.texts), request
     )
-    note_small_vocabulary(corpus.notes, tokenizer.size, request.options)
+    note_small_vocabulary(corpus.notes, tokenizer.size, request)
     if missing.count:
         are = "image is" if missing.count == 1 else "images are"
         corpus.notes.append(f"{missing.count:,} {are} missing or damaged, and left out: {missing}")

@@ -40,7 +40,7 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
         spools["train"] = with_links(spools["train"], request.linker, request.work, progress)
     request.stage("training the tokenizer")(0, None)
     source, target = _train_tokenizers(spools["train"], request)
-    note_small_vocabulary(corpus.notes, min(source.size, target.size), request.options)
+    note_small_vocabulary(corpus.notes, min(source.size, target.size), request)
     if request.options.joint:
         source.save(request.folder / "tokenizer.model")
     else:
@@ -78,7 +78,7 @@ def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
 def _train_tokenizers(train: Spool[None], request: Preparation) -> tuple[Tokenizer, Tokenizer]:
     def of(*columns: str) -> Tokenizer:
         most = SAMPLE // len(columns)
-        return train_tokenizer(lambda: train.sample(columns, most, request.seed), request)
+        return train_tokenizer(lambda: train.sample(columns, most, request.seed), request, columns[0])
 
     if request.options.joint:
         joint = of("source", "target")
