@@ -23,8 +23,8 @@ from seq2attn.tasks.corpus_cache import prepared_folder
 from seq2attn.tasks.task import refuse_other_modality
 
 if TYPE_CHECKING:
-    from seq2attn.data.prepared import Prepared
     from seq2attn.data.preparation import GivenVocabulary
+    from seq2attn.data.prepared import Prepared
     from seq2attn.data.tokenizer import Tokenizer
     from seq2attn.models.seq2seq import Seq2Seq
     from seq2attn.runs.directory import Run
@@ -96,7 +96,9 @@ class FromRun:
         """Raise UsageError if old pairs cannot be mixed into what the model learns from."""
         if self.replay and not settings.model.modality.has_vocabulary:
             problem = "leave it out, or put the old images into the new corpus"
-            raise UsageError(f"replay is for text, and {self.run} describes images: {problem}", setting="replay")
+            raise UsageError(
+                f"replay is for text, and {self.run} describes images: {problem}", setting="replay"
+            )
         if self.replay and settings.train.guide:
             problem = "the old pairs have no word links for train.guide; set train.guide=0, or leave it out"
             raise UsageError(f"replay: {problem}", setting="replay")

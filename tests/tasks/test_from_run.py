@@ -73,9 +73,7 @@ SIDES = {"data.source": "en", "data.target": "fr"}
 
 def start(home: Path, out: Path, steps: int = 15, **more: object) -> Run:
     settings = SIDES | {"train.max_steps": steps, "train.validate_every": 5}
-    return seq2attn.train(
-        None, home / "second", out, settings, from_run=home / "old", device="cpu", **more
-    )  # type: ignore[arg-type]
+    return seq2attn.train(None, home / "second", out, settings, from_run=home / "old", device="cpu", **more)  # type: ignore[arg-type]
 
 
 def session(home: Path, out: Path, **more: object) -> object:
@@ -116,7 +114,9 @@ def test_extended_vocabulary_leaves_the_outputs_as_they_were(home: Path, tmp_pat
         ]
         assert len(texts) >= 5
         before, after = (one.translate(texts, beam=beam, n_best=beam) for one in (old, new))
-        assert [[one.tokens for one in some] for some in before] == [[o.tokens for o in some] for some in after]
+        assert [[one.tokens for one in some] for some in before] == [
+            [o.tokens for o in some] for some in after
+        ]
         assert [some[0].log_probability for some in before] == [some[0].log_probability for some in after]
 
 
@@ -128,7 +128,12 @@ def old_folder(home: Path) -> Path:
 
 def test_extended_vocabulary_is_learned(home: Path, tmp_path: Path) -> None:
     """The rows of new subwords begin below all others, and training must lift them."""
-    settings = SIDES | {"train.max_steps": 60, "train.lr": 0.03, "train.warmup": 1, "train.validate_every": 30}
+    settings = SIDES | {
+        "train.max_steps": 60,
+        "train.lr": 0.03,
+        "train.warmup": 1,
+        "train.validate_every": 30,
+    }
     run = seq2attn.train(
         None,
         home / "second",
@@ -306,7 +311,9 @@ def test_train_prints_scores_of_both_test_sets_before_and_after(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console, "quiet", False)
     call = ["train", "--from", str(home / "old"), "--data", str(home / "second"), "--device", "cpu"]
-    code = app.run([*call, "--source", "en", "--target", "fr", "--set", "train.max_steps=5", "--replay", "0.2"])
+    code = app.run(
+        [*call, "--source", "en", "--target", "fr", "--set", "train.max_steps=5", "--replay", "0.2"]
+    )
     out, err = capsys.readouterr()
     assert code == 0, err
     assert Path("runs/second-from-old/start.json").is_file()
