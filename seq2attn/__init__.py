@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from seq2attn.tasks.alignment import align as align
     from seq2attn.tasks.audit import audit as audit
     from seq2attn.tasks.audit_report import AuditReport as AuditReport
+    from seq2attn.tasks.back_translation import BackTranslation as BackTranslation
+    from seq2attn.tasks.back_translation import back_translate as back_translate
     from seq2attn.tasks.calibration import calibrate as calibrate
     from seq2attn.tasks.calibration_report import CalibrationReport as CalibrationReport
     from seq2attn.tasks.curves import plot_training as plot_training
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "AuditReport": "tasks.audit_report",
+    "BackTranslation": "tasks.back_translation",
     "CalibrationReport": "tasks.calibration_report",
     "Caption": "inference",
     "Captioner": "inference",
@@ -76,6 +79,7 @@ _MODULES = {
     "UserError": "errors",
     "align": "tasks.alignment",
     "audit": "tasks.audit",
+    "back_translate": "tasks.back_translation",
     "compare": "explaining.comparison",
     "calibrate": "tasks.calibration",
     "evaluate": "tasks.evaluation",

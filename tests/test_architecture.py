@@ -204,6 +204,7 @@ def test_import_table_runs_from_the_ground_up() -> None:
         "caption",
         "evaluate",
         "audit",
+        "back_translate",
         "calibrate",
         "plot_alignment",
         "plot_training",
@@ -368,8 +369,8 @@ WRITERS = {
     "inference/feature_cache.py": {"mkdir"},
     "inference/zip_writer.py": {"TemporaryFile"},  # which has no name
     "cli/output/overlays.py": {"mkdir"},
-    "cli/output/chunks.py": {"mkdir"},
     "tasks/score_files.py": {"mkdir"},
+    "tasks/chunks.py": {"mkdir"},
     "cli/output/result_files.py": {"unlink", "truncate"},
     "cli/app.py": {"open"},
 }
@@ -648,6 +649,7 @@ HELP = [
     "caption --help",
     "evaluate --help",
     "audit --help",
+    "back-translate --help",
     "calibrate --help",
     "plot-alignment --help",
     "export --help",

@@ -25,6 +25,7 @@ from seq2attn import ranks
 from seq2attn.cli import (
     align,
     audit,
+    back_translate,
     calibrate,
     caption,
     console,
@@ -86,6 +87,9 @@ app.command("prepare", short_help="Prepare a corpus of text or captioned images 
 )
 app.command("train", short_help="Train a model and score it on the test splits.")(train.train)
 app.command("translate", short_help="Translate text, line by line.")(translate.translate)
+app.command("back-translate", short_help="Make training pairs from text of one language.")(
+    back_translate.back_translate
+)
 app.command("align", short_help="Align the words of given pairs.")(align.align)
 app.command("caption", short_help="Describe images or clips.")(caption.caption)
 app.command("evaluate", short_help="Score runs, or the output of any system.", cls=evaluate_options.Command)(

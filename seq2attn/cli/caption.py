@@ -7,11 +7,12 @@ from seq2attn.cli import caption_options as options
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli.conflicts import Needs, check
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import chunks, result_files
+from seq2attn.cli.output import result_files
 from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.heads import Heads
 from seq2attn.inference.options import DEFAULTS, SearchOptions
+from seq2attn.tasks import chunks
 
 FORMATS = ("text", "jsonl")
 RULES = (

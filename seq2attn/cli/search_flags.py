@@ -143,7 +143,11 @@ FLAGS: dict[str, Any] = {
         ),
     ],
 }
-NAMES = {"utility": "--mbr", "mask": "--mask-source"}  # flags of options that have another name in Python
+NAMES = {
+    "utility": "--mbr",
+    "mask": "--mask-source",
+    "from_run": "--from",
+}  # flags of options that have another name in Python
 
 
 def flag_of(name: str) -> str:

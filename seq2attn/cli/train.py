@@ -10,6 +10,7 @@ from seq2attn.cli import console, flags, glossary, mistaken, train_display
 from seq2attn.cli import train_options as options
 from seq2attn.cli.conflicts import Conflict, check
 from seq2attn.errors import UsageError, UserError
+from seq2attn.tasks.from_run import from_arguments
 from seq2attn.tasks.training import make_plan
 
 RULES = (Conflict("--resume", "--force", "one continues the run and the other replaces it"),)
@@ -29,6 +30,9 @@ def train(
     max_steps: options.MaxSteps = None,
     max_minutes: options.MaxMinutes = None,
     compile_: options.Compile = False,
+    from_: options.From = None,
+    extend_vocabulary: options.ExtendVocabulary = 0,
+    replay: options.Replay = 0.0,
     allow_code: flags.AllowCode = False,
     resume: options.Resume = False,
     force: options.Force = False,
@@ -70,6 +74,8 @@ def train(
     config.refuse_incomplete(changes, "--set")
     if preset is not None:
         mistaken.refuse_no_preset(preset)
+    if from_ is not None:
+        mistaken.refuse_no_run(from_)
     plan = make_plan(
         preset,
         changes,
@@ -79,6 +85,7 @@ def train(
         force=force,
         command=shlex.join(["seq2attn", *(context.obj or ())]),
         where="--set",
+        start=from_arguments(from_, extend_vocabulary, replay),
     )
     if show:
         train_display.show_settings(plan, preset)

@@ -3,7 +3,7 @@
 Signals that ask to stop are handled here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -15,6 +15,7 @@ from seq2attn.config import Config
 from seq2attn.errors import UserError
 from seq2attn.tasks import presets
 from seq2attn.tasks.fitted import FIRST_PRESET
+from seq2attn.tasks.from_run import FromRun
 from seq2attn.tasks.training import Plan, Training, open_training
 
 
@@ -79,17 +80,38 @@ def run(plan: Plan, device: str, allow_code: bool) -> None:
 
 def _test(training: Training, device: str) -> None:
     """Print the scores of each test split, some outputs, and the next commands."""
+    outputs = {}
     for result in training.test(device):
+        outputs[result.split] = result.outputs
         for line in result.scores:
             console.result(f"{line}  {result.split}")
         for reason in result.reasons:
             console.note(reason)
         for sample in result.samples:
             console.note(f"{training.data.example(*sample)}\n")
+    if training.start is not None and training.world.is_main:
+        _compare(training, training.start, outputs, device)
     if training.world.is_main:
         allowing = " --allow-code" if training.run.config.model.own_code else ""
         commands = [line + allowing for line in training.data.next_commands(training.run.path)]
         console.note("\n  ".join(["next:", *commands]))
+
+
+def _compare(training: Training, start: FromRun, outputs: Mapping[str, Sequence[str]], device: str) -> None:
+    """Print the scores of the run that this one starts from, and of this one, on the new and the old tests."""
+    from seq2attn.tasks import from_run_scores
+
+    run, prepared = training.run.path, training.data.prepared
+    scores = list(from_run_scores.changes(start, run, prepared, outputs, device, console.progress))
+    rows = [
+        [one.split, "new" if one.is_new else "old", console.printable(one.data), one.before.name]
+        + [f"{one.before.value:.2f}", f"{one.after.value:.2f}", f"{one.after.value - one.before.value:+.2f}"]
+        for one in scores
+    ]
+    if rows:
+        console.result()
+        console.table(["split", "data", "corpus", "score", "before", "after", "change"], rows)
+    from_run_scores.advise(scores, start)
 
 
 def _stopped(step: int, best: int, settings: Config) -> str:

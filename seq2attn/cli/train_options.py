@@ -7,6 +7,7 @@ import typer
 
 from seq2attn.config import Precision
 from seq2attn.tasks.fitted import FIRST_PRESET
+from seq2attn.tasks.from_run import MOST_SUBWORDS
 
 Preset = Annotated[
     str | None,
@@ -49,6 +50,35 @@ Set = Annotated[
         "--set",
         help="Change a setting, as in train.lr=0.001. Repeatable. `--show` explains all settings.",
         metavar="KEY=VALUE",
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Start from the model, tokenizers and weights of a trained run, on new --data. PRESET then sets "
+        "training, search and dropout alone.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+ExtendVocabulary = Annotated[
+    int,
+    typer.Option(
+        help="With --from, number of subwords to add to each vocabulary, learned on the new data.",
+        min=0,
+        max=MOST_SUBWORDS,
+        metavar="N",
+    ),
+]
+Replay = Annotated[
+    float,
+    typer.Option(
+        help="With --from, share of the pairs of each epoch that are of that run's training data, against "
+        "forgetting.",
+        min=0,
+        max=0.99,
+        metavar="SHARE",
     ),
 ]
 Format = Annotated[

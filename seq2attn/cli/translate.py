@@ -8,11 +8,12 @@ from seq2attn.cli import console, experiment_options, flags, mistaken
 from seq2attn.cli import translate_options as options
 from seq2attn.cli.conflicts import check
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import chunks, line_warnings, result_files
+from seq2attn.cli.output import line_warnings, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
 from seq2attn.errors import UsageError
 from seq2attn.inference.options import DEFAULTS, SearchOptions
+from seq2attn.tasks import chunks
 
 
 @with_search_flags(n_best="Translations for each line, best first.")

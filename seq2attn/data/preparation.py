@@ -3,8 +3,9 @@
 That is the request, the division into splits, the tokenizer, and the facts about a split in the report.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seq2attn.config import DataConfig, Modality
+from seq2attn.data.more_subwords import with_more_subwords
 from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
 from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
@@ -25,6 +27,40 @@ NOT_NFC = "are not in the normal form NFC of Unicode: they are put in it"
 _EXAMPLES = 3  # places that are named for each reason to drop something
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class GivenVocabulary:
+    """The tokenizers of a run, for data on which it goes on: none is learned from the corpus."""
+
+    source: Tokenizer | None  # None if sources are no text
+    target: Tokenizer  # the same object as `source` for a joint vocabulary
+    origin: str  # the run, for people
+    more: int = 0  # subwords that each gets, learned from the corpus
+
+    def tokenizer(self, column: str, texts: Callable[[], Iterable[str]], seed: int) -> Tokenizer:
+        """The tokenizer for a column of the corpus, "source" or "target". `texts` are those to learn from."""
+        own = self.source if column == "source" and self.source is not None else self.target
+        return with_more_subwords(own, texts(), self.more, seed) if self.more else own
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the tokenizers and of how many subwords they get."""
+        digest = hashlib.sha256(f"{self.more}".encode())
+        for tokenizer in (self.source, self.target):
+            digest.update(b"" if tokenizer is None else tokenizer.model)
+        return digest.hexdigest()[:32]
+
+    def note(self, sizes: Mapping[str, int]) -> str:
+        """A line for people on vocabularies of these sizes, by side."""
+        before = {"source": self.source.size if self.source is not None else 0, "target": self.target.size}
+        more = {side: size - before[side] for side, size in sizes.items() if size > before[side]}
+        if self.source is self.target:
+            more.pop("source", None)
+        added = " and ".join(f"{count:,} more {side} subwords" for side, count in more.items())
+        if self.source is self.target:
+            added = added.replace("more target", "more")
+        return f"the vocabulary is that of {self.origin}" + (f", with {added}" if added else "")
 
 
 @dataclass(frozen=True)
@@ -41,6 +77,7 @@ class Preparation:
     shrink: bool  # whether a vocabulary that is too large for the text is made smaller
     stage: Callable[[str], Progress]  # the progress callback of a stage with this name
     linker: "Linker | None" = None  # links the words of training pairs; None: the corpus alone
+    vocabulary: GivenVocabulary | None = None  # None: it is learned from the corpus
 
     def limits(self, split: str) -> DataConfig | None:
         """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""
@@ -119,9 +156,16 @@ def divide(
     return {name: spools[name] for name in order}
 
 
-def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) -> Tokenizer:
-    """A tokenizer with `vocab_size` tokens or, with `shrink`, with fewer if the texts do not hold so many."""
+def train_tokenizer(
+    texts: Callable[[], Iterable[str]], request: Preparation, column: str = "target"
+) -> Tokenizer:
+    """A tokenizer with `vocab_size` tokens or, with `shrink`, with fewer if the texts do not hold so many.
+
+    `column`, source or target, says which of a given vocabulary is meant.
+    """
     options = request.options
+    if request.vocabulary is not None:
+        return request.vocabulary.tokenizer(column, texts, request.seed)
 
     def of_size(size: int) -> Tokenizer:
         kind = options.tokenizer or "unigram"
@@ -140,7 +184,10 @@ def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) ->
         return of_size(largest)  # half is not enough for the characters
 
 
-def note_small_vocabulary(notes: list[str], size: int, options: DataConfig) -> None:
+def note_small_vocabulary(notes: list[str], size: int, request: Preparation) -> None:
+    options = request.options
+    if request.vocabulary is not None:
+        return
     if size < options.most_tokens and options.tokenizer in ("unigram", "bpe"):
         fact = f"the text does not hold {options.most_tokens:,} different subwords"
         notes.append(f"{fact}: the vocabulary is smaller, {size:,}")

@@ -16,9 +16,10 @@ from seq2attn import files
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import printable
 from seq2attn.data.linking import Linker
-from seq2attn.data.preparation import Preparation
+from seq2attn.data.preparation import AnyCorpus, GivenVocabulary, Preparation
 from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text.prepared_corpus import is_prepared, open_prepared
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
@@ -38,6 +39,7 @@ def prepare(
     stage: Callable[[str], Progress] = lambda name: silent,
     linker: Linker | None = None,
     linked_by: str = "",
+    vocabulary: GivenVocabulary | None = None,
 ) -> dict[str, Any]:
     """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
@@ -47,22 +49,31 @@ def prepare(
     `options.vocab_size` subwords, it is refused or, with `shrink`, gets half of those that it holds, and the
     report says so. `force` replaces a prepared folder. `stage` returns the progress callback of a stage from
     its name. `linker` links the words of training pairs, for guided attention, in place of the corpus;
-    `linked_by` says for people what it is. Raises UsageError for a linker and a corpus of images.
+    `linked_by` says for people what it is. With a `vocabulary` no tokenizer is learned, and the corpus may be
+    a prepared folder of text, whose text is encoded again. Raises UsageError for a linker and a corpus of
+    images.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
     with _replace_prepared(Path(out), force) as folder, _quiet_datasets():
-        opened = open_corpus(corpus, options.source, options.target, options.max_bad, options.follow_links)
+        opened: AnyCorpus | None
+        opened = open_prepared(corpus) if vocabulary is not None and is_prepared(corpus) else None
+        if opened is None:
+            opened = open_corpus(
+                corpus, options.source, options.target, options.max_bad, options.follow_links
+            )
         if options.tokenizer is None:
             options = options.model_copy(update={"tokenizer": opened.default_tokenizer})
         if linker is not None and not opened.modality.has_vocabulary:
             problem = f"it links the words of two texts, and {corpus} holds {opened.modality.name}"
             raise UsageError(f"align: {problem}: leave it out", setting="align")
         request = Preparation(
-            folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker
+            *(folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, vocabulary)
         )
         request.work.mkdir()
         facts = opened.prepare(request)
+        if vocabulary is not None:
+            opened.notes.append(vocabulary.note(facts["vocabulary"]))
         if linked_by:
             opened.notes.append(f"train: words are linked by {linked_by}")
         report = {

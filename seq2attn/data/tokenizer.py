@@ -21,6 +21,7 @@ import sentencepiece
 
 from seq2attn import files, strict_json
 from seq2attn.data.formats import sentencepiece_model
+from seq2attn.data.formats.sentencepiece_model import Subword
 from seq2attn.errors import UserError
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -55,7 +56,7 @@ class Tokenizer:
     def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
         self.kind = kind
         self.lowercase = lowercase
-        self._model = model
+        self.model = model  # of SentencePiece
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
         # An unknown word takes up the space before it.
@@ -70,7 +71,7 @@ class Tokenizer:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self._model, self.kind, self.lowercase)
+        return Tokenizer, (self.model, self.kind, self.lowercase)
 
     @classmethod
     def train(
@@ -88,7 +89,7 @@ class Tokenizer:
         then the rarest 0.05 % of the running text get none. Raises VocabularyTooLarge if the texts do not
         hold `vocab_size` subwords, and UserError with the smallest possible size if they need more.
         """
-        sample = list(_training_texts(texts, lowercase, seed))
+        sample = list(training_texts(texts, lowercase, seed))
         if not sample:
             raise UserError("there is no text to train a tokenizer on")
         try:
@@ -103,6 +104,11 @@ class Tokenizer:
                     f"{problem}: set `vocab_size` to {still_needed} or more{every}", setting="vocab_size"
                 ) from None
         return cls(model, kind, lowercase)
+
+    def with_subwords(self, subwords: Iterable[Subword]) -> Self:
+        """The same vocabulary with more subwords after those that it has, whose ids and scores stay."""
+        model = sentencepiece_model.with_subwords(self.model, subwords)
+        return type(self)(model, self.kind, self.lowercase)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -142,7 +148,7 @@ class Tokenizer:
                 "seq2attn_tokenizer": {
                     "kind": self.kind,
                     "lowercase": self.lowercase,
-                    "crc32": zlib.crc32(self._model),
+                    "crc32": zlib.crc32(self.model),
                 }
             },
             separators=(",", ":"),
@@ -150,7 +156,7 @@ class Tokenizer:
         # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every
         # SentencePiece program still reads the file.
         trailer = bytes([0xC2, 0x0C, len(facts)]) + facts
-        files.write(path, self._model + trailer)
+        files.write(path, self.model + trailer)
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS. The name of a special token in the text is plain text."""
@@ -166,6 +172,14 @@ class Tokenizer:
             [text.replace(SPACE, STAND_IN) for text in normal], num_threads=1
         )
         return ids
+
+    def cut(self, text: str) -> list[str]:
+        """The text as subwords of SentencePiece, "▁" for a space. What is not in the vocabulary is there as
+        it stands in the text, and neighbouring unknown characters are one.
+        """
+        text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
+        subwords: list[str] = self._processor.encode(text, out_type=str)
+        return subwords
 
     def _encode_words(self, text: str) -> list[int]:
         if not text:
@@ -255,8 +269,9 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPECIAL = re.compile("<(pad|unk|s|/s)>")
 
 
-def _training_texts(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
-    """The texts to train on, without special tokens and without characters that SentencePiece reserves.
+def training_texts(texts: Iterable[str], lowercase: bool, seed: int) -> Iterator[str]:
+    """The texts to train on (at most SAMPLE, sampled by `seed`), without special tokens and without
+    characters that SentencePiece reserves.
 
     SentencePiece would skip texts that have them.
     """

@@ -3,6 +3,7 @@
     RUN/config.json          settings, format number, version, languages, vocabulary sizes
     RUN/model.safetensors    the best weights so far (averaged if train.ema or train.average is set)
     RUN/tokenizer.model      or source.model and target.model
+    RUN/start.json           the run that the first weights are from, if any: see `tasks.from_run`
     RUN/attention.json       the attention to show, if `seq2attn audit` found one: see `choice`
     RUN/confidence.json      how sure it is of a word, if `seq2attn calibrate` has run: see `calibration`
     RUN/metrics.jsonl        one object a line, each with "step"
@@ -31,6 +32,7 @@ from seq2attn.version import __version__
 FORMAT = 1  # of the run directory; a higher number is from a newer program
 TOKENIZERS = ("tokenizer.model", "source.model", "target.model")
 ATTENTION = "attention_by_step.jsonl"
+START = "start.json"
 LOGS = ("metrics.jsonl", "provenance.jsonl", ATTENTION)
 RUN_FILES = (
     "config.json",
@@ -42,6 +44,7 @@ RUN_FILES = (
     "scores",
     "attention.json",
     "confidence.json",
+    START,
 )
 LOCK = "training.lock"  # is in the directory while the run is trained, and is no part of the run
 MAX_BYTES = 2**24  # of a file of settings or counters: the program writes no longer one
@@ -111,10 +114,11 @@ def create(
     corpus: str,
     force: bool,
     source_lengths: Mapping[str, float] | None = None,
+    start: bytes | None = None,
 ) -> Run:
     """A new run directory with settings and tokenizers, and nothing trained yet.
 
-    Raises UserError if something is there already, unless it is a run and `force` replaces it.
+    `start` is the content of start.json; None: the first weights are random. Raises UserError if something is there already, unless it is a run and `force` replaces it.
     """
     refuse_existing(path, force)
     with writing(path):
@@ -127,6 +131,8 @@ def create(
                 old.unlink(missing_ok=True)
         for name, content in tokenizers.items():
             write(path / name, content)
+        if start is not None:
+            write(path / START, start)
     run = Run(path, settings, source_size, target_size, languages, corpus, source_lengths)
     write_config(run)
     return run

@@ -15,11 +15,13 @@ import torch
 from seq2attn.config import (
     MOST_PARAMETERS,
     Changes,
+    Config,
     Modality,
     Precision,
     as_typed,
     change,
     estimate_parameters,
+    flat,
     refuse_idle,
     refuse_training_only,
 )
@@ -156,6 +158,19 @@ def _changed(run: Run, settings: Sequence[str]) -> Run:
             "so the trained weights do not fit; leave it out, or train a new model"
         )
     return changed
+
+
+def refuse_other_shapes(run: Run, settings: Config) -> None:
+    """Raise UsageError for settings of a model that the run's weights do not fit, by name or shape."""
+    if _shapes(replace(run, config=settings)) == _shapes(run):
+        return
+    before, after = flat(run.config), flat(settings)
+    keys = [key for key in {**before, **after} if key.startswith("model.")]
+    names = [key for key in keys if before.get(key) != after.get(key)]
+    raise UsageError(
+        f"{run.path} with other {', '.join(names)}: the weights do not fit, as the shapes of parameters change; "
+        "leave it out, or train a new model"
+    )
 
 
 def _fits(run: Run, settings: Sequence[str], shapes: object) -> bool:

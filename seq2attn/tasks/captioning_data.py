@@ -146,6 +146,7 @@ class CaptioningData(TrainingData):
                     tuple(Report.of(test, system).lines()),
                     tuple(test.why_zero([system])),
                     tuple((images[row], test.references[row][0], system.outputs[row]) for row in rows),
+                    tuple(system.outputs),
                 )
         note(f"prepared data: {self.prepared.path}")
 

@@ -5,6 +5,7 @@ import os
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seq2attn import files
 from seq2attn.config import Config
@@ -13,24 +14,34 @@ from seq2attn.notes import note
 from seq2attn.progress import SILENT, Stages
 from seq2attn.tasks.task import task_of
 
+if TYPE_CHECKING:
+    from seq2attn.data.preparation import AnyCorpus, GivenVocabulary
+
 
 def corpus_name(path: str) -> str:
     """The short name of a corpus: `hf:owner/corpus` -> corpus, `my/corpus.tsv` -> corpus."""
     return Path(path.rstrip("/").split(":")[-1]).name.split(".")[0] or "run"
 
 
-def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shrink: bool = True) -> Path:
+def prepared_folder(
+    corpus: str,
+    settings: Config,
+    stages: Stages = SILENT,
+    shrink: bool = True,
+    vocabulary: "GivenVocabulary | None" = None,
+) -> Path:
     """The prepared folder of the corpus, which is created if it is missing.
 
-    With `shrink`, the vocabulary may be smaller than in the settings.
+    With `shrink`, the vocabulary may be smaller than in the settings. With a `vocabulary` it is that one, and
+    the corpus may be a prepared folder of text.
     """
     from seq2attn.data.prepare import prepare
     from seq2attn.data.prepared import REPORT
     from seq2attn.tasks.linking import linker_of
 
-    folder = _cache(corpus, settings)
-    if not (folder / REPORT).is_file() and (same := _of_auto(corpus, settings)) is not None:
-        folder = same
+    folder = _cache(corpus, settings, vocabulary)
+    if vocabulary is None and not (folder / REPORT).is_file():
+        folder = _of_auto(corpus, settings) or folder
     while not (complete := (folder / REPORT).is_file()) or not (shrink or _has_full_vocabulary(folder)):
         refuse_cache(folder, corpus)
         linker = linker_of(settings.data)
@@ -47,6 +58,7 @@ def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shri
                     stage=lambda name: partial(progress, name),
                     linker=linker,
                     linked_by="" if linker is None else settings.data.align,
+                    vocabulary=vocabulary,
                 )
         except UserError as error:
             if isinstance(error, files.ConcurrentWrite) and error.holder is not None:
@@ -61,28 +73,35 @@ def prepared_folder(corpus: str, settings: Config, stages: Stages = SILENT, shri
     return folder
 
 
-def _cache(corpus: str, settings: Config) -> Path:
+def _cache(corpus: str, settings: Config, vocabulary: "GivenVocabulary | None") -> Path:
     """The folder for a corpus.
 
-    Its name depends on the settings of data and on the path, size and time of each file of the corpus, images
-    included.
+    Its name depends on the settings of data, on the vocabulary if one is given, and on the path, size and time
+    of each file of the corpus, images included.
     """
     import hashlib
 
     from seq2attn.data.prepared import FORMAT
     from seq2attn.data.sources import open_corpus
+    from seq2attn.data.text.prepared_corpus import is_prepared, open_prepared
 
-    opened = open_corpus(
-        corpus, settings.data.source, settings.data.target, settings.data.max_bad, settings.data.follow_links
-    )
+    opened: AnyCorpus
+    if vocabulary is not None and is_prepared(corpus):
+        opened = open_prepared(corpus)
+    else:
+        opened = open_corpus(
+            *(corpus, settings.data.source, settings.data.target),
+            *(settings.data.max_bad, settings.data.follow_links),
+        )
     read = list(opened.inputs)
-    if read and (path := Path(corpus)).exists():
+    if read and (path := Path(corpus)).exists() and not is_prepared(corpus):
         read += task_of(opened.modality).source_files(path, settings.data.follow_links)
     files = [(str(path.resolve()), (facts := path.stat()).st_size, facts.st_mtime_ns) for path in read]
     options = settings.data.model_dump(mode="json")
     if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder
         options["tokenizer"] = opened.default_tokenizer
-    key = json.dumps([FORMAT, corpus if not files else "", files, options])
+    given = [] if vocabulary is None else [vocabulary.fingerprint]
+    key = json.dumps([FORMAT, corpus if not files else "", files, options, *given])
     return (
         cache_home() / "prepared" / f"{corpus_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     )
@@ -95,7 +114,7 @@ def _of_auto(corpus: str, settings: Config) -> Path | None:
     if settings.data.vocab_size == "auto":
         return None
     auto = settings.data.model_copy(update={"vocab_size": "auto"})
-    folder = _cache(corpus, settings.model_copy(update={"data": auto}))
+    folder = _cache(corpus, settings.model_copy(update={"data": auto}), None)
     if not (folder / REPORT).is_file():
         return None
     number = Prepared(folder).report["options"]["vocab_size"]

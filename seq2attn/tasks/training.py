@@ -26,6 +26,7 @@ from seq2attn.shared_cores import SharedCores
 from seq2attn.tasks import arguments, batch_size, fitted, training_checks
 from seq2attn.tasks.corpus_cache import cache_home, corpus_name, prepared_folder, refuse_cache
 from seq2attn.tasks.fitted import FIRST_PRESET
+from seq2attn.tasks.from_run import FromRun, from_arguments, start_of
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
 from seq2attn.tasks.task import task_of
@@ -69,6 +70,7 @@ class Plan:
     where: str = "settings"  # name of the changes in errors
     batch_tokens: int = config.BATCH_TOKENS  # of the preset, for train.batch_tokens="auto"
     fits: bool = False  # whether the settings are to fit the data, once these are prepared
+    start: FromRun | None = None  # None: random weights, or those of the run that is continued
 
     @property
     def continues(self) -> bool:
@@ -94,15 +96,23 @@ def make_plan(
     force: bool = False,
     command: str = "",
     where: str = "settings",
+    start: FromRun | None = None,
 ) -> Plan:
     """The plan of a training. `where` names the changes in errors. Raises UsageError for wrong arguments.
 
-    Without `out` the run is runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named.
+    Without `out` the run is runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named, or runs/CORPUS-from-
+    and the name of the run that it starts from.
     """
     if resume and force:
         problem = "one continues the run and the other replaces it"
         raise UsageError(f"resume and `force`: {problem}; leave one out", setting="resume")
     config.refuse_incomplete(changes, where)
+    if start is not None:
+        return _plan_from_run(
+            Plan(None, tuple(changes), data, out or Path(), resume, force, command, where, start=start),
+            preset_or_file,
+            out,
+        )
     if out is None:
         corpus = corpus_name(data or _first_corpus(preset_or_file, () if resume else changes, where))
         out = Path("runs", f"{corpus}-{corpus_name(preset_or_file)}" if preset_or_file else corpus)
@@ -118,6 +128,24 @@ def make_plan(
     is_auto = settings.train.batch_tokens == "auto"
     tokens = batch_size.of_preset(preset) if is_auto else config.BATCH_TOKENS
     return replace(plan, settings=settings, batch_tokens=tokens, fits=is_fitted)
+
+
+def _plan_from_run(plan: Plan, preset_or_file: str | None, out: Path | None) -> Plan:
+    """The plan of a training that starts from a run."""
+    start = plan.start
+    assert start is not None
+    start.check()
+    if plan.data is None:
+        raise UsageError(f"from_run {start.run} needs new data: name them with `data`", setting="from_run")
+    if out is None:
+        out = Path("runs", f"{corpus_name(plan.data)}-from-{Path(start.run).resolve().name}")
+    if out.resolve() == Path(start.run).resolve():
+        problem = "the new run would replace the one that it starts from; choose another `out`"
+        raise UsageError(f"from_run {start.run}: {problem}", setting="from_run")
+    settings = start.settings(preset_or_file, plan.changes, plan.where)
+    tokens = settings.train.batch_tokens
+    usual = config.BATCH_TOKENS if tokens == "auto" else tokens
+    return replace(plan, settings=settings, out=out, batch_tokens=usual)
 
 
 class Training:
@@ -140,6 +168,7 @@ class Training:
     ) -> None:
         self.run, self.model, self.data, self.world, self.format = run, model, data, world, format
         self.end: Finished | None = None  # the last event, once it has come
+        self.start: FromRun | None = None  # where its weights are from; None: they were random
         self._stages, self._begin, self._release = stages, begin, release
         self._stop = self._closed = False
         self._events: Generator[Event, None, None] | None = None
@@ -286,7 +315,12 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
         for setting, code in settings.model.own_code.items():
             refuse_without_permission(setting, code)
+        start = start_of(plan.start, plan.out, plan.continues)
         corpus = plan.data or (old.corpus if old else first_corpus(settings))
+        if start is not None and plan.start is not None:
+            start.refuse_other_shapes(settings)
+            world.run_on_main(lambda: start.new_data(corpus, settings, stages))
+            corpus = str(start.new_data(corpus, settings, stages))
         prepared = _open_data(corpus, settings, plan, world, stages)
         if plan.fits and old is None:
             settings, reasons = fitted.with_data(prepared, plan.changes, plan.where)
@@ -296,13 +330,15 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         _refuse_compilation(settings, world)
         if settings.train.deterministic:  # the model's first weights go to the device below
             claim.enter_context(devices.deterministic(world.device))
-        model = build_model(settings, prepared, world, old)
+        model = build_model(settings, prepared, world, old, start)
         run = (
             _resume_run(old, settings, prepared)
             if old
-            else _create_run(plan.out, settings, prepared, corpus, plan.force, world)
+            else _create_run(plan.out, settings, prepared, corpus, plan.force, world, start)
         )
         data = task_of(prepared.modality).training_data(settings, prepared, model, world, stages)
+        if start is not None:
+            start.with_replay(data, prepared, settings, stages)
         format = devices.find_format(settings.train.precision, world.device)
         run = batch_size.with_number(run, model, data.training, world, format, plan.batch_tokens)
 
@@ -310,6 +346,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
             _begin(training, plan, old, corpus, prepared)
 
         training = Training(run, model, data, world, format, stages, begin, claim.close)
+        training.start = start
         with closing(training):
             yield training
 
@@ -378,6 +415,9 @@ def train(
     *,
     resume: bool = False,
     force: bool = False,
+    from_run: str | os.PathLike[str] | None = None,
+    extend_vocabulary: int = 0,
+    replay: float = 0.0,
     device: str = "auto",
     allow_code: bool = False,
     on_event: "Callable[[Event], object] | None" = None,
@@ -391,8 +431,11 @@ def train(
     is the run directory; by default runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named.
     `settings` change the preset: `{"train.max_steps": 200, "train.seed": 2}`, or as on the command line
     `["train.max_steps=200", "train.seed=2"]`. `resume` continues the run in `out`, and `force` replaces it.
-    `device` is auto, cpu, cuda or cuda:N. `allow_code` allows settings to name functions and classes of your
-    own.
+    `from_run` is a run whose model, tokenizers and best weights the training starts from, on new `data`; a
+    preset then gives settings of training, search and dropout alone. `extend_vocabulary` adds so many subwords,
+    learned on the new data, to each of its vocabularies. `replay` is the share of pairs of each epoch that are
+    of the run's own training data. `device` is auto, cpu, cuda or cuda:N. `allow_code` allows settings to name
+    functions and classes of your own.
 
     `on_event` is called with each event of `seq2attn.training.events`: Update, Validation, Saved and
     Finished. If it returns True, the state is saved and training ends. `progress(stage, done, total)` is
@@ -409,6 +452,9 @@ def train(
         settings,
         resume=resume,
         force=force,
+        from_run=from_run,
+        extend_vocabulary=extend_vocabulary,
+        replay=replay,
         device=device,
         allow_code=allow_code,
         progress=progress,
@@ -428,6 +474,9 @@ def training_session(
     *,
     resume: bool = False,
     force: bool = False,
+    from_run: str | os.PathLike[str] | None = None,
+    extend_vocabulary: int = 0,
+    replay: float = 0.0,
     device: str = "auto",
     allow_code: bool = False,
     progress: StageProgress | None = None,
@@ -442,11 +491,13 @@ def training_session(
     """
     named = preset_or_file.name if isinstance(preset_or_file, Preset) else preset_or_file
     changes = as_typed(settings)
-    preset, corpus, place = (
-        None if value is None else arguments.path(value, name)
-        for name, value in {"preset_or_file": named, "data": data, "out": out}.items()
+    paths = {"preset_or_file": named, "data": data, "out": out, "from_run": from_run}
+    preset, corpus, place, origin = (
+        None if value is None else arguments.path(value, name) for name, value in paths.items()
     )
+    start = from_arguments(origin, extend_vocabulary, replay)
     given = {"data": corpus, "out": place, "settings": changes, "resume": resume, "force": force}
+    given |= {"from_run": origin, "extend_vocabulary": extend_vocabulary, "replay": replay}
     given |= {"allow_code": allow_code}
     words = [] if preset is None else [repr(preset)]
     words += [f"{name}={value!r}" for name, value in given.items() if value]
@@ -458,6 +509,7 @@ def training_session(
         resume=resume,
         force=force,
         command=f"seq2attn.train({', '.join(words)})",
+        start=start,
     )
     if resume and not plan.continues and preset is None and data is None and out is not None:
         raise UserError(f"{out}: no run to continue; name a preset or `data` to start one there")
@@ -559,8 +611,10 @@ def _tokenizer_files(prepared: "Prepared") -> dict[str, bytes]:
     return {name: (prepared.path / name).read_bytes() for name in prepared.tokenizers}
 
 
-def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Run | None") -> "Seq2Seq":
-    """The model with its initial weights.
+def build_model(
+    settings: Config, prepared: "Prepared", world: "World", old: "Run | None", start: FromRun | None = None
+) -> "Seq2Seq":
+    """The model with its initial weights: random ones, or those of the run that it starts from.
 
     The trainer replaces them by those of the last state. Those of a frozen backbone are read here, because
     its features are computed before training.
@@ -579,7 +633,10 @@ def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Ru
     except ValueError as error:
         raise UserError(str(error)) from None
     if old is None or not resume.has_state(old):
-        give_published_weights(model, settings.model)
+        if start is None:
+            give_published_weights(model, settings.model)
+        else:
+            start.load_weights(model, prepared)
     elif settings.model.encoder.kind == "image" and settings.model.encoder.frozen:
         saved = resume.load_state(old)
         assert saved is not None
@@ -595,7 +652,13 @@ def build_model(settings: Config, prepared: "Prepared", world: "World", old: "Ru
 
 
 def _create_run(
-    out: Path, settings: Config, prepared: "Prepared", corpus: str, force: bool, world: "World"
+    out: Path,
+    settings: Config,
+    prepared: "Prepared",
+    corpus: str,
+    force: bool,
+    world: "World",
+    start: FromRun | None,
 ) -> "Run":
     from seq2attn.config import guided_head
     from seq2attn.runs import choice, directory
@@ -611,6 +674,7 @@ def _create_run(
             corpus=corpus,
             force=force,
             source_lengths=task_of(prepared.modality).source_lengths(prepared),
+            start=None if start is None else start.record,
         )
         if settings.train.guide:
             taught = guided_head(settings.model, settings.train)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from seq2attn.data.batches import Pairs
+from seq2attn.data.prepared import Prepared
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.progress import Progress, Stages
@@ -25,6 +26,7 @@ class TestResult:
     scores: tuple[str, ...]  # a line for each score, BLEU first
     reasons: tuple[str, ...] = ()  # why a score is not informative
     samples: tuple[tuple[str, str, str], ...] = ()  # source, reference, output
+    outputs: tuple[str, ...] = ()  # all of them
 
 
 class TrainingData(abc.ABC):
@@ -32,6 +34,7 @@ class TrainingData(abc.ABC):
 
     unit: ClassVar[str]  # name of a training example, in the plural
     names: ClassVar[tuple[str, str, str]]  # names of a source, its reference and an output
+    prepared: Prepared
     training: Pairs
     validation: Pairs
 

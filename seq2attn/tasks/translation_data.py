@@ -87,6 +87,7 @@ class TranslationData(TrainingData):
                 (str(bleu(outputs, [references], language, lowercase)),),
                 tuple(reasons),
                 tuple((sources[row], references[row], outputs[row]) for row in rows),
+                tuple(outputs),
             )
 
     def _outputs(self, translator: Translator, sources: Sequence[str], progress: Progress) -> list[str]:

@@ -15,8 +15,8 @@ import tiny_images
 
 from seq2attn import files
 from seq2attn.cli.input import image_prefetch
-from seq2attn.cli.output import chunks
 from seq2attn.inference import Captioner, Translator
+from seq2attn.tasks import chunks
 
 ROOT = Path(__file__).parents[2]
 Call = Callable[..., tuple[int, bytes, str]]
@@ -246,7 +246,7 @@ SCRIPT = """
 import json, os, sys
 from seq2attn.cli import app
 from seq2attn import files
-from seq2attn.cli.output import chunks
+from seq2attn.tasks import chunks
 chunks.LINES = chunks.IMAGES = 4
 print(json.dumps([app.run(command) for command in json.loads(sys.argv[1])]))
 """

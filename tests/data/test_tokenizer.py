@@ -183,7 +183,7 @@ def test_train_omits_rare_characters_only_if_necessary() -> None:
 
 def test_train_is_a_function_of_texts_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAMPLE", 6)
-    models = [Tokenizer.train(iter(TEXTS), 40, "char", seed=seed)._model for seed in (1, 1, 2)]
+    models = [Tokenizer.train(iter(TEXTS), 40, "char", seed=seed).model for seed in (1, 1, 2)]
     assert models[0] == models[1]
     assert models[0] != models[2]
 

@@ -117,9 +117,7 @@ def test_images_and_clips_get_a_preset_that_reads_them(data: str, preset: str) -
 
 
 def test_a_change_that_does_nothing_is_refused_without_a_preset(corpus: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"--set: model\.attention\.half_width is for"
-    ):
+    with pytest.raises(UsageError, match=r"--set: model\.attention\.half_width is for"):
         make_plan(None, ["model.attention.half_width=3"], str(corpus), where="--set")
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from seq2attn.cli import console
 from seq2attn.cli.input.image_paths import ImagePath, ImagePaths
 from seq2attn.cli.input.image_prefetch import DecodedImage, ImagePrefetcher, Paths
-from seq2attn.cli.output import chunks, formats, overlays, result_files
-from seq2attn.cli.output.chunks import Chunks
+from seq2attn.cli.output import formats, overlays, result_files
 from seq2attn.data.images.files import content_of
 from seq2attn.inference import Captioner
 from seq2attn.inference.options import SearchOptions
 from seq2attn.inference.results import Caption
+from seq2attn.tasks import chunks
+from seq2attn.tasks.chunks import Chunks
 from seq2attn.training.distributed import World
 
 

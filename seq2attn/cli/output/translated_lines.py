@@ -10,13 +10,14 @@ from typing import Any
 
 from seq2attn.cli import console
 from seq2attn.cli.input import line_reader
-from seq2attn.cli.output import chunks, comparisons, formats, result_files
-from seq2attn.cli.output.chunks import Chunks
+from seq2attn.cli.output import comparisons, formats, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.explaining.experiment import Experiment
 from seq2attn.inference import Translation, Translator
 from seq2attn.inference.attention_file import AttentionWriter
 from seq2attn.inference.options import SearchOptions
+from seq2attn.tasks import chunks
+from seq2attn.tasks.chunks import Chunks
 from seq2attn.training.distributed import World
 
 # Lines that are translated together: few at first, for an early answer, then many, so that lines of similar

@@ -1,25 +1,65 @@
-"""A check of a SentencePiece model before SentencePiece loads it: it must have no rules of normalisation.
+"""The bytes of a SentencePiece model: a check before SentencePiece loads it, and more subwords in it.
 
-Models of this program have none. Rules of others are compiled, and SentencePiece follows them without a check
-of their bounds. The file is a protocol buffer: fields, each with a number and a kind; the subwords come
-first, and the rules are in fields 3 and 5.
+A model must have no rules of normalisation. Models of this program have none. Rules of others are compiled,
+and SentencePiece follows them without a check of their bounds. The file is a protocol buffer: fields, each
+with a number and a kind; the subwords come first, and the rules are in fields 3 and 5. A subword is a message
+itself: its text, its score (float32) and its type.
 """
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 _SUBWORD = 0x0A  # the key of a subword: field 1, with a length
+_TEXT, _SCORE, _TYPE = 0x0A, 0x15, 0x18  # the keys of its fields 1, 2 and 3
+_NORMAL, _SYMBOL = 1, 4  # types
 _NORMALISERS = (3, 5)
 _RULES = (2, 6)  # fields of a normaliser with its rules: compiled, and as text
 
 
-def refuse_rules(model: bytes) -> None:
-    """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
+class Subword(NamedTuple):
+    """A subword that is added to a model."""
+
+    text: str  # with "▁" for a space
+    score: float
+    is_symbol: bool = False  # whether the text is one token wherever it stands
+
+
+def with_subwords(model: bytes, subwords: Iterable[Subword]) -> bytes:
+    """The model with more subwords: they get the numbers after those that it has, which stay."""
+    place = _end_of_subwords(model)
+    return b"".join([model[:place], *map(_message, subwords), model[place:]])
+
+
+def _message(subword: Subword) -> bytes:
+    text = subword.text.encode()
+    kind = _SYMBOL if subword.is_symbol else _NORMAL
+    body = bytes([_TEXT]) + _as_varint(len(text)) + text
+    body += bytes([_SCORE]) + struct.pack("<f", subword.score) + bytes([_TYPE, kind])
+    return bytes([_SUBWORD]) + _as_varint(len(body)) + body
+
+
+def _as_varint(number: int) -> bytes:
+    """The number in groups of 7 bits, the lowest first; bit 8 says that another one follows."""
+    groups = []
+    while number > 127:
+        groups.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*groups, number])
+
+
+def _end_of_subwords(model: bytes) -> int:
     place = 0
     end = len(model) - 1
     while place < end and model[place] == _SUBWORD:  # there are thousands of subwords
         length, place = (model[place + 1], place + 2) if model[place + 1] < 128 else _varint(model, place + 1)
         place += length
-    for number, value in _fields(model[place:]):
+    return place
+
+
+def refuse_rules(model: bytes) -> None:
+    """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
+    for number, value in _fields(model[_end_of_subwords(model) :]):
         inside = _fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
         if any(inner in _RULES and rules for inner, rules in inside):
             raise ValueError("a model with rules of normalisation")

@@ -61,7 +61,7 @@ def prepare_images(corpus: ImageCorpus, request: Preparation) -> dict[str, Any]:
 
     request = with_number(request, captions, texts)
     tokenizer = train_tokenizer(texts, request)
-    note_small_vocabulary(corpus.notes, tokenizer.size, request.options)
+    note_small_vocabulary(corpus.notes, tokenizer.size, request)
     if missing.count:
         are = "image is" if missing.count == 1 else "images are"
         corpus.notes.append(f"{missing.count:,} {are} missing or damaged, and left out: {missing}")

@@ -1,6 +1,7 @@
 """The splits of a prepared folder from a corpus of text: spooled, divided and encoded."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import encode_split
 from seq2attn.data.text.link_direction import from_source
+from seq2attn.data.text.tags import missing_tags, tags_of, with_tags, without_tag
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.data.vocabulary_size import with_number
 from seq2attn.progress import Progress
@@ -44,8 +46,8 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     train = spools["train"]
     texts = partial(train.sample, ("source", "target"), SAMPLE // 2, request.seed)
     request = with_number(request, int(np.count_nonzero(train.keys)), texts)
-    source, target = _train_tokenizers(train, request)
-    note_small_vocabulary(corpus.notes, min(source.size, target.size), request.options)
+    source, target = _train_tokenizers(train, request, corpus.notes)
+    note_small_vocabulary(corpus.notes, min(source.size, target.size), request)
     if request.options.joint:
         source.save(request.folder / "tokenizer.model")
     else:
@@ -83,15 +85,39 @@ def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
     progress(number, number)
 
 
-def _train_tokenizers(train: Spool[None], request: Preparation) -> tuple[Tokenizer, Tokenizer]:
-    def of(*columns: str) -> Tokenizer:
-        most = SAMPLE // len(columns)
-        return train_tokenizer(lambda: train.sample(columns, most, request.seed), request)
+def _train_tokenizers(
+    train: Spool[None], request: Preparation, notes: list[str]
+) -> tuple[Tokenizer, Tokenizer]:
+    """The tokenizers of source and target. Each tag of a source is a token of the source's vocabulary."""
 
+    def of(request: Preparation, *columns: str) -> Tokenizer:
+        most = SAMPLE // len(columns)
+        texts = partial(train.sample, columns, most, request.seed)
+        return train_tokenizer(lambda: map(without_tag, texts()), request, columns[0])
+
+    tags = tags_of(train.sample(("source",), SAMPLE, request.seed))
+    with_room = request
+    if tags:
+        with_room, tags = _with_room(request, tags, notes)
     if request.options.joint:
-        joint = of("source", "target")
+        joint = with_tags(of(with_room, "source", "target"), tags)
         return joint, joint
-    return of("source"), of("target")
+    return with_tags(of(with_room, "source"), tags), of(request, "target")
+
+
+def _with_room(request: Preparation, tags: list[str], notes: list[str]) -> tuple[Preparation, list[str]]:
+    """A request for as many fewer subwords as there are tags that need a token, and these tags."""
+    given, options = request.vocabulary, request.options
+    if given is None:
+        notes.append(f"sources begin with {', '.join(tags)}: each of these tags is a token")
+        size = max(options.most_tokens - len(tags), 1)
+        return replace(request, options=options.model_copy(update={"vocab_size": size})), tags
+    tags = [] if given.source is None else missing_tags(given.source, tags)
+    if tags and not given.more:
+        notes.append(f"the vocabulary has no token for {', '.join(tags)}, with which sources begin")
+        return request, []
+    tags = tags[: given.more]
+    return replace(request, vocabulary=replace(given, more=given.more - len(tags))), tags
 
 
 def _describe(split: TextSplit) -> dict[str, Any]:

@@ -12,11 +12,11 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from seq2attn import files, ranks
-from seq2attn.cli import console
 from seq2attn.errors import UsageError, UserError
+from seq2attn.notes import note, warn
 from seq2attn.version import __version__
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Chunks:
         if job.is_file():
             count = len(list(self.folder.glob("*.chunk")))
             if job.read_text(encoding="utf-8", errors="replace") == fingerprint:
-                console.note(f"{self._output}: continues after {_finished(count)}")
+                note(f"{self._output}: continues after {_finished(count)}")
                 return
             if count:
-                console.warn(
+                warn(
                     f"{self.folder}: had {_finished(count)} of another input, run, option or version of "
                     "seq2attn; they are removed, and the output begins anew"
                 )
@@ -78,8 +78,11 @@ class Chunks:
         head = json.dumps({"failures": failures}) + "\n"
         files.write(self.folder / f"{number}.chunk", (head + text).encode(), ADVICE)
 
-    def put_together(self, count: int) -> int:
-        """Make the output of `count` chunks once all processes have come here; returns the failures."""
+    def put_together(self, count: int, write: Callable[[IO[bytes]], None] | None = None) -> int:
+        """Make the output of `count` chunks once all processes have come here; returns the failures.
+
+        `write` writes the output from `lines`; without it the output is the content of all chunks.
+        """
         self._world.barrier()
         failures = 0
 
@@ -89,11 +92,21 @@ class Chunks:
                 for number in range(count):
                     with (self.folder / f"{number}.chunk").open("rb") as chunk:
                         failures += json.loads(chunk.readline())["failures"]
-                        shutil.copyfileobj(chunk, output)
+                        if write is None:
+                            shutil.copyfileobj(chunk, output)
+                if write is not None:
+                    write(output)
             files.remove_folder(self.folder, last=_JOB)
 
         self._world.run_on_main(join)
         return failures
+
+    def lines(self, count: int) -> Iterator[bytes]:
+        """The lines of `count` chunks, one after another."""
+        for number in range(count):
+            with (self.folder / f"{number}.chunk").open("rb") as chunk:
+                chunk.readline()
+                yield from chunk
 
 
 @contextmanager
@@ -104,7 +117,7 @@ def told_to_continue(chunks: Chunks) -> Iterator[None]:
     except BaseException:
         count = len(list(chunks.folder.glob("*.chunk")))
         if count and ranks.speaks():
-            console.warn(f"{chunks.folder}: has {_finished(count)}: the same command continues")
+            warn(f"{chunks.folder}: has {_finished(count)}: the same command continues")
         raise
 
 
