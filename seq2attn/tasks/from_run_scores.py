@@ -37,8 +37,8 @@ def changes(
     device: str,
     stages: Stages,
 ) -> Iterator[Change]:
-    """The first score of the test split of the new data (or of all of them, if none is called "test"), and then
-    of the old data, if they are here.
+    """The first score of the test split of the new data, and then of the old ones, if these are here. Without a
+    split of the name "test" it is that of all test splits.
 
     `outputs` are those of the new run on the splits of the new data, by split; what is missing is made.
     """
