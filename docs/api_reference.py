@@ -13,7 +13,7 @@ from typing import Any
 import seq2attn
 
 GROUPS = {
-    "Data": ("prepare", "Prepared"),
+    "Data": ("prepare", "Prepared", "back_translate", "BackTranslation"),
     "Training": ("train", "training_session", "Training", "Run", "presets", "Preset"),
     "Translating and describing": (
         "load",

@@ -137,6 +137,16 @@ BUGS = (
     Bug("explaining/watch.py", "self._lasting[kind] + 1 for kind in kinds", "1 for kind in kinds", ("explaining/test_watch.py",)),
     Bug("explaining/watch.py", "self._told.update(new)", "self._told.update([])", ("explaining/test_watch.py", "-k", "once")),
     Bug("runs/choice.py", "0 < value < 2**16", "0 <= value < 2**16", ("cli/test_audit.py", "-k", "damaged_choice")),
+    # going on from a run
+    Bug("runs/more_rows.py", "rows - _margin(len(parts)) if name == BIAS else rows", "rows", ("tasks/test_from_run.py", "-k", "as_they_were")),
+    Bug("runs/more_rows.py", "old[torch.tensor(ids)].mean(0)", "old[torch.tensor(ids)].sum(0)", ("tasks/test_from_run.py", "-k", "as_they_were")),
+    Bug("tasks/training.py", "start.load_weights(model, prepared)", "pass", ("tasks/test_from_run.py", "-k", "its_weights_and")),
+    Bug("tasks/from_run.py", "own = FromRun.of(out)", "own = given", ("tasks/test_from_run.py", "-k", "bit_for_bit")),
+    Bug("data/text/replay.py", "first = epoch * self.count", "first = 0 * self.count", ("tasks/test_from_run.py", "-k", "replay_has")),
+    Bug("data/text/replay.py", "[rows[batch] for batch in batches]", "batches", ("tasks/test_from_run.py", "-k", "replay_has")),
+    Bug("tasks/back_translation.py", "value < threshold or pairs == most", "pairs == most", ("tasks/test_back_translation.py", "-k", "best_pairs")),
+    Bug("tasks/back_translation.py", "first=first + start", "first=start", ("tasks/test_back_translation.py", "-k", "samples_depend")),
+    Bug("data/text/tags.py", "0.0, is_symbol=True", "0.0", ("tasks/test_back_translation.py", "-k", "token_for_the_tag")),
     # confidence
     Bug("inference/confidence.py", "([[BOS, *tokens] for tokens in outputs], [[*tokens, EOS] for tokens in outputs])", "([[BOS, *tokens] for tokens in outputs], [[BOS, *tokens] for tokens in outputs])", ("inference/test_confidence.py", "-k", "single_steps and rnn")),
     Bug("inference/confidence.py", "_shifted(entropy_BT, 1), _shifted(entropy_BT, -1)", "_shifted(entropy_BT, -1), _shifted(entropy_BT, 1)", ("inference/test_confidence.py", "-k", "single_steps and rnn")),

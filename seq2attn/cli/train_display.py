@@ -98,16 +98,18 @@ def _test(training: Training, device: str) -> None:
 
 
 def _compare(training: Training, start: FromRun, outputs: Mapping[str, Sequence[str]], device: str) -> None:
-    """Print the scores of the run that this one starts from, and of this one, on the new and the old tests."""
+    """Print the scores of the run that this one starts from, and its own, on the new and the old tests."""
     from seq2attn.tasks import from_run_scores
 
     run, prepared = training.run.path, training.data.prepared
     scores = list(from_run_scores.changes(start, run, prepared, outputs, device, console.progress))
-    rows = [
-        [one.split, "new" if one.is_new else "old", console.printable(one.data), one.before.name]
-        + [f"{one.before.value:.2f}", f"{one.after.value:.2f}", f"{one.after.value - one.before.value:+.2f}"]
-        for one in scores
-    ]
+    rows = []
+    for one in scores:
+        before, after = one.before.value, one.after.value
+        data = "new" if one.is_new else "old", console.printable(one.data)
+        rows.append(
+            [one.split, *data, one.before.name, f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"]
+        )
     if rows:
         console.result()
         console.table(["split", "data", "corpus", "score", "before", "after", "change"], rows)

@@ -11,6 +11,7 @@ import math
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from seq2attn.data.formats.sentencepiece_model import Subword
 from seq2attn.data.tokenizer import SPACE, SPECIALS, Tokenizer, training_texts
@@ -101,7 +102,7 @@ def _count(
     units: list[str], number: int, pairs: Counter[Pair], places: defaultdict[Pair, set[int]], place: int
 ) -> set[Pair]:
     """Add `number` to the count of each pair of neighbours, and return the pairs."""
-    neighbours = list(zip(units, units[1:], strict=False))
+    neighbours = list(pairwise(units))
     for pair in neighbours:
         pairs[pair] += number
         if number > 0:

@@ -118,7 +118,8 @@ def create(
 ) -> Run:
     """A new run directory with settings and tokenizers, and nothing trained yet.
 
-    `start` is the content of start.json; None: the first weights are random. Raises UserError if something is there already, unless it is a run and `force` replaces it.
+    `start` is the content of start.json; None: the first weights are random. Raises UserError if something is
+    there already, unless it is a run and `force` replaces it.
     """
     refuse_existing(path, force)
     with writing(path):

@@ -168,7 +168,7 @@ def refuse_other_shapes(run: Run, settings: Config) -> None:
     keys = [key for key in {**before, **after} if key.startswith("model.")]
     names = [key for key in keys if before.get(key) != after.get(key)]
     raise UsageError(
-        f"{run.path} with other {', '.join(names)}: the weights do not fit, as the shapes of parameters change; "
+        f"{run.path} with other {', '.join(names)}: the weights do not fit, as shapes of parameters change; "
         "leave it out, or train a new model"
     )
 

@@ -1,10 +1,10 @@
 """The weights of a run for a vocabulary with more subwords, so that the outputs stay what they were.
 
 A new subword stands for the old ones that its text was cut into. Its row in an embedding and in the output
-layer is the mean of their rows, and so is its bias, less MARGIN + ln N for N new subwords. A mean of logits is
-at most the largest of them. So a new subword is at first never the most probable token, and all of them
-together have less than 2^-24 of the probability of the best old token. That is below the last bit of a float32,
-and greedy and beam search write what they wrote, for every source that is cut into the same subwords.
+layer is the mean of their rows, and so is its bias, less MARGIN + ln N for N new subwords. A mean of logits
+is at most the largest of them. So a new subword is at first never the most probable token, and all of them
+together have less than 2^-24 of the probability of the best old token. That is below the last bit of a
+float32: greedy and beam search write what they wrote, for every source that is cut into the same subwords.
 A step on a target that has the new subwords raises them at once: the gradient of a logit is the probability
 less 1.
 """

@@ -2,8 +2,8 @@
 
 A run that translates the other way reads the text, and its output becomes the source of a pair whose target
 is the line. The source begins with a tag, so that a model can tell it from a real one (Caswell 2019,
-https://arxiv.org/abs/1906.06442). The work is done in chunks, and the same call continues it after a kill. The
-output comes at the end, at once: only then is it known which pairs have the best scores.
+https://arxiv.org/abs/1906.06442). The work is done in chunks, and the same call continues it after a kill.
+The output comes at the end, at once: only then is it known which pairs have the best scores.
 """
 
 import json
@@ -66,8 +66,8 @@ def back_translate(
     `files` are texts, one sentence a line, also packed. `output` ends in .tsv or .jsonl, and has a column for
     each language of the run if both are known, or else source and target. A source begins with `tag`; "":
     none. Of the pairs, the share `best` with the highest mean log-probability of a token is written. A line
-    has no pair if it or its output is empty, if both are equal, or if the output was cut at the maximum length.
-    `options` are those of the search, such as `SearchOptions(sample=True)`.
+    has no pair if it or its output is empty, if both are equal, or if the output was cut at the maximum
+    length. `options` are those of the search, such as `SearchOptions(sample=True)`.
 
     A call that was stopped continues if it is repeated. Returns what was written; None in all processes of
     torchrun but the main one. Raises UsageError for arguments that make no sense,

@@ -75,6 +75,8 @@ class CaptionTestSet(TestSet):
                     progress=lambda done, total: show(f"describing {self.name}", done, total),
                 )
             system.outputs = list(outputs)
+            if not self.forces:
+                return
             forced = captioning.force(
                 reader,
                 self.split,

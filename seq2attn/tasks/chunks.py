@@ -131,7 +131,7 @@ def are_wanted(output: Path | None, inputs: Sequence[str], large: bool, attentio
     if several and not is_file:
         raise UsageError(f"several processes share an output that is a file: name one by -o, {way}")
     if several and attention:
-        raise UsageError(f"--attention: one process writes it: leave it out, {way}")
+        raise UsageError(f"attention: one process writes it: leave it out, {way}", setting="attention")
     named = all(map(_is_there, inputs))
     if several and not named:
         raise UsageError(f"several processes read files: name some that exist, and no pipe, {way}")

@@ -76,8 +76,8 @@ def prepared_folder(
 def _cache(corpus: str, settings: Config, vocabulary: "GivenVocabulary | None") -> Path:
     """The folder for a corpus.
 
-    Its name depends on the settings of data, on the vocabulary if one is given, and on the path, size and time
-    of each file of the corpus, images included.
+    Its name depends on the settings of data, on the vocabulary if one is given, and on the path, size and
+    time of each file of the corpus, images included.
     """
     import hashlib
 

@@ -23,7 +23,6 @@ from seq2attn.tasks.corpus_cache import prepared_folder
 from seq2attn.tasks.task import refuse_other_modality
 
 if TYPE_CHECKING:
-    from seq2attn.data.preparation import GivenVocabulary
     from seq2attn.data.prepared import Prepared
     from seq2attn.data.tokenizer import Tokenizer
     from seq2attn.models.seq2seq import Seq2Seq
@@ -215,7 +214,7 @@ class FromRun:
 
     @classmethod
     def of(cls, run: Path) -> "FromRun | None":
-        """Where the training of a run began; None if with random weights. Raises UserError if it is damaged."""
+        """Where a run began; None if with random weights. Raises UserError if its record is damaged."""
         from seq2attn.runs.directory import START, read_text
 
         file = run / START

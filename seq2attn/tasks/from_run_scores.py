@@ -37,7 +37,8 @@ def changes(
     device: str,
     stages: Stages,
 ) -> Iterator[Change]:
-    """The first score of each test split of the new data, and then of the old ones if they are here.
+    """The first score of the test split of the new data, and then of the old ones, if these are here. Without a
+    split of the name "test" it is that of all test splits.
 
     `outputs` are those of the new run on the splits of the new data, by split; what is missing is made.
     """
@@ -68,14 +69,11 @@ def _on(
     device: str,
     stages: Stages,
 ) -> Iterator[Change]:
-    splits = [name for name in prepared.splits if name.startswith("test")]
-    splits = [name for name in splits if not task_of(prepared.modality).is_empty(prepared, name)]
-    if not splits:
+    if not any(name.startswith("test") for name in prepared.splits):
         return
-    tests = test_sets_of_splits(
-        [str(run)], prepared.modality, prepared.path, splits, by_length=False, stages=stages
-    )
-    for test in tests:
+    tests = test_sets_of_splits([str(run)], prepared.modality, prepared.path, (), False, stages)
+    for test in filter(len, tests):
+        test.forces = False
         before = _score(test, start.run, None, prepared, device, stages)
         after = _score(test, str(run), outputs.get(test.name), prepared, device, stages)
         yield Change(test.name, prepared.report["corpus"], is_new, before, after)

@@ -51,6 +51,7 @@ class TestSet(abc.ABC):
     where: str  # name for people: the files or the folder
     language: str | None = field(default=None, kw_only=True)
     lowercase: bool = field(default=False, kw_only=True)  # whether case is ignored
+    forces: bool = field(default=True, kw_only=True)  # whether references are forced, too
 
     @abc.abstractmethod
     def __len__(self) -> int:

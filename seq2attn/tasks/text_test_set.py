@@ -46,6 +46,8 @@ class TextTestSet(TestSet):
                 options,
                 progress=lambda done, total: show(f"translating {self.name}", done, total),
             )
+            if not self.forces:
+                return
             forced = translation.force(
                 reader,
                 self.sources,

@@ -100,8 +100,8 @@ def make_plan(
 ) -> Plan:
     """The plan of a training. `where` names the changes in errors. Raises UsageError for wrong arguments.
 
-    Without `out` the run is runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named, or runs/CORPUS-from-
-    and the name of the run that it starts from.
+    Without `out` the run is runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named, or
+    runs/CORPUS-from-RUN.
     """
     if resume and force:
         problem = "one continues the run and the other replaces it"
@@ -432,10 +432,10 @@ def train(
     `settings` change the preset: `{"train.max_steps": 200, "train.seed": 2}`, or as on the command line
     `["train.max_steps=200", "train.seed=2"]`. `resume` continues the run in `out`, and `force` replaces it.
     `from_run` is a run whose model, tokenizers and best weights the training starts from, on new `data`; a
-    preset then gives settings of training, search and dropout alone. `extend_vocabulary` adds so many subwords,
-    learned on the new data, to each of its vocabularies. `replay` is the share of pairs of each epoch that are
-    of the run's own training data. `device` is auto, cpu, cuda or cuda:N. `allow_code` allows settings to name
-    functions and classes of your own.
+    preset then gives settings of training, search and dropout alone. `extend_vocabulary` adds so many
+    subwords, learned on the new data, to each of its vocabularies. `replay` is the share of pairs of each
+    epoch that are of the run's own training data. `device` is auto, cpu, cuda or cuda:N. `allow_code` allows
+    settings to name functions and classes of your own.
 
     `on_event` is called with each event of `seq2attn.training.events`: Update, Validation, Saved and
     Finished. If it returns True, the state is saved and training ends. `progress(stage, done, total)` is
@@ -496,6 +496,7 @@ def training_session(
         None if value is None else arguments.path(value, name) for name, value in paths.items()
     )
     start = from_arguments(origin, extend_vocabulary, replay)
+    given: dict[str, object]
     given = {"data": corpus, "out": place, "settings": changes, "resume": resume, "force": force}
     given |= {"from_run": origin, "extend_vocabulary": extend_vocabulary, "replay": replay}
     given |= {"allow_code": allow_code}

@@ -62,6 +62,8 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "checks, and not for a reader",
     "docs/confidence.md": "calibrate needs a trained run; cli/test_calibrate.py has what it says",
     "docs/serve.md": "a server does not end by itself; cli/test_serve.py and serving/ have what it says",
+    "docs/fine-tuning.md": "needs a trained run; tests/tasks/ has what it says, in test_from_run.py and "
+    "test_back_translation.py",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
 }

@@ -1,8 +1,8 @@
 """Tags: words at the beginning of a source that say what kind of pair it is, each one token.
 
-`<BT>` says that the source is a back-translation (Caswell 2019, https://arxiv.org/abs/1906.06442), and `<2fr>`
-into which language to translate (Johnson 2017, https://arxiv.org/abs/1611.04558). `prepare` gives a token to
-each tag with which a training source begins. Elsewhere such a word is text.
+`<BT>` says that the source is a back-translation (Caswell 2019, https://arxiv.org/abs/1906.06442), and
+`<2fr>` into which language to translate (Johnson 2017, https://arxiv.org/abs/1611.04558). `prepare` gives a
+token to each tag with which a training source begins. Elsewhere such a word is text.
 """
 
 import re
