@@ -15,12 +15,11 @@ def sampled_subwords_fit_the_tokenizer(config: "Config") -> None:
         "train.subword_dropout": ("bpe", train.subword_dropout > 0),
         "train.subword_alpha": ("unigram", train.subword_alpha is not None),
     }
-    # not set: that of texts, or that of captions
-    kind = config.data.tokenizer or ("unigram" if config.model.modality.has_vocabulary else "word")
+    kind = config.data.tokenizer  # not set: a prepared folder will tell
     for name, (own, holds) in settings.items():
         if not holds:
             continue
-        if kind != own:
+        if kind not in (None, own):
             others = [other for other, (tokenizer, _) in settings.items() if tokenizer == kind]
             way = f", or choose {others[0]}" if others else ", or leave it out"
             raise ValueError(
@@ -57,9 +56,9 @@ def r_drop_has_passes_that_differ(config: "Config") -> None:
 
 def attention_dropout_has_weights(config: "Config") -> None:
     model = config.model
-    layers = {model.encoder.kind, model.decoder.kind}
+    layers: set[str] = {model.encoder.kind, model.decoder.kind}
     if getattr(model.encoder, "clips", False):
-        layers.add(model.encoder.temporal)
+        layers.add(getattr(model.encoder, "temporal", ""))
     if config.train.attention_dropout and not attends(model) and "transformer" not in layers:
         raise ValueError(
             "train.attention_dropout drops attention weights, and model.decoder.context_source is "
