@@ -33,7 +33,8 @@ class GradientStep:
         self._left = 0  # batches of this update that are still to come
         self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
         self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
-        self.optimizer = build_optimizer(self.parameters, self.backbone, settings, hidden_matrices(model))
+        hidden = hidden_matrices(model) if settings.optimizer == "muon" else ()
+        self.optimizer = build_optimizer(self.parameters, self.backbone, settings, hidden)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
 
     def begin(self, step: int, batches: int) -> None:
