@@ -58,6 +58,14 @@ BUGS = (
     Bug("plotting/charts.py", "round(place * (count - 1) / (most - 1))", "round(place * count / most)", ("plotting/test_film.py", "-k", "thinned")),
     Bug("plotting/film.py", "image.set_data(self.scene.weights[to][row].reshape(self.scene.grid))", "pass", ("plotting/test_film.py", "-k", "animation")),
     Bug("plotting/html_film.py", "html_page.text(word)}</bdi></th>{cells}", "word}</bdi></th>{cells}", ("plotting/test_film.py", "-k", "hostile")),
+    # the training recipe
+    Bug("training/objectives/r_drop.py", "pull = torch.stack([p[0] * (gap - first) + lead,", "pull = torch.stack([p[0] * gap + lead,", ("training/test_r_drop.py", "-k", "reference")),
+    Bug("training/objectives/r_drop.py", "real_M=torch.cat([batch.real_M, batch.real_M + rows * steps])", "real_M=torch.cat([batch.real_M, batch.real_M])", ("training/test_r_drop.py", "-k", "doubled_batch")),
+    Bug("training/objectives/cross_entropy.py", "penalty / 2, guide / 2", "penalty, guide", ("training/test_r_drop.py", "-k", "means_over_both")),
+    Bug("data/text/sampled.py", "if self._last is None or self._last[0] != (seed, epoch):", "if self._last is None:", ("data/text/test_sampled.py", "-k", "own_cuts")),
+    Bug("training/microbatches.py", "yield own, order[index], epoch, index + 1", "yield pairs, order[index], epoch, index + 1", ("data/text/test_sampled.py", "-k", "were_drawn")),
+    Bug("training/regularisation.py", ".gather(1, first_BT)", "", ("training/test_regularisation.py", "-k", "all_their_places")),
+    Bug("training/muon.py", "self._share()\n\n    def step", "pass\n\n    def step", ("training/test_muon.py", "-k", "resumes")),
     # serving
     Bug("data/text/sentences.py", 'word = _ELISION.sub("", word)', "pass", ("data/text/test_sentences.py", "-k", "split")),
     Bug("data/tokenizer.py", "nats += -self._processor.get_score(i)", "nats -= -self._processor.get_score(i)", ("data/test_tokenizer.py", "-k", "description", "serving/test_detection.py")),

@@ -134,3 +134,18 @@ class After:
 
 def of(kind: type, events: Iterable[Event]) -> list:
     return [event for event in events if isinstance(event, kind)]
+
+
+def resumes_exactly(path: Path, *changes: str, training: Pairs = TRAINING) -> Seq2Seq:
+    """Assert that a training with a break in it ends with the same weights as one without; returns these."""
+    conf = settings("train.validate_every=3", *changes)
+    whole, again = model(conf), model(settings(*changes, "train.seed=7"))
+    fit(path / "whole", conf, whole, training=training)
+    half, calls = 2 * conf.train.max_steps // 3, iter(range(1_000_000))
+    events = fit(path / "parts", conf, training=training, stop=lambda: next(calls) >= half)
+    assert 0 < events[-1].step < conf.train.max_steps
+    torch.manual_seed(999)  # what a new process would have
+    fit(path / "parts", conf, again, training=training)
+    for (name, one), other in zip(whole.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other), name
+    return whole

@@ -22,6 +22,7 @@ from seq2attn.attention.windows import build_window
 from seq2attn.config import AttentionConfig
 from seq2attn.kernels.deferred_gradients import Linear, matmul, product_dtype
 from seq2attn.kernels.dot_product import dot_product_attention, to_compute_dtype
+from seq2attn.kernels.dropout import dropout
 
 
 class ProjectedMemory(NamedTuple):
@@ -85,6 +86,7 @@ class Attention(nn.Module):
             self.out = Linear(inner, out_size or value_size, bias=bias)
             query_size = key_size = head_size
         self.expectation_prob = config.expectation_prob
+        self.dropout = 0.0  # of weights as they read the values; a training sets it
         self.history_feature = build_history_feature(config, key_size)
         history_size = 0 if self.history_feature is None else self.history_feature.size
         self.score = build_score(config, query_size, key_size, head_size, history_size)
@@ -125,7 +127,7 @@ class Attention(nn.Module):
         """
         if self.query is not None:
             query_BTQ = self.query(query_BTQ)
-        if self.can_fuse and not weights:
+        if self.can_fuse and not weights and not (self.dropout and self.training):
             return AttentionOutput(self._merge(self._fused(query_BTQ, memory)))
         dtype = query_BTQ.dtype
         if self.can_fuse and not torch.is_grad_enabled():
@@ -140,7 +142,8 @@ class Attention(nn.Module):
         scores = self.score(query, memory.keys, features)
         weights_BHTS, *statistics = self.normalise(scores, mask, history)
         weights_BHTS = weights_BHTS if finish is None else finish(weights_BHTS)
-        context = matmul(weights_BHTS.to(memory.values.dtype), memory.values).to(dtype)
+        reading = dropout(weights_BHTS, self.dropout, self.training)
+        context = matmul(reading.to(memory.values.dtype), memory.values).to(dtype)
         log_prob, entropy = (None if part_BHT is None else part_BHT.sum(1) for part_BHT in statistics)
         return AttentionOutput(self._merge(context), weights_BHTS.transpose(1, 2), log_prob, entropy)
 

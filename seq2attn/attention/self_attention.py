@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seq2attn.attention.normalisers import softmax
 from seq2attn.attention.part import StackedLinear
 from seq2attn.kernels.dot_product import dot_product_attention
+from seq2attn.kernels.dropout import dropout
 
 
 class SelfAttention(nn.Module):
@@ -22,6 +23,7 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads, self.kv_heads, self.rotary = heads, kv_heads or heads, rotary
         self.head_size = size // heads
+        self.dropout = 0.0  # of weights as they read the values; a training sets it
         sizes = [number * self.head_size for number in (heads, self.kv_heads, self.kv_heads)]
         self.qkv = StackedLinear(size, sizes, bias)  # queries, keys and values
         self.out = nn.Linear(size, size, bias=bias)
@@ -49,7 +51,11 @@ class SelfAttention(nn.Module):
         """softmax(q k / sqrt(d)) v, projected to (B, T, D). The mask (B, 1, 1 or T, S) is True where a query
         may read. Without a mask a query reads all positions, or, if `causal`, its own and earlier ones.
         """
-        context_BHTd = dot_product_attention(query, key, value, mask, causal=causal)
+        if self.dropout and self.training:
+            weights = dropout(self._weights(query, key, mask, causal), self.dropout, True)
+            context_BHTd = weights.to(value.dtype) @ value.repeat_interleave(self.heads // self.kv_heads, 1)
+        else:
+            context_BHTd = dot_product_attention(query, key, value, mask, causal=causal)
         return self.out(context_BHTd.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def forward(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: "RotaryAngles | None" = None) -> Tensor:
@@ -65,12 +71,15 @@ class SelfAttention(nn.Module):
     def weights(self, x_BTD: Tensor, mask_BS: Tensor | None, rotary: "RotaryAngles | None" = None) -> Tensor:
         """The attention weights (B, H, T, T) of `forward`, in float32 or wider."""
         query, key, _ = self.project(x_BTD, rotary or self._first_angles(x_BTD))
+        return self._weights(query, key, None if mask_BS is None else mask_BS[:, None, None], mask_BS is None)
+
+    def _weights(self, query: Tensor, key: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         key = key.repeat_interleave(self.heads // self.kv_heads, 1)
-        wide, steps = torch.promote_types(query.dtype, torch.float32), x_BTD.size(1)
+        wide = torch.promote_types(query.dtype, torch.float32)
         scores = query.to(wide) @ key.to(wide).mT * self.head_size**-0.5
-        if mask_BS is None:
-            return softmax(scores, torch.ones(steps, steps, dtype=torch.bool, device=x_BTD.device).tril())
-        return softmax(scores, mask_BS[:, None, None])
+        if mask is None:
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device)
+        return softmax(scores, mask.tril() if causal else mask)
 
     def _first_angles(self, x_BTD: Tensor) -> "RotaryAngles | None":
         return self.rotary_angles(torch.arange(x_BTD.size(1), device=x_BTD.device), x_BTD)

@@ -5,6 +5,7 @@
     own_code     settings that may name code of the user's own
     marks        how a setting says when it acts
     consistency  what settings must agree on, one function for each rule
+    recipe       the same for the settings of the training recipe
     idle         settings that would do nothing
     sizes        sizes that follow from several settings
     modality     what sources are, text or images: one row for each

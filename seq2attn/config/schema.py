@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from seq2attn.config import consistency, modality
+from seq2attn.config import consistency, modality, recipe
 from seq2attn.config.consistency import BACKBONES, RESNETS, STAGES
 from seq2attn.config.marks import MAY_CHANGE_ON_RESUME, TRAINING_ONLY, IgnoredUnless, When, setting
 from seq2attn.config.modality import Modality
@@ -726,7 +726,7 @@ class SelfCriticalConfig(Section):
     )
 
 
-ADAM = IgnoredUnless("optimizer", "adam", "adamw", way='set train.optimizer="adam"')
+ADAM = IgnoredUnless("optimizer", "adam", "adamw", "muon", way='set train.optimizer="adam"')
 PLATEAU = IgnoredUnless("schedule", "plateau")
 
 
@@ -755,9 +755,10 @@ class TrainConfig(Section):
         1, "Gradient accumulation: number of batches per update."
     )
     # Optimizer
-    optimizer: Literal["adam", "adamw", "sgd"] = setting(
+    optimizer: Literal["adam", "adamw", "sgd", "muon"] = setting(
         "adam",
-        "Optimizer: method of the updates; adamw has decoupled weight decay (Loshchilov and Hutter 2019).",
+        "Optimizer: method of the updates; adamw has decoupled weight decay (Loshchilov and Hutter 2019); "
+        "muon makes the updates of hidden matrices orthogonal (Jordan 2024), with adamw for the rest.",
     )
     lr: Positive = setting(1e-3, "Learning rate: its maximum, at the end of the warm-up.")
     beta1: Share = setting(0.9, "Adam's beta 1: decay rate of the mean gradient.", ADAM)
@@ -822,6 +823,32 @@ class TrainConfig(Section):
         1,
         "Checkpoint averaging: number of last validations whose weights are averaged; the mean is validated "
         "and saved; with ema it is a mean of moving averages; 1: none.",
+    )
+    # Regularisation
+    subword_dropout: Share = setting(
+        0.0,
+        "Subword dropout: probability that a merge of a bpe tokenizer is skipped; each epoch cuts all "
+        "training texts into subwords anew (BPE-dropout, Provilkov 2020); 0: none.",
+    )
+    subword_alpha: Annotated[float, Field(ge=0, le=100)] | None = setting(
+        None,
+        "Subword sampling: each epoch draws a cut of each training text by its probability under a unigram "
+        "tokenizer, to the power of this number; the smaller, the more varied (Kudo 2018); not set: none.",
+    )
+    word_dropout: Share = setting(
+        0.0,
+        "Word dropout: probability that a token is dropped at all its places in a source, or in the input of "
+        "a decoder; its embedding is then 0 (Gal and Ghahramani 2016; Sennrich and Zhang 2019).",
+    )
+    attention_dropout: Share = setting(
+        0.0,
+        "Attention dropout: probability that an attention weight is dropped, in self-attention and in "
+        "attention to the source.",
+    )
+    r_drop: NotNegative = setting(
+        0.0,
+        "R-Drop: weight of the divergence between the predictions of two passes with different dropout "
+        "(Liang 2021); a step takes about twice the time; 0: none.",
     )
     # Validation
     validate_every: Count = setting(
@@ -961,6 +988,9 @@ class Config(Section):
         consistency.cider_needs_captions,
         consistency.doubly_stochastic_needs_attention,
         consistency.guide_has_attention_to_act_on,
+        recipe.sampled_subwords_fit_the_tokenizer,
+        recipe.r_drop_has_passes_that_differ,
+        recipe.attention_dropout_has_weights,
         consistency.compilation_is_of_a_model_without_loops,
     )
     about: str = setting(

@@ -67,6 +67,13 @@ class Pairs(abc.ABC):
     def content(self) -> Iterator[NDArray[Any] | memoryview]:
         """All that training reads, with lengths, so that different contents give different bytes."""
 
+    def of_epoch(self, seed: int, epoch: int) -> "Pairs":
+        """The pairs as this epoch of a training has them: these themselves, unless they differ by epoch.
+
+        It is a pure function of its arguments.
+        """
+        return self
+
     @abc.abstractmethod
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         """The rows of each batch of one epoch, in order. It is a pure function of its arguments."""

@@ -33,8 +33,11 @@ UNKNOWN = "⁇"  # the text of an unknown token
 SAMPLE = 400_000  # texts on which to train, at most
 SAMPLE_CHARACTERS = 1000  # characters of one of these texts, at most; SentencePiece skips longer ones
 KINDS = ("unigram", "bpe", "char", "word")
+SAMPLED_KINDS = ("unigram", "bpe")  # those that cut a text in several ways
 UNKNOWN_NATS = 5.0  # what a character that is not in the vocabulary costs beside a subword
 _LARGEST = 1 << 28  # bytes of a file, at most
+_SAMPLES = threading.Lock()  # the seed of SentencePiece is one for the whole process
+_UNSEEDED = 2**32 - 1  # with this one, SentencePiece draws other samples each time
 _TRAILER = b'{"seq2attn_tokenizer":'
 
 
@@ -180,6 +183,25 @@ class Tokenizer:
         text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
         subwords: list[str] = self._processor.encode(text, out_type=str)
         return subwords
+
+    def sample(self, texts: Iterable[str], amount: float, seed: int) -> list[list[int]]:
+        """As `encode_batch`, but each text is cut into subwords at random.
+
+        A bpe tokenizer skips each merge with probability `amount` (Provilkov 2020). A unigram tokenizer draws
+        from all ways to cut the text, each with its probability to the power of `amount` (Kudo 2018). Raises
+        ValueError for other tokenizers. The same texts, amount and seed (below 2**32 - 1) give the same ids.
+        """
+        if self.kind not in SAMPLED_KINDS:
+            raise ValueError(f"a {self.kind} tokenizer has one way to cut a text")
+        marked = [normalise(text, self.lowercase).replace(SPACE, STAND_IN) for text in texts]
+        with _SAMPLES:
+            # A call draws in a thread of its own, whose generator starts from the seed that is set now.
+            sentencepiece.set_random_generator_seed(seed)
+            ids: list[list[int]] = self._processor.encode(
+                marked, num_threads=1, enable_sampling=True, alpha=amount, nbest_size=-1
+            )
+            sentencepiece.set_random_generator_seed(_UNSEEDED)
+        return ids
 
     def _encode_words(self, text: str) -> list[int]:
         if not text:

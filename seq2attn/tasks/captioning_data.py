@@ -33,7 +33,14 @@ from seq2attn.tasks import caption_test_set, corpus_cache, next_commands
 from seq2attn.tasks.report import Report
 from seq2attn.tasks.sharing import of_all, share_out
 from seq2attn.tasks.test_set import System, note_form
-from seq2attn.tasks.training_data import SAMPLES, TestResult, TrainingData, interruptible, text_scores
+from seq2attn.tasks.training_data import (
+    SAMPLES,
+    TestResult,
+    TrainingData,
+    interruptible,
+    subword_sampler,
+    text_scores,
+)
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
@@ -53,7 +60,8 @@ class CaptioningData(TrainingData):
             for name, split in self.splits.items()
         }
         view = ImageTransform.of(self.encoder)
-        self.training = CaptionedImages(self.splits["train"], view, settings.train, cached["train"])
+        sampler = subword_sampler(prepared.target_tokenizer, settings.train)
+        self.training = CaptionedImages(self.splits["train"], view, settings.train, cached["train"], sampler)
         self.validation = CaptionedImages(self.splits["valid"], view, None, cached["valid"])
 
     def _features(

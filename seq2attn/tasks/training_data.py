@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from seq2attn.config import TrainConfig
 from seq2attn.data.batches import Pairs
 from seq2attn.data.prepared import Prepared
+from seq2attn.data.sampled_ids import Sampler
+from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.evaluation.text import bleu, chrf
 from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.progress import Progress, Stages
@@ -63,6 +66,14 @@ class TrainingData(abc.ABC):
         return "\n".join(
             f"  {name:<{width}}  {value}" for name, value in zip(self.names, values, strict=True)
         )
+
+
+def subword_sampler(tokenizer: Tokenizer, settings: TrainConfig) -> Sampler | None:
+    """How training cuts texts at random; None if it does not."""
+    amount: float | None = settings.subword_dropout or None
+    if settings.subword_alpha is not None:
+        amount = settings.subword_alpha
+    return None if amount is None else lambda texts, seed: tokenizer.sample(texts, amount, seed)
 
 
 def interruptible(stop: Callable[[], bool], progress: Progress) -> Progress:

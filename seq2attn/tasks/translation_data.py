@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from seq2attn.config import Config, guided_head
+from seq2attn.data.batches import Pairs
 from seq2attn.data.prepared import Prepared
 from seq2attn.data.text.guided import GuidedTexts
+from seq2attn.data.text.sampled import SampledTexts
 from seq2attn.errors import UsageError, UserError
 from seq2attn.evaluation.text import bleu, chrf, without_four
 from seq2attn.evaluation.translation import translate
@@ -19,7 +21,14 @@ from seq2attn.progress import Progress, Stages
 from seq2attn.tasks import next_commands
 from seq2attn.tasks.sharing import of_all, share_out
 from seq2attn.tasks.test_set import note_form
-from seq2attn.tasks.training_data import SAMPLES, TestResult, TrainingData, interruptible, text_scores
+from seq2attn.tasks.training_data import (
+    SAMPLES,
+    TestResult,
+    TrainingData,
+    interruptible,
+    subword_sampler,
+    text_scores,
+)
 from seq2attn.training.distributed import World
 from seq2attn.training.events import Scores
 from seq2attn.training.objectives.self_critical import RewardFunction
@@ -30,7 +39,7 @@ class TranslationData(TrainingData):
 
     def __init__(self, settings: Config, prepared: Prepared, world: World) -> None:
         self.config, self.prepared, self.world = settings, prepared, world
-        self.training = _guided(settings, prepared) if settings.train.guide else prepared.split("train")
+        self.training = _training_pairs(settings, prepared)
         self.validation = prepared.split("valid")
         self.tests = [name for name in prepared.splits if name.startswith("test")]
 
@@ -106,6 +115,18 @@ class TranslationData(TrainingData):
         )
         example = texts[_upper_half(texts)[0]] if texts else self.prepared.split("valid").texts(0, 1)[0][0]
         return next_commands.of_translator(run, example, self.config.model.attends, bool(self.tests))
+
+
+def _training_pairs(settings: Config, prepared: Prepared) -> Pairs:
+    """The training pairs: with their links, with subwords drawn anew in each epoch, or as prepared."""
+    if settings.train.guide:
+        return _guided(settings, prepared)
+    split = prepared.split("train")
+    samplers = [
+        subword_sampler(one, settings.train) for one in (prepared.source_tokenizer, prepared.target_tokenizer)
+    ]
+    source, target = samplers
+    return split if source is None or target is None else SampledTexts(split, source, target)
 
 
 def _guided(settings: Config, prepared: Prepared) -> GuidedTexts:

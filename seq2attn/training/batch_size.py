@@ -47,6 +47,7 @@ def find_batch_size(
     `first` is the number that is tried first. An epoch keeps at least 16 updates, unless it has fewer with
     batches of that size. Raises UserError if the longest pair alone does not fit.
     """
+    pairs = pairs.of_epoch(settings.seed, 0)
     longest = 1 + np.maximum(pairs.source_lengths, pairs.target_lengths)
     least, share = int(longest.max()), SHARE_WITH_GRAPHS if settings.cuda_graphs else SHARE
     updates = LEAST_UPDATES * settings.accumulate * world.size

@@ -3,11 +3,15 @@
 import torch
 
 from seq2attn.config import Config, TrainConfig, with_guided_head
+from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.batch_gradient import BatchGradient
 from seq2attn.training.compiled_gradient import CompiledGradient
 from seq2attn.training.distributed import World
 from seq2attn.training.gradient_step import GradientStep
 from seq2attn.training.graphed_gradient import GraphedGradient, graph_obstacle
+from seq2attn.training.objectives.cross_entropy import CrossEntropy
+from seq2attn.training.objectives.objective import Autocast, Objective
+from seq2attn.training.objectives.self_critical import RewardFunction, SelfCritical
 
 
 def effective_settings(config: Config, world: World) -> TrainConfig:
@@ -27,6 +31,21 @@ def batch_gradient(settings: TrainConfig, gradient_step: GradientStep, device: t
     elif settings.cuda_graphs:
         way = GraphedGradient
     return way(gradient_step, device)
+
+
+def objective_of(
+    model: Seq2Seq,
+    settings: TrainConfig,
+    autocast: Autocast,
+    reward_function: RewardFunction | None,
+    step: int,
+    baseline: float,
+) -> Objective:
+    """What update `step` minimises; `baseline` is a reward per token, for attention that samples."""
+    start = settings.self_critical.start_step
+    if reward_function is not None and start is not None and step > start:
+        return SelfCritical(model, reward_function, autocast)
+    return CrossEntropy(model, settings, autocast, baseline)
 
 
 def refuse_missing(settings: TrainConfig, validate: object, reward_function: object) -> None:

@@ -17,8 +17,10 @@ from seq2attn.models.seq2seq import Seq2Seq
 from seq2attn.training.distributed import World
 from seq2attn.training.gradient_exchange import GradientExchange
 from seq2attn.training.microbatches import Microbatch
+from seq2attn.training.muon import hidden_matrices
 from seq2attn.training.objectives.objective import Objective, Sums
 from seq2attn.training.optimizers import build_optimizer
+from seq2attn.training.regularisation import regularised
 from seq2attn.training.sharding import local, whole
 
 
@@ -26,12 +28,13 @@ class GradientStep:
     """For each update: `begin`, `forward` and `backward` of each batch, `norm`, then `apply`."""
 
     def __init__(self, model: Seq2Seq, settings: TrainConfig, world: World, format: Format) -> None:
-        self.settings = settings
+        self.model, self.settings = model, settings
         self.exchange = GradientExchange(model, settings, world, format)
         self._left = 0  # batches of this update that are still to come
         self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
         self.backbone = [p for p in model.encoder.backbone_parameters() if p.requires_grad]
-        self.optimizer = build_optimizer(self.parameters, self.backbone, settings)
+        hidden = hidden_matrices(model) if settings.optimizer == "muon" else ()
+        self.optimizer = build_optimizer(self.parameters, self.backbone, settings, hidden)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=format == "fp16")
 
     def begin(self, step: int, batches: int) -> None:
@@ -42,9 +45,12 @@ class GradientStep:
 
     @contextmanager
     def backbone_restored(self) -> Iterator[None]:
-        """At the end no parameter is frozen that was not frozen before."""
+        """Training drops words and attention weights here. At the end no parameter is frozen that was not
+        frozen before.
+        """
         try:
-            yield
+            with regularised(self.model, self.settings):
+                yield
         finally:
             for parameter in self.backbone:
                 parameter.requires_grad_(True)

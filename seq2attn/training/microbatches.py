@@ -83,7 +83,8 @@ def microbatch(
 
 def epoch_order(pairs: Pairs, settings: TrainConfig, epoch: int) -> list[np.ndarray]:
     """The rows of each batch of the epoch, in order."""
-    return pairs.plan(settings.tokens_of_a_batch, settings.seed, epoch)
+    own = pairs.of_epoch(settings.seed, epoch)
+    return own.plan(settings.tokens_of_a_batch, settings.seed, epoch)
 
 
 def update_batches(
@@ -106,33 +107,30 @@ def update_batches(
     size = settings.accumulate * world.size
     while True:
         update = [next(stream) for _ in range(size)]
-        tokens = sum(int(pairs.target_lengths[rows].sum()) + len(rows) for rows, _, _ in update)
-        guided = (
-            0
-            if pairs.guided_tokens is None
-            else sum(int(pairs.guided_tokens[rows].sum()) for rows, _, _ in update)
+        tokens = sum(int(own.target_lengths[rows].sum()) + len(rows) for own, rows, _, _ in update)
+        guided = sum(
+            int(own.guided_tokens[rows].sum()) for own, rows, _, _ in update if own.guided_tokens is not None
         )
         factor = tokens / guided if guided else 0.0
         batches = []
         for number in range(world.rank, size, world.size):
-            rows, *after = update[number]
+            own, rows, *after = update[number]
             draw = mix(settings.seed, *after)
-            batches.append(
-                (number, microbatch(pairs, rows, draw, world.device, settings.cuda_graphs, factor))
-            )
-        yield UpdateBatches(batches, tokens, *update[-1][1:])
+            batches.append((number, microbatch(own, rows, draw, world.device, settings.cuda_graphs, factor)))
+        yield UpdateBatches(batches, tokens, *update[-1][2:])
 
 
 def _stream(
     pairs: Pairs, settings: TrainConfig, epoch: int, position: int, order: list[np.ndarray] | None
-) -> Iterator[tuple[np.ndarray, int, int]]:
-    """The rows of each batch, with the epoch and the position after it."""
+) -> Iterator[tuple[Pairs, np.ndarray, int, int]]:
+    """The pairs of the epoch and the rows of each batch, with the epoch and the position after it."""
     while True:
+        own = pairs.of_epoch(settings.seed, epoch)
         order = order or epoch_order(pairs, settings, epoch)
         if not order:
             raise UserError("there is no training pair: nothing to learn from")
         for index in range(position, len(order)):
-            yield order[index], epoch, index + 1
+            yield own, order[index], epoch, index + 1
         epoch, position, order = epoch + 1, 0, None
 
 

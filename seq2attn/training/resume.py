@@ -43,13 +43,15 @@ from seq2attn.runs.tensors import (
     refuse_unfit_weights,
     write_tensors,
 )
+from seq2attn.training import muon
 from seq2attn.training import state as states
 from seq2attn.training.distributed import World
 from seq2attn.training.sharding import divided_like, local, whole, whole_of
 from seq2attn.training.state import SCALER, SCALER_COUNTS, State
 from seq2attn.training.validation import WeightAverages
 
-MOMENTS = {"adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
+ADAM = ("step", "exp_avg", "exp_avg_sq")
+MOMENTS = {"adam": ADAM, "adamw": ADAM, "sgd": ("momentum_buffer",), "muon": ADAM}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ class Trained:
     def parameters(self) -> list[Tensor]:
         """In the order of the optimizer, which numbers them."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    @property
+    def by_muon(self) -> list[bool]:
+        """Of each parameter, in the same order, whether Muon trains it, and not the optimizer beside it."""
+        groups = self.optimizer.param_groups
+        return [bool(group.get("muon")) for group in groups for _ in group["params"]]
 
 
 # Saving and restoring
@@ -292,6 +300,7 @@ class Expected(NamedTuple):
     weights: Mapping[str, Tensor]  # of the model, by name
     averaged: Mapping[str, Tensor]  # those of them that are averaged
     parameters: Sequence[Tensor]  # in the order of the optimizer
+    by_muon: Sequence[bool]  # of each parameter
     settings: TrainConfig
     scaled: bool  # whether the loss is scaled
 
@@ -302,6 +311,7 @@ class Expected(NamedTuple):
             own,
             {name: own[name] for name in trained.averages.weights},
             trained.parameters,
+            trained.by_muon,
             settings,
             trained.scaler.is_enabled(),
         )
@@ -358,10 +368,14 @@ def _expected_moments(state: State, expected: Expected, where: str) -> tuple[dic
         problem = f"state.json tells of {len(state.moments)} trained parameters, and there are {count}"
         raise _unfit(where, problem)
     numbers = [number for number, mark in enumerate(state.moments) if mark == "1"]
+    names = {n: muon.MOMENTS if expected.by_muon[n] else MOMENTS[optimizer] for n in numbers}
     moments = {
-        f"optimizer/{n}/{name}": expected.parameters[n] for n in numbers for name in MOMENTS[optimizer]
+        f"optimizer/{n}/{name}": expected.parameters[n]
+        for n in numbers
+        for name in names[n]
+        if name != "step"
     }
-    return moments, set() if optimizer == "sgd" else {f"optimizer/{n}/step" for n in numbers}
+    return moments, {f"optimizer/{n}/step" for n in numbers if "step" in names[n]}
 
 
 def _refuse_other(name: str, tensor: Tensor, own: Tensor, where: str) -> None:

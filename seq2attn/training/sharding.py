@@ -37,6 +37,7 @@ def refuse_shards(settings: TrainConfig, format: Format) -> None:
         "train.self_critical.start_step: sampling needs the whole model; leave it out": (
             settings.self_critical.start_step is not None
         ),
+        'train.optimizer="muon": it needs whole matrices; choose adamw': settings.optimizer == "muon",
         "train.unfreeze_step: a backbone of shards is trained from the start; leave it out": (
             settings.unfreeze_step > 0
         ),

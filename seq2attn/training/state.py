@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from seq2attn import strict_json
+from seq2attn.config import TrainConfig
 from seq2attn.training.schedules import PlateauTracker
 
 SCALER, SCALER_COUNTS = ("scale", "growth_factor", "backoff_factor"), ("growth_interval", "_growth_tracker")
@@ -45,6 +46,14 @@ class State:
     baseline: float | None = None  # moving average of the reward per token, where attention samples
     averaged: int = 0  # number of earlier validations whose weights are averaged with the next
     moments: str = ""  # for each trained parameter "1" where the optimizer has moments of it, else "0"
+
+    def reason_to_end(self, settings: TrainConfig, spent: float) -> str | None:
+        """Why training has ended, after so many seconds of it; None while it goes on."""
+        if self.step >= settings.max_steps:
+            return "max_steps"
+        if settings.max_minutes is not None and spent >= settings.max_minutes * 60:
+            return "max_minutes"
+        return "patience" if self.plateau.exhausted(settings) else None
 
 
 def tensor_files(step: int) -> tuple[str, str]:

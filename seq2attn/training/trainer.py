@@ -30,15 +30,13 @@ from seq2attn.runs.directory import Run, append_log
 from seq2attn.runs.tensors import named_tensors
 from seq2attn.training import resume
 from seq2attn.training.distributed import World
-from seq2attn.training.effective import batch_gradient, effective_settings, refuse_missing
+from seq2attn.training.effective import batch_gradient, effective_settings, objective_of, refuse_missing
 from seq2attn.training.events import Event, Finished, RunningMeans, Saved, Scores, Update, Validation
 from seq2attn.training.finite import refuse_non_finite
 from seq2attn.training.gradient_step import GradientStep
 from seq2attn.training.microbatches import UpdateBatches, epoch_order, mix, update_batches
-from seq2attn.training.objectives.cross_entropy import CrossEntropy
-from seq2attn.training.objectives.objective import Objective
 from seq2attn.training.objectives.reinforce import first_baseline, next_baseline
-from seq2attn.training.objectives.self_critical import RewardFunction, SelfCritical
+from seq2attn.training.objectives.self_critical import RewardFunction
 from seq2attn.training.schedules import learning_rate
 from seq2attn.training.state import State
 from seq2attn.training.validation import Clock, Validator, WeightAverages
@@ -98,6 +96,7 @@ class _Trainer:
         self.averages = averages = WeightAverages(model, settings)
         self.trained = resume.Trained(model, averages, gradient_step.optimizer, gradient_step.scaler)
         self.autocast = partial(autocast, world.device, self.format)
+        self.objective = partial(objective_of, model, settings, self.autocast, self.reward_function)
         self.validator = Validator(
             *(model, self.directory, self.validation, averages, world, gradient_step.exchange),
             *(self.autocast, self.validate, self.stop),
@@ -151,17 +150,13 @@ class _Trainer:
 
     def _reason(self) -> str | None:
         """Why training has ended, or None while it goes on."""
-        if self.state.step >= self.settings.max_steps:
-            return "max_steps"
-        if self.settings.max_minutes is not None and self.clock.spent >= self.settings.max_minutes * 60:
-            return "max_minutes"
-        return "patience" if self.state.plateau.exhausted(self.settings) else None
+        return self.state.reason_to_end(self.settings, self.clock.spent)
 
     def _update(self, update: UpdateBatches) -> Update:
         """One update: the gradient of all of its batches, one step of the optimizer, and the event."""
         settings, step = self.settings, self.state.step + 1
         lr = learning_rate(settings, step, decays=self.state.plateau.decays, minutes=self.clock.spent / 60)
-        objective = self._objective(step)
+        objective = self.objective(step, self._baseline())
         self.model.train()
         self.gradient_step.begin(step, len(update.batches))
         loss = torch.zeros((), dtype=torch.float64, device=self.world.device)
@@ -201,12 +196,6 @@ class _Trainer:
             self._log(event.line())
             self.means = RunningMeans()
         return event
-
-    def _objective(self, step: int) -> Objective:
-        start = self.settings.self_critical.start_step
-        if self.reward_function is not None and start is not None and step > start:
-            return SelfCritical(self.model, self.reward_function, self.autocast)
-        return CrossEntropy(self.model, self.settings, self.autocast, self._baseline())
 
     def _baseline(self) -> float:
         known = self.state.baseline

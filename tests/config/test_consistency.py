@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seq2attn import config
-from seq2attn.config import consistency
+from seq2attn.config import consistency, recipe
 from seq2attn.config.fields import declared
 from seq2attn.errors import UsageError
 
@@ -20,6 +20,8 @@ CLIPS = [IMAGE, "model.encoder.max_frames=4"]
 TIMM = "model.encoder.backbone=timm:some"
 NO_CONTEXT = ["model.decoder.context_source=none", "model.decoder.context_to=[]"]
 SUMMARY = "model.decoder.context_source=summary"
+
+RULES: dict[str, Any] = vars(consistency) | vars(recipe)
 
 # rule: [(settings, what the message says), ...]
 CASES: dict[str, list[tuple[list[str], list[str]]]] = {
@@ -311,6 +313,25 @@ CASES: dict[str, list[tuple[list[str], list[str]]]] = {
             ["train.guide_layer is 9", "layers, numbered from 1"],
         ),
     ],
+    "sampled_subwords_fit_the_tokenizer": [
+        (
+            ["train.subword_dropout=0.1", "data.tokenizer=char"],
+            ["train.subword_dropout is for a bpe tokenizer", '"char"', "or leave it out"],
+        ),
+        (
+            ["train.subword_alpha=0.2", "data.tokenizer=bpe"],
+            ["train.subword_alpha is for a unigram tokenizer", "or choose train.subword_dropout"],
+        ),
+        (["train.subword_dropout=0.1", "train.guide=0.1"], ["train.subword_dropout", "train.guide"]),
+    ],
+    "r_drop_has_passes_that_differ": [
+        (["train.r_drop=1", "model.dropout=0"], ["train.r_drop", "model.dropout is 0"]),
+        (["train.r_drop=1", P], ["train.r_drop", "model.pointer=true"]),
+        (["train.r_drop=1", f"{A}normaliser=hard-sample"], ["train.r_drop", '"hard-sample"']),
+    ],
+    "attention_dropout_has_weights": [
+        ([SUMMARY, "train.attention_dropout=0.1"], ["train.attention_dropout", 'context_source is "summary"'])
+    ],
     "doubly_stochastic_needs_attention": [
         ([SUMMARY, "train.doubly_stochastic=1"], ["train.doubly_stochastic", 'context_source is "summary"'])
     ],
@@ -331,7 +352,7 @@ def test_every_rule_has_cases() -> None:
     ]
     listed = {rule.__name__ for section in classes for rule in section.rules}
     assert listed == set(CASES)
-    public = {name for name, value in vars(consistency).items() if callable(value) and name in CASES}
+    public = {name for name, value in RULES.items() if callable(value) and name in CASES}
     assert public == listed
 
 
@@ -361,7 +382,7 @@ def _run_alone(rule: str, settings: list[str]) -> None:
         *(unchecked.model.encoder, unchecked.model.decoder, unchecked.model.attention),
     ):
         if rule in {one.__name__ for one in section.rules}:
-            getattr(consistency, rule)(section)
+            RULES[rule](section)
 
 
 def _unchecked(section: type[Any], tree: dict[str, Any]) -> Any:
@@ -423,6 +444,11 @@ def _unchecked(section: type[Any], tree: dict[str, Any]) -> Any:
         [ENCODER, DECODER, f"{A}keys=sum", f"{A}values=embeddings"],
         [ENCODER, f"{A}heads=4", f"{A}kv_heads=2", f"{A}history=coverage"],
         [*CLIPS, f"{A}window=local-m"],
+        ["train.subword_dropout=0.1"],  # a prepared folder will tell its tokenizer
+        ["train.subword_alpha=0", "data.tokenizer=unigram"],
+        ["train.r_drop=1", "model.dropout=0", "train.word_dropout=0.1"],
+        [ENCODER, SUMMARY, "train.attention_dropout=0.1"],
+        [*CLIPS, SUMMARY, "model.encoder.temporal=transformer", "train.attention_dropout=0.1"],
     ],
 )
 def test_settings_that_agree_are_accepted(settings: list[str]) -> None:

@@ -27,6 +27,7 @@ from seq2attn.training.events import Update
 from seq2attn.training.gradient_step import GradientStep
 from seq2attn.training.microbatches import Microbatch, microbatch
 from seq2attn.training.objectives.cross_entropy import CrossEntropy, teacher_forcing
+from seq2attn.training.regularisation import regularised
 
 CPU = torch.device("cpu")
 # rows, and positions of source and target, with the end token
@@ -179,6 +180,7 @@ def test_triton_is_looked_for_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 PARTS = {
     "pointer": [*TRANSFORMER, "model.pointer=true", "model.decoder.positions=learned"],
     "penalty": [*TRANSFORMER, "train.doubly_stochastic=0.5"],
+    "r-drop": [*TRANSFORMER, "train.r_drop=3", "train.word_dropout=0.1"],
     "conv": CONV,
     "norm after": [*TRANSFORMER, *both("prenorm=false", "norm=layer", "activation=relu")],
 }
@@ -192,6 +194,20 @@ def test_other_parts_are_compiled_too(backend: None, monkeypatch: pytest.MonkeyP
     net, batches = toy.model(conf), [batch(*shape) for shape in SHAPES]
     assert_close(gradient(conf, net, False, batches), gradient(conf, net, True, batches), 1e-4)
     assert programs() == 1
+
+
+@pytest.mark.slow
+def test_words_and_weights_that_are_dropped_are_compiled(backend: None) -> None:
+    conf = settings(*TRANSFORMER, "train.word_dropout=0.3", "train.attention_dropout=0.3")
+    net, batches = toy.model(conf), [batch(*shape) for shape in SHAPES[:4]]
+    plain = gradient(conf, net, True, batches)
+    torch.compiler.reset()
+    counters.clear()
+    with regularised(net, conf.train):
+        dropped = gradient(conf, net, True, batches)
+    assert programs() == 1
+    for one, other in zip(plain, dropped, strict=True):
+        assert abs(one["loss"] - other["loss"]) > 1e-3
 
 
 @pytest.mark.slow

@@ -194,6 +194,13 @@ def two_processes(path: Path, changes: tuple[str, ...], *stops: int) -> list[lis
     [
         pytest.param((), id="softmax"),
         pytest.param(("model.attention.normaliser=hard-sample",), id="hard-sample"),
+        pytest.param(
+            (
+                *("train.optimizer=muon", "train.r_drop=2"),
+                *("train.word_dropout=0.2", "train.attention_dropout=0.1"),
+            ),
+            id="recipe",
+        ),
     ],
 )
 def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
@@ -225,7 +232,8 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
         state_2.position,
         state_2.best[2],
     )
-    assert [state.baseline is not None for state in (state_1, state_2)] == [bool(more)] * 2
+    samples = "model.attention.normaliser=hard-sample" in more
+    assert [state.baseline is not None for state in (state_1, state_2)] == [samples] * 2
     assert alone.keys() == both.keys()
     for name, tensor in alone.items():
         torch.testing.assert_close(tensor, both[name], rtol=1e-8, atol=1e-11)
@@ -244,7 +252,7 @@ def test_two_processes_equal_one_and_stop_together(tmp_path, float64, more):
             ]
         )
     assert told[0] == pytest.approx(told[1], rel=1e-9)
-    assert len(told[0]) == (40 if more else 20)
+    assert len(told[0]) == (40 if samples else 20)
 
 
 EXCHANGE = """

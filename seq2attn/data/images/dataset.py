@@ -7,11 +7,12 @@
 This module knows no model, and decodes nothing.
 """
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +105,12 @@ class CaptionedSplit:
     @cached_property
     def target_lengths(self) -> NDArray[np.int32]:
         return np.array([len(ids) for ids in self.target_ids], dtype=np.int32)
+
+    def with_targets(self, ids: list[NDArray[np.int32]]) -> Self:
+        """The same images, with other ids of each caption."""
+        other = copy.copy(self)
+        other.target_ids, other.target_lengths = ids, np.array([len(row) for row in ids], np.int32)
+        return other
 
     @cached_property
     def first(self) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ They are pixels of the model's size, augmented in training, or features that wer
 decode images, because Pillow releases Python's lock. This module knows no model.
 """
 
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from seq2attn.data.batches import Batch, Pairs, collate_target, plan
 from seq2attn.data.images.augmentation import Augmentation
 from seq2attn.data.images.dataset import CaptionedSplit
 from seq2attn.data.images.pixels import model_pixels
+from seq2attn.data.sampled_ids import SampledIds, Sampler
 
 THREADS = 4  # threads that decode; more would wait for each other and for the files
 
@@ -80,14 +82,16 @@ class CaptionedImages(Pairs):
         view: ImageTransform,
         settings: TrainConfig | None = None,
         features: NDArray[np.float16] | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         """`settings` give the augmentation and the number of captions of an image in a batch.
 
         Without them there is no augmentation, and an image has all its captions. `features`, (images, C, h,
         w) or (images, F, C, h, w), take the place of pixels. A clip with fewer than F frames has NaN in the
-        last ones.
+        last ones. With a `sampler` each epoch cuts the captions into subwords anew.
         """
-        self.split, self.view, self.features = split, view, features
+        self.split, self.view, self.features, self.sampler = split, view, features, sampler
+        self._last: tuple[tuple[int, int], CaptionedImages] | None = None  # an epoch is asked for often
         self.augmentation = None
         if settings is not None and (settings.max_crop or settings.flip or settings.color_jitter):
             self.augmentation = Augmentation(settings.max_crop, settings.flip, settings.color_jitter)
@@ -107,6 +111,19 @@ class CaptionedImages(Pairs):
         if self.split.target_ids:
             yield np.concatenate(self.split.target_ids)
         yield from self.split.frames_content()
+
+    def of_epoch(self, seed: int, epoch: int) -> Pairs:
+        if self.sampler is None:
+            return self
+        if self._last is None or self._last[0] != (seed, epoch):
+            lines = [caption for of_image in self.split.captions for caption in of_image]
+            ids = SampledIds(
+                self.sampler, lambda start, stop: lines[start:stop], len(lines), (seed, epoch, 1)
+            )
+            own = copy.copy(self)
+            own.split, own.sampler, own._last = self.split.with_targets(ids.all()), None, None
+            self._last = (seed, epoch), own
+        return self._last[1]
 
     def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
         """The rows of each batch of one epoch. All rows of an image are in one batch, which encodes it once.

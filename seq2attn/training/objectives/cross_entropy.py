@@ -21,6 +21,7 @@ from seq2attn.training.microbatches import Microbatch
 from seq2attn.training.objectives.doubly_stochastic import doubly_stochastic
 from seq2attn.training.objectives.guided_attention import guided_attention
 from seq2attn.training.objectives.objective import Autocast, Sums, encode
+from seq2attn.training.objectives.r_drop import consistent_cross_entropies, doubled
 from seq2attn.training.objectives.reinforce import reinforce_loss
 
 
@@ -37,7 +38,7 @@ ForwardPass = Callable[[Seq2Seq, Microbatch, Weights], Forward]
 class TokenLosses(NamedTuple):
     """Cross-entropy of a batch, in nats."""
 
-    total: Tensor  # over the M real target tokens, 0-dim
+    total: Tensor  # over the M real target tokens, 0-dim; with R-Drop its divergences are in it
     each_M: Tensor  # without gradient
     forward: Forward
 
@@ -55,15 +56,23 @@ def token_losses(
     smoothing: float,
     weights: Weights = False,
     forward_pass: ForwardPass = teacher_forcing,
+    r_drop: float = 0.0,
 ) -> TokenLosses:
-    """Encoder, decoder and cross-entropy of one batch; `weights` asks for those of attention too."""
-    forward = forward_pass(model, batch, weights)
+    """Encoder, decoder and cross-entropy of one batch; `weights` asks for those of attention too. With a
+    weight of R-Drop the passes over the batch are two, and what encoder and decoder compute is of both.
+    """
+    passes = doubled(batch) if r_drop else batch
+    forward = forward_pass(model, passes, weights)
     output = forward.output
     features_MD = output.features_BTD.flatten(0, 1)
-    if batch.real_M is not None:
-        features_MD = features_MD.index_select(0, batch.real_M)
+    if passes.real_M is not None:
+        features_MD = features_MD.index_select(0, passes.real_M)
     layer, targets_M = model.decoder.output, batch.targets_M
-    if output.copies is None:
+    if r_drop:
+        total, each_M = consistent_cross_entropies(
+            features_MD, layer, targets_M, smoothing, r_drop, batch.mask_M
+        )
+    elif output.copies is None:
         total, each_M = cross_entropies(features_MD, layer, targets_M, smoothing, batch.mask_M)
     else:
         copies = output.copies.rows(batch.real_M)
@@ -84,14 +93,16 @@ class CrossEntropy:
     forward_pass: ForwardPass = teacher_forcing
 
     def __call__(self, batch: Microbatch, seed: int) -> Sums:
-        penalty, guide = self.settings.doubly_stochastic, self.settings.guide
+        penalty, guide, r_drop = self.settings.doubly_stochastic, self.settings.guide, self.settings.r_drop
         layer, head = ((number or 1) - 1 for number in (self.settings.guide_layer, self.settings.guide_head))
         weights: Weights = penalty > 0 or (guide > 0 and OneLayer(layer))
         with self.autocast():
             loss, each_M, (output, mask_BS) = token_losses(
-                self.model, batch, self.settings.label_smoothing, weights, self.forward_pass
+                self.model, batch, self.settings.label_smoothing, weights, self.forward_pass, r_drop
             )
         objective = loss
+        if r_drop:  # what follows is a mean over both passes
+            loss, batch, penalty, guide = each_M.sum(), doubled(batch), penalty / 2, guide / 2
         if penalty and output.weights_BTLHS is not None:
             objective = objective + penalty * doubly_stochastic(
                 mean_attention(output.weights_BTLHS), batch.real_M, mask_BS, batch.mask_M

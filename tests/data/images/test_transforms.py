@@ -4,6 +4,7 @@ as the draw says and never in validation.
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import image_toy as toy
@@ -289,3 +290,28 @@ def test_batches_ignore_the_sources_of_the_data(stills: Prepared, tmp_path: Path
     assert of.ahead
     assert of.source_lengths.tolist() == [0] * len(of.split)
     assert np.array_equal(of.target_lengths, of.split.target_lengths)
+
+
+def test_captions_are_drawn_anew_in_each_epoch(stills: Prepared) -> None:
+    split = stills.captioned_split("train")
+
+    def sampler(texts: Sequence[str], seed: int) -> list[list[int]]:
+        return [[4 + seed % 5] * len(text.split()) for text in texts]
+
+    of = CaptionedImages(split, STILLS, TrainConfig(captions_per_image=2), sampler=sampler)
+    lines = [caption for captions in split.captions for caption in captions]
+    epochs = [of.of_epoch(1, epoch) for epoch in range(4)]
+    drawn = set()
+    for own in epochs:
+        assert own.target_lengths.tolist() == [len(line.split()) for line in lines]
+        some = np.array([0, 3, 4])
+        batch, plain = own.batch(some, None), of.batch(some, None)
+        assert torch.equal(batch.source, plain.source)
+        assert batch.source_of_B is not None
+        assert plain.source_of_B is not None
+        assert torch.equal(batch.source_of_B, plain.source_of_B)
+        assert batch.target_mask_BT.sum(1).tolist() == [len(lines[row].split()) + 1 for row in some]
+        drawn.add(int(batch.targets_BT[0, 0]))
+    assert len(drawn) > 1
+    assert of.of_epoch(1, 3) is epochs[3]  # it is not drawn twice in a row
+    assert of.fingerprint == CaptionedImages(split, STILLS).fingerprint
