@@ -1,4 +1,4 @@
-"""A check of a SentencePiece model before SentencePiece loads it: it must have no rules of normalisation.
+"""A check of a SentencePiece model before SentencePiece loads it: its rules of normalisation.
 
 Models of this program have none. Rules of others are compiled, and SentencePiece follows them without a check
 of their bounds. The file is a protocol buffer: fields, each with a number and a kind; the subwords come
@@ -7,6 +7,8 @@ first, and the rules are in fields 3 and 5.
 
 from collections.abc import Iterator
 
+from seq2attn.data.formats import charsmap
+
 _SUBWORD = 0x0A  # the key of a subword: field 1, with a length
 _NORMALISERS = (3, 5)
 _RULES = (2, 6)  # fields of a normaliser with its rules: compiled, and as text
@@ -14,18 +16,35 @@ _RULES = (2, 6)  # fields of a normaliser with its rules: compiled, and as text
 
 def refuse_rules(model: bytes) -> None:
     """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
+    if any(_rules(model)):
+        raise ValueError("a model with rules of normalisation")
+
+
+def refuse_unsound_rules(model: bytes) -> None:
+    """Raise ValueError for a model with rules that SentencePiece could follow out of their bounds, and for
+    anything but a protocol buffer. Only compiled rules on the way from text to subwords can be sound.
+    """
+    for part, form, rules in _rules(model):
+        if (part, form) != (_NORMALISERS[0], _RULES[0]):
+            raise ValueError("a model with rules of normalisation that are not compiled")
+        charsmap.refuse_unsound(rules)
+
+
+def _rules(model: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(number of the normaliser, number of the form, content) of all rules that are not empty."""
     place = 0
     end = len(model) - 1
     while place < end and model[place] == _SUBWORD:  # there are thousands of subwords
         length, place = (model[place + 1], place + 2) if model[place + 1] < 128 else _varint(model, place + 1)
         place += length
-    for number, value in _fields(model[place:]):
-        inside = _fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
-        if any(inner in _RULES and rules for inner, rules in inside):
-            raise ValueError("a model with rules of normalisation")
+    for number, value in fields(model[place:]):
+        inside = fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
+        for inner, rules in inside:
+            if inner in _RULES and rules:
+                yield number, inner, rules if isinstance(rules, bytes) else b"?"
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(number, value) of each field: an integer, or the bytes of a text, a message or a fixed number."""
     place = 0
     while place < len(message):
