@@ -13,7 +13,7 @@ from seq2attn.cli import console, settings_help
 from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.config import Config
 from seq2attn.errors import UserError
-from seq2attn.tasks import presets
+from seq2attn.tasks import card, presets
 from seq2attn.tasks.training import FIRST_PRESET, Plan, Training, open_training
 
 
@@ -78,7 +78,9 @@ def run(plan: Plan, device: str, allow_code: bool) -> None:
 
 def _test(training: Training, device: str) -> None:
     """Print the scores of each test split, some outputs, and the next commands."""
+    tested: dict[str, tuple[str, ...]] = {}
     for result in training.test(device):
+        tested[result.split] = result.scores
         for line in result.scores:
             console.result(f"{line}  {result.split}")
         for reason in result.reasons:
@@ -86,6 +88,7 @@ def _test(training: Training, device: str) -> None:
         for sample in result.samples:
             console.note(f"{training.data.example(*sample)}\n")
     if training.world.is_main:
+        card.write(training.run.path, tested)
         allowing = " --allow-code" if training.run.config.model.own_code else ""
         commands = [line + allowing for line in training.data.next_commands(training.run.path)]
         console.note("\n  ".join(["next:", *commands]))

@@ -136,14 +136,14 @@ def _tree(values: Mapping[str, Any], facts: Facts, search: Mapping[str, Any]) ->
         },
         "train": FINE_TUNING,
         "search": {
-            own: search[name] for name, own in SEARCH.items() if isinstance(search.get(name), int | float)
+            own: float(search[name]) if own == "length_penalty" else search[name]
+            for name, own in SEARCH.items()
+            if isinstance(search.get(name), int | float)
         },
     }
 
 
-def write(
-    settings: Config, sizes: tuple[int, int], shared: bool, tokens: Mapping[str, int]
-) -> dict[str, Any]:
+def write(settings: Config, sizes: tuple[int, int], tokens: Mapping[str, int]) -> dict[str, Any]:
     """config.json of a run that `export.transformers_limits` accepts, for vocabularies of these sizes.
 
     `tokens` are the numbers of "pad", "eos" and "unk".

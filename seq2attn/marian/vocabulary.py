@@ -1,7 +1,8 @@
 """The numbers of the tokens of one side: those of a Marian model, and those of this program.
 
-Here the special tokens come first: <pad>, <unk>, <s> and </s>. A Marian model begins an output with its <pad>
-and has no <s>: so its <pad> is <s> here, and <pad>, which is never an output, has a bias that bans it.
+Here the special tokens come first: <pad>, <unk>, <s> and </s>. A Marian model begins an output with its
+<pad> and has no <s>: so its <pad> is <s> here, and the <pad> of this program has a bias that bans it. A model
+of two vocabularies may begin with another token: then <s> is a copy of it, and has such a bias.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ class Vocabulary(NamedTuple):
 
     names: list[str]  # behind SPECIALS
     places: list[int]  # of each token in the Marian model, SPECIALS first; NO_ROW: it has none
-    banned: list[int]  # tokens that the Marian model never writes, because it does not have them
+    banned: list[int]  # tokens that are not of the Marian model, so that it never writes them
 
 
 def read(tree: Any, size: int, end: int, start: int | None, where: str) -> Vocabulary:
-    """The vocabulary of vocab.json (`tree`), of a side with `size` tokens. `end` is the number of its </s>, and
-    `start` that of the token with which outputs begin; None: nothing begins with it, it is a source.
+    """The vocabulary of vocab.json (`tree`), of a side with `size` tokens. `end` is the number of its </s>,
+    and `start` that of the token with which outputs begin; None: nothing begins with it, it is a source.
 
     Raises UserError, which names `where`, for what does not fit.
     """
@@ -43,7 +44,8 @@ def read(tree: Any, size: int, end: int, start: int | None, where: str) -> Vocab
     rest = sorted((place, name) for name, place in tree.items() if place not in special)
     first = {PAD: NO_ROW if starts_with_pad else pad, UNK: unk, BOS: start, EOS: end}
     places = [first[i] for i in range(len(SPECIALS))] + [place for place, _ in rest]
-    return Vocabulary([name for _, name in rest], places, [PAD] if starts_with_pad else [PAD, BOS])
+    banned = [PAD] if places[PAD] == NO_ROW else []
+    return Vocabulary([name for _, name in rest], places, banned if starts_with_pad else [*banned, BOS])
 
 
 def numbered(names: Sequence[str]) -> dict[str, int]:

@@ -1,13 +1,13 @@
-"""Random Marian models as transformers saves them, with small SentencePiece models of other rules than ours."""
+"""Random Marian models as transformers saves them, with small SentencePiece models of its rules."""
 
+import copy
 import functools
 import io
 import json
 import random
+import warnings
 from pathlib import Path
 from typing import Any
-
-import warnings
 
 import pytest
 import sentencepiece
@@ -22,7 +22,17 @@ transformers = pytest.importorskip(
 WORDS = sorted({word for text in (*tiny.ENGLISH, *tiny.FRENCH) for word in text.split()})
 # full-width and composed letters, ligatures, spaces of many kinds, and what no vocabulary has
 STRANGE = [
-    *("ﬁne  dogs", "ｄｏｇ", "the\u00a0dog", " a  b ", "e\u0301coutent", "☃☃ dog ☃", "日本 the", "½ cat", "dog☃cat"),
+    *(
+        "ﬁne  dogs",
+        "ｄｏｇ",
+        "the\u00a0dog",
+        " a  b ",
+        "e\u0301coutent",
+        "☃☃ dog ☃",
+        "日本 the",
+        "½ cat",
+        "dog☃cat",
+    ),
     *(">>fra<< the dog", ">>fra<<the dog", ">>xxx<< the dog", "the >>fra<< dog", "a", "zzz", "the dog\u200b"),
 ]
 
@@ -98,7 +108,6 @@ def make(
             "decoder_start_token_id": pad,
             "eos_token_id": 0,
             "forced_eos_token_id": 0,
-            "num_beams": 3,
         }
         | settings
     )
@@ -110,7 +119,11 @@ def make(
                 continue
             plain = torch.randn_like(weight)
             large = "embed_tokens" in name or "shared" in name or "lm_head" in name
-            scale = ((0.25 if scaled else 1.0) if large else 1.5 / weight.shape[-1] ** 0.5) if weight.dim() > 1 else 0.2
+            scale = (
+                ((0.25 if scaled else 1.0) if large else 1.5 / weight.shape[-1] ** 0.5)
+                if weight.dim() > 1
+                else 0.2
+            )
             # sharp weights and strong contexts, so that outputs differ by source
             scale *= 5 if "encoder_attn" in name or "q_proj" in name else 1
             last = name.endswith("decoder.layers.2.final_layer_norm.weight")  # a token does not repeat itself
@@ -123,6 +136,8 @@ def make(
         tensors = load_file(folder / "model.safetensors")
         del tensors["final_logits_bias"]
         save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    search = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(search | {"num_beams": 3}))
     facts = {"source_lang": "en", "target_lang": "fr", "separate_vocabs": not shared, "model_max_length": 512}
     (folder / "tokenizer_config.json").write_text(json.dumps(facts | {"tokenizer_class": "MarianTokenizer"}))
     return folder
@@ -143,18 +158,20 @@ class Peer:
             self.tokenizer = transformers.MarianTokenizer.from_pretrained(folder)
         encoder = self.tokenizer.target_encoder if self.tokenizer.separate_vocabs else self.tokenizer.encoder
         # this program never writes these two
-        self.banned = [[self.model.config.decoder_start_token_id], [encoder["<unk>"]]]
+        self.banned = [[encoder["<pad>"]], [encoder["<unk>"]]]
 
     def ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text)["input_ids"]
         return ids
 
     def greedy(self, texts: list[str], longest: int) -> list[list[int]]:
-        """The tokens of each output, without start and end."""
-        outputs = []
-        for text in texts:
-            ids = torch.tensor([self.ids(text)])
-            [output] = self.model.generate(
+        """The tokens of each output, without start and end. Texts of one length share a batch."""
+        outputs: dict[int, list[int]] = {}
+        rows = [self.ids(text) for text in texts]
+        for length in {len(row) for row in rows}:
+            places = [place for place, row in enumerate(rows) if len(row) == length]
+            ids = torch.tensor([rows[place] for place in places])
+            batch = self.model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 num_beams=1,
@@ -163,14 +180,30 @@ class Peer:
                 bad_words_ids=self.banned,
                 forced_eos_token_id=None,
             ).tolist()
-            outputs.append([token for token in output[1:] if token != self.model.config.eos_token_id])
-        return outputs
+            end = self.model.config.eos_token_id
+            outputs |= {
+                place: output[1 : output.index(end, 1) if end in output[1:] else None]
+                for place, output in zip(places, batch, strict=True)
+            }
+        return [outputs[place] for place in range(len(texts))]
 
     def logits(self, source: list[int], target: list[int]) -> torch.Tensor:
         """(T + 1, N): after the start and after each token of the target."""
         start = self.model.config.decoder_start_token_id
         with torch.no_grad():
-            result: torch.Tensor = self.model(
-                torch.tensor([source]), decoder_input_ids=torch.tensor([[start, *target]])
-            ).logits[0]
-        return result
+            output = self._wide(torch.tensor([source]), decoder_input_ids=torch.tensor([[start, *target]]))
+        logits: torch.Tensor = output.logits[0]
+        return logits
+
+    @functools.cached_property
+    def _wide(self) -> Any:
+        """The model in float64, its positions too: sharp weights make much of the rounding of float32."""
+        model = copy.deepcopy(self.model).double()
+        for stack in (model.model.encoder, model.model.decoder):
+            table = stack.embed_positions.weight.detach()
+            places = torch.arange(len(table), dtype=torch.float64)[:, None]
+            angles = places / 10000 ** (torch.arange(0, table.shape[1], 2).double() / table.shape[1])
+            exact = torch.cat([angles.sin(), angles.cos()], 1)
+            torch.testing.assert_close(table, exact, atol=1e-6, rtol=0)
+            table.copy_(exact)
+        return model

@@ -1,7 +1,8 @@
-"""A Marian model of transformers and the run that is imported from it compute the same: tokens, logits, greedy
-outputs and attention; and folders that are not what they should be are refused in one line.
+"""A Marian model of transformers and the run that is imported from it compute the same: tokens, logits,
+greedy outputs and attention; and folders that are not what they should be are refused in one line.
 """
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -26,7 +27,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "no bias, not scaled": {"bias": False, "scaled": False},
     "two, not scaled": {"shared": False, "scaled": False},
     "none tied, not scaled": {"tied": False, "scaled": False},
-    "codes, relu": {"codes": True, "activation_function": "relu"},
+    "codes, relu": {"codes": True, "activation_function": "relu", "seed": 2},
     "merges, gelu": {"kind": "bpe", "activation_function": "gelu"},
 }
 
@@ -47,7 +48,8 @@ class Both:
 
     def _places(self, tree: dict[str, int], tokenizer: Tokenizer) -> dict[int, int]:
         """Our number -> theirs."""
-        own = {UNK: tree["<unk>"], BOS: tree["<pad>"], EOS: tree["</s>"]}
+        pad = BOS if tree["<pad>"] == self.peer.model.config.decoder_start_token_id else PAD
+        own = {UNK: tree["<unk>"], pad: tree["<pad>"], EOS: tree["</s>"]}
         return own | {i: tree[name] for i, name in enumerate(tokenizer.vocabulary) if i >= len(SPECIALS)}
 
     def ids(self, text: str) -> list[int]:
@@ -63,7 +65,8 @@ class Both:
         ids = torch.tensor([[back[0][token] for token in source]])
         inputs = torch.tensor([[BOS, *(back[1][token] for token in target)]])
         with torch.no_grad():
-            logits: torch.Tensor = self.translator.members[0].model(ids, ids != PAD, inputs).logits[0]
+            model = copy.deepcopy(self.translator.members[0].model).double()
+            logits: torch.Tensor = model(ids, ids != PAD, inputs).logits[0]
         return logits[:, [back[1][token] for token in range(len(back[1]))]]
 
 
@@ -88,12 +91,12 @@ def test_decoded_texts_are_those_of_transformers(both: Both) -> None:
         assert both.translator.target_tokenizer.decode([own[token] for token in output]) == theirs
 
 
-def test_logits_and_attention_are_those_of_transformers(both: Both) -> None:
+def test_logits_are_those_of_transformers(both: Both) -> None:
     texts = marian_folders.texts(6, seed=2)
     for text, output in zip(texts, both.greedy(texts), strict=True):
         source = both.peer.ids(text)
         theirs, ours = both.peer.logits(source, output), both.logits(source, output)
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
         assert theirs.std() > 0.1
 
 
@@ -101,7 +104,7 @@ def test_greedy_outputs_are_those_of_transformers(both: Both) -> None:
     texts = marian_folders.texts(8, seed=3)
     outputs = both.greedy(texts)
     assert outputs == both.peer.greedy(texts, LONGEST)
-    assert len(set(map(tuple, outputs))) > 2
+    assert len(set(map(tuple, outputs))) > 1
 
 
 def test_fifty_of_fifty_greedy_outputs_are_those_of_transformers(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def check_outputs(folder: Path, settings: dict[str, Any], count: int) -> None:
 def test_attention_of_each_layer_and_head_is_that_of_transformers(tmp_path: Path) -> None:
     both = Both(marian_folders.make(tmp_path))
     text = "the small dog sees apples"
-    [[output]] = both.translator.translate([text], beam=1, max_length=LONGEST, attention="heads")
+    [[output]] = both.translator.translate([text], beam=1, max_length=LONGEST, attention="all")
     tokens = [both.target[token] for token in output.tokens]
     source = torch.tensor([both.peer.ids(text)])
     start = both.peer.model.config.decoder_start_token_id
@@ -152,7 +155,7 @@ def test_words_of_tokens_are_those_of_the_text_as_it_was(tmp_path: Path) -> None
     text = ">>fra<<  ﬁne \u00a0 dog"
     numbers = word_numbers(text, tokenizer.encode(text), tokenizer)
     assert numbers[0] == 0
-    assert set(numbers) == {0, 1, 2}
+    assert set(numbers) - {-1} == {0, 1, 2}
     assert word_numbers("dog", tokenizer.encode("dog")[:1], tokenizer) == [0]
 
 
@@ -242,7 +245,7 @@ REFUSALS = {
     "config d_model 15": "an odd size",
     "config d_model 1000000": "",
     "config d_model -1": "d_model is -1: it is a number from 1",
-    "config encoder_layers 4000000": "encoder_layers",
+    "config encoder_layers 4000000": "model.encoder.layers: it must be at most 256",
     "config encoder_ffn_dim 30": "has the shape",
     "config vocab_size 900": "are not numbered from 0 to 899",
     "config decoder_start_token_id 900": "no token decoder_start_token_id, 900",
