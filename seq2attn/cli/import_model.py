@@ -20,7 +20,7 @@ def import_model(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory to create.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Run directory to create.", show_default=False)],
     source: Annotated[
         str | None,
         typer.Option(help="Source language, such as en.", metavar="NAME", show_default="the tokenizer's"),
@@ -29,7 +29,7 @@ def import_model(
         str | None,
         typer.Option(help="Target language, such as de.", metavar="NAME", show_default="the tokenizer's"),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run at RUN.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run at OUT.")] = False,
     quiet: flags.Quiet = False,
     debug: flags.Debug = False,
 ) -> None:

@@ -23,8 +23,8 @@ def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
         if stack.kind != "transformer":
             yield f"model.{side}.kind", stack.kind, "transformer on both sides (preset vaswani17)"
             return
-        wanted = {"prenorm": False, "norm": "layer", "positions": "sinusoidal", "bias": True}
-        for name, value in wanted.items():
+        required = {"prenorm": False, "norm": "layer", "positions": "sinusoidal", "bias": True}
+        for name, value in required.items():
             if getattr(stack, name) != value:
                 yield f"model.{side}.{name}", _written(getattr(stack, name)), f"{_written(value)} alone"
         if stack.activation == "swiglu":

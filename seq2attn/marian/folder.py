@@ -50,19 +50,19 @@ def import_folder(
     """
     directory.refuse_existing(out, force)
     _refuse_incomplete(folder)
-    facts, chosen = settings.read(
+    facts, own_settings = settings.read(
         _json(folder, "config.json"), _json(folder, "generation_config.json", {}), str(folder)
     )
     sides = _vocabularies(folder, facts)
     tokenizers = [_tokenizer(folder / name, side) for name, side in zip(SUBWORDS, sides, strict=True)]
-    chosen = config.change(chosen, [f'data.tokenizer="{tokenizers[0].kind}"'], str(folder))
+    own_settings = config.change(own_settings, [f'data.tokenizer="{tokenizers[0].kind}"'], str(folder))
     own = _weights(folder, facts, sides)
     contents = [tokenizer.content() for tokenizer in tokenizers]
     joint = facts.shared and contents[0] == contents[1]
     known = _json(folder, "tokenizer_config.json", {})
     run = directory.create(
         out,
-        chosen,
+        own_settings,
         source_size=tokenizers[0].size,
         target_size=tokenizers[1].size,
         languages=(

@@ -11,12 +11,11 @@ from typing import Any
 from seq2attn import files, strict_json
 from seq2attn.data.bundled import NAMES as BUNDLED
 from seq2attn.notes import note
+from seq2attn.runs.card_file import MARK, NAME, is_own
 from seq2attn.runs.directory import MAX_BYTES, Run, open_run
 from seq2attn.tasks.hub import HUB
 from seq2attn.version import __version__
 
-NAME = "README.md"
-MARK = "<!-- written by seq2attn -->"  # a card without it is the user's own
 _SCORES = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER", "cider": "CIDEr-D"}
 
 
@@ -27,7 +26,7 @@ def write(path: Path, tested: Mapping[str, tuple[str, ...]] | None = None) -> Pa
     beside them. A README.md that the user has written stays: then the result is None.
     """
     file = path / NAME
-    if file.exists() and not _is_own(file):
+    if file.exists() and not is_own(path):
         note(f"{file} is yours, so no card is written")
         return None
     files.write(file, text(open_run(path), tested or {}).encode())
@@ -130,10 +129,6 @@ def _use(run: Run) -> Iterator[str]:
     )
     yield from ("RUN is the folder of this file.", "", "```bash", "pip install seq2attn", shell, "```", "")
     yield from ("```python", "import seq2attn", "", 'model = seq2attn.load("RUN")', call, "```")
-
-
-def _is_own(file: Path) -> bool:
-    return file.is_file() and file.stat().st_size < MAX_BYTES and MARK.encode() in file.read_bytes()
 
 
 def _line(text: str) -> str:

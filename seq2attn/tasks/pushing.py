@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from seq2attn import strict_json
+from seq2attn.runs.card_file import NAME
 from seq2attn.runs.directory import TOKENIZERS, Run, open_run, read_text
 from seq2attn.tasks import arguments, card, hub
 
 # What is uploaded. Logs, scores and the training state name files of this machine, and nobody needs them.
-FILES = ("model.safetensors", *TOKENIZERS, "attention.json", "confidence.json", card.NAME)
+FILES = ("model.safetensors", *TOKENIZERS, "attention.json", "confidence.json", NAME)
 
 
 def push(run: str | os.PathLike[str], name: str, *, private: bool = False) -> str:
@@ -24,7 +25,7 @@ def push(run: str | os.PathLike[str], name: str, *, private: bool = False) -> st
     """
     hub.refuse_name(name, "OWNER/NAME")
     opened = open_run(arguments.path(run, "run"))
-    if not (opened.path / card.NAME).is_file():
+    if not (opened.path / NAME).is_file():
         card.write(opened.path)
     return hub.upload(name, contents(opened), f"Upload {opened.path.resolve().name} with seq2attn", private)
 

@@ -23,7 +23,7 @@ from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.shared_cores import SharedCores
-from seq2attn.tasks import arguments, batch_size, training_checks
+from seq2attn.tasks import arguments, batch_size, card, training_checks
 from seq2attn.tasks.corpus_cache import cache_home, corpus_name, prepared_folder, refuse_cache
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
 from seq2attn.tasks.presets import Preset
@@ -401,6 +401,8 @@ def train(
         for event in opened.events():
             if on_event is not None and on_event(event) is True:
                 opened.stop()
+        if opened.world.is_main and opened.run.weights.is_file():
+            card.write(opened.run.path)
     return opened.run
 
 

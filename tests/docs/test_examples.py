@@ -62,6 +62,7 @@ ELSEWHERE = {
     "CONTRIBUTING.md": "checks, and not for a reader",
     "docs/confidence.md": "calibrate needs a trained run; cli/test_calibrate.py has what it says",
     "docs/serve.md": "a server does not end by itself; cli/test_serve.py and serving/ have what it says",
+    "docs/pretrained.md": "for models of the hub; marian/test_commands.py runs such commands on a random one",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
 }

@@ -114,11 +114,14 @@ def test_imported_run_goes_back_to_transformers(kind: dict[str, Any], tmp_path: 
 
 
 def test_beam_search_of_the_folder_is_that_of_the_run(tmp_path: Path) -> None:
-    chosen = exported.settings(tied="all")
-    run = exported.save(tmp_path / "run", chosen, exported.random(chosen))
+    settings = exported.settings(tied="all")
+    run = exported.save(tmp_path / "run", settings, exported.random(settings))
     export_transformers(run, tmp_path / "out")
     tree = json.loads((tmp_path / "out" / "generation_config.json").read_text())
-    assert (tree["num_beams"], tree["length_penalty"]) == (chosen.search.beam, chosen.search.length_penalty)
+    assert (tree["num_beams"], tree["length_penalty"]) == (
+        settings.search.beam,
+        settings.search.length_penalty,
+    )
     assert tree["bad_words_ids"] == [[2], [1]]
 
 
@@ -160,24 +163,24 @@ def test_other_attention_is_refused_by_name(attention: dict[str, Any], name: str
 
 
 def test_other_data_and_families_are_refused_by_name() -> None:
-    for chosen, name in (
+    for settings, name in (
         (tiny.settings(), "model.encoder.kind"),
         (with_data(lowercase=True), "data.lowercase"),
         (with_data(tokenizer="word"), "data.tokenizer"),
     ):
         with pytest.raises(UserError) as error:
-            refuse(chosen, "RUN")
+            refuse(settings, "RUN")
         assert error.value.setting == name
 
 
 def with_data(**data: object) -> Any:
-    chosen = exported.settings()
-    return chosen.model_copy(update={"data": chosen.data.model_copy(update=data)})
+    settings = exported.settings()
+    return settings.model_copy(update={"data": settings.data.model_copy(update=data)})
 
 
 def test_existing_folders_are_replaced_by_force_alone(tmp_path: Path) -> None:
-    chosen = exported.settings()
-    run = exported.save(tmp_path / "run", chosen, exported.random(chosen))
+    settings = exported.settings()
+    run = exported.save(tmp_path / "run", settings, exported.random(settings))
     out = tmp_path / "out"
     export_transformers(run, out)
     with pytest.raises(UserError, match="exists: choose another name"):
