@@ -32,7 +32,7 @@ class MarianTokenizer(Tokenizer):
         self._numbers = {name: i for i, name in enumerate(names, len(SPECIALS))}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return MarianTokenizer, (self._model, self.kind, self.size)
+        return MarianTokenizer, (self.model, self.kind, self.size)
 
     @classmethod
     def convert(cls, model: bytes, names: Sequence[str]) -> Self:

@@ -55,7 +55,7 @@ class Tokenizer:
     def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
         self.kind = kind
         self.lowercase = lowercase
-        self._model = model
+        self.model = model  # of SentencePiece
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
         # An unknown word takes up the space before it.
@@ -70,7 +70,7 @@ class Tokenizer:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self._model, self.kind, self.lowercase)
+        return Tokenizer, (self.model, self.kind, self.lowercase)
 
     @classmethod
     def train(
@@ -149,17 +149,12 @@ class Tokenizer:
         facts = json.dumps({"seq2attn_tokenizer": self._facts}, separators=(",", ":")).encode()
         # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every
         # SentencePiece program still reads the file.
-        return self._model + bytes([0xC2, 0x0C, len(facts)]) + facts
+        return self.model + bytes([0xC2, 0x0C, len(facts)]) + facts
 
     @property
     def _facts(self) -> dict[str, object]:
         """What the file says beside the model."""
-        return {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self._model)}
-
-    @property
-    def model(self) -> bytes:
-        """The SentencePiece model."""
-        return self._model
+        return {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self.model)}
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS. The name of a special token in the text is plain text."""

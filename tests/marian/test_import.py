@@ -11,12 +11,15 @@ from typing import Any
 import marian_folders
 import numpy as np
 import pytest
+import tiny
 import torch
 
 from seq2attn.data.tokenizer import BOS, EOS, PAD, SPECIALS, UNK, Tokenizer
 from seq2attn.errors import UserError
+from seq2attn.export import export_transformers
 from seq2attn.inference import Translator
 from seq2attn.marian.folder import import_folder
+from seq2attn.runs.tensors import save_weights
 
 LONGEST = 12
 MODELS: dict[str, dict[str, Any]] = {
@@ -54,6 +57,9 @@ class Both:
 
     def ids(self, text: str) -> list[int]:
         return [self.source[i] for i in [*self.translator.source_tokenizer.encode(text), EOS]]
+
+    def ids_here(self, text: str) -> list[int]:
+        return [*self.translator.source_tokenizer.encode(text), EOS]
 
     def greedy(self, texts: list[str]) -> list[list[int]]:
         outputs = self.translator.translate(texts, beam=1, max_length=LONGEST)
@@ -140,6 +146,43 @@ def test_attention_of_each_layer_and_head_is_that_of_transformers(tmp_path: Path
     assert own is not None
     assert own.shape == weights.shape
     np.testing.assert_allclose(own, weights, atol=1e-4)
+
+
+def test_tokens_that_are_not_of_the_model_have_no_probability(both: Both) -> None:
+    source, inputs = torch.tensor([both.ids_here("the dog")]), torch.tensor([[BOS, EOS]])
+    with torch.no_grad():
+        model = both.translator.members[0].model
+        shares = model(source, source != PAD, inputs).logits[0].softmax(-1)
+    torch.testing.assert_close(shares[:, sorted(both.target)].sum(-1), torch.ones(2))
+
+
+def test_training_goes_on_from_an_imported_run(tmp_path: Path) -> None:
+    both = Both(marian_folders.make(tmp_path / "opus"))
+    model, losses = both.translator.members[0].model.train(), []
+    sources, targets = (
+        [tokenizer.encode(line) for line in lines[:2]]
+        for tokenizer, lines in (
+            (both.translator.source_tokenizer, tiny.ENGLISH),
+            (both.translator.target_tokenizer, tiny.FRENCH),
+        )
+    )
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for step in range(40):
+        source, target = torch.tensor([[*sources[step % 2], EOS]]), [BOS, *targets[step % 2], EOS]
+        logits = model(source, source != PAD, torch.tensor([target[:-1]])).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(target[1:]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-4:]) < sum(losses[:4]) / 2
+    save_weights(both.run, model)
+    export_transformers(both.run, tmp_path / "again")
+    peer = marian_folders.Peer(tmp_path / "again")
+    [[own]] = Translator.load(both.run, device="cpu").translate(["the dog"], beam=1, max_length=LONGEST)
+    [theirs] = peer.greedy(["the dog"], LONGEST)
+    names = both.translator.target_tokenizer.vocabulary
+    assert [names[token] for token in own.tokens] == peer.tokenizer.convert_ids_to_tokens(theirs)
 
 
 def test_words_of_tokens_are_those_of_the_text_as_it_was(tmp_path: Path) -> None:
