@@ -45,10 +45,12 @@ if TYPE_CHECKING:
     from seq2attn.tasks.calibration_report import CalibrationReport as CalibrationReport
     from seq2attn.tasks.curves import plot_training as plot_training
     from seq2attn.tasks.evaluation import evaluate as evaluate
+    from seq2attn.tasks.importing import import_model as import_model
     from seq2attn.tasks.loading import load as load
     from seq2attn.tasks.preparation import prepare as prepare
     from seq2attn.tasks.presets import Preset as Preset
     from seq2attn.tasks.presets import presets as presets
+    from seq2attn.tasks.pushing import push as push
     from seq2attn.tasks.report import Mean as Mean
     from seq2attn.tasks.report import Report as Report
     from seq2attn.tasks.report import Reports as Reports
@@ -84,11 +86,13 @@ _MODULES = {
     "calibrate": "tasks.calibration",
     "evaluate": "tasks.evaluation",
     "explain": "explaining.explanation",
+    "import_model": "tasks.importing",
     "load": "tasks.loading",
     "plot": "inference.drawing",
     "plot_training": "tasks.curves",
     "prepare": "tasks.preparation",
     "presets": "tasks.presets",
+    "push": "tasks.pushing",
     "train": "tasks.training",
     "training_session": "tasks.training",
     "write_page": "explaining.explanation_page",

@@ -43,6 +43,13 @@ class Bug(NamedTuple):
 # A row is one line, however long.
 # fmt: off
 BUGS = (
+    # Marian models of transformers
+    Bug("marian/weights.py", "[half * (place % 2) + place // 2 for place in range(width)]", "list(range(width))", ("marian/test_import.py", "-k", "logits and tied")),
+    Bug("marian/weights.py", "elif not facts.scaled:", "elif False:", ("marian/test_import.py", "-k", "logits and scaled")),
+    Bug("marian/weights.py", "rows[sides[1].banned] = bias.min() + BANNED", "rows[sides[1].banned] = 0", ("marian/test_import.py", "-k", "no_probability")),
+    Bug("data/marian_tokenizer.py", "self._numbers.get(subword, UNK) for subword in subwords", "min(self._processor.piece_to_id(subword), self.size - 1) for subword in subwords", ("marian/test_import.py", "-k", "tokens_are and embedding")),
+    Bug("data/formats/charsmap.py", "if (inner | _BLOCK - 1).max(initial=0) >= len(units):", "if False:", ("marian/test_charsmap.py", "-k", "every_step")),
+    Bug("tasks/pushing.py", 'result["corpus"] = card.public_name(str(tree["corpus"]))', "pass", ("marian/test_commands.py", "-k", "without_state")),
     # attention over a training, and curves
     Bug("runs/directory.py", "_truncate(run.path / ATTENTION, lambda entry: validated)", "_truncate(run.path / ATTENTION, lambda entry: step)", ("tasks/test_attention_over_training.py", "-k", "two_halves or kill_cut")),
     Bug("runs/attention_log.py", "if _last_pairs(file) != first:", "if True:", ("tasks/test_attention_over_training.py", "-k", "words_once")),

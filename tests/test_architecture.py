@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("models", "copying", "devices", "data.tokenizer"),
         *("config", "errors", "files", "locks", "notes", "strict_json", "version"),
     },
+    "marian": {"data", "runs", "config", "errors", "strict_json", "version"},
     "training": {
         *("models", "attention", "kernels", "runs", "devices", "cuda_graphs", "data.batches"),
         *("data.tokenizer", "config", "device_memory", "errors", "files", "prefetch", "ranks"),
@@ -76,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "tasks": {
         *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),
+        "marian",
         *(
             "devices",
             "config",
@@ -91,7 +93,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "export": {
         *("explorer", "inference", "models", "attention", "runs", "data", "config", "errors", "files"),
-        "strict_json",
+        *("marian", "strict_json"),
     },
     "serving": {
         *("tasks.loading", "inference", "runs.loading", "explaining", "data", "errors", "strict_json"),
@@ -136,6 +138,7 @@ DOORS = {
     "starlette": ("serving/",),
     "uvicorn": ("serving/server.py", "serving/connections.py"),
     "h11": ("serving/connections.py",),
+    "huggingface_hub": ("tasks/hub.py",),
 }
 
 PRETRAINED = "models/vision/pretrained.py"
@@ -210,6 +213,8 @@ def test_import_table_runs_from_the_ground_up() -> None:
         "plot_training",
         "serve",
         "export",
+        "import_model",
+        "push",
     ],
 )
 def test_commands_only_parse_call_and_print(command: str) -> None:
@@ -653,6 +658,8 @@ HELP = [
     "calibrate --help",
     "plot-alignment --help",
     "export --help",
+    "import --help",
+    "push --help",
     "train --list",
     "train bahdanau15 --show",
 ]
@@ -675,6 +682,8 @@ WRONG = [
     "prepare",
     "export",
     "export run out --format onnx",
+    "import",
+    "push run",
 ]
 
 # Imports the command line once; each line is then run by a child of that interpreter, which prints JSON.

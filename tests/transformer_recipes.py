@@ -15,7 +15,7 @@ from seq2attn import config
 
 # with the keys and values that they share
 HEADS = ((1, None), (2, None), (2, 1), (4, None), (4, 1), (4, 2), (4, 4))
-ACTIVATIONS = ("relu", "gelu", "swiglu")
+ACTIVATIONS = ("relu", "gelu", "silu", "swiglu")
 NORMS = ("layer", "rms")
 POSITIONS = ("sinusoidal", "learned", "rotary", "none")
 SCORES, TIES = recipes.PARALLEL_SCORES, recipes.TIES

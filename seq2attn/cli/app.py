@@ -33,9 +33,11 @@ from seq2attn.cli import (
     evaluate_options,
     export,
     failure,
+    import_model,
     plot_alignment,
     plot_training,
     prepare,
+    push,
     search_flags,
     serve,
     train,
@@ -51,7 +53,7 @@ INTERRUPTED = 130
 # Commands that do not share their work with other processes of torchrun: each would do all of it.
 ALONE = (
     *("prepare", "align", "evaluate", "audit", "calibrate", "plot-alignment", "plot-training", "export"),
-    "serve",
+    *("serve", "import", "push"),
 )
 
 app = typer.Typer(
@@ -101,6 +103,8 @@ app.command("plot-alignment", short_help="Draw attention weights.")(plot_alignme
 app.command("plot-training", short_help="Draw the curves of trainings.")(plot_training.plot_training)
 app.command("serve", short_help="Serve runs: a page to explore them, and an API.")(serve.serve)
 app.command("export", short_help="Export a trained Transformer to another engine.")(export.export)
+app.command("import", short_help="Import a pretrained translator of Hugging Face.")(import_model.import_model)
+app.command("push", short_help="Upload a run to the Hugging Face hub.")(push.push)
 
 
 def main() -> NoReturn:

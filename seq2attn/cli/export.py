@@ -26,11 +26,11 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder or page to create.", show_default=False)],
     format_: Annotated[
-        Literal["ctranslate2", "page"],
+        Literal["ctranslate2", "page", "transformers"],
         typer.Option(
             "--format",
             help="Engine to export to. ctranslate2: a folder for that engine; page: one HTML page that "
-            "translates and explains in the browser.",
+            "translates and explains in the browser; transformers: a folder of a MarianMTModel.",
         ),
     ] = "ctranslate2",
     quantization: Annotated[
@@ -49,17 +49,18 @@ def export(
 
     A model that the engine does not support is refused with the setting at fault. CTranslate2 runs
     Transformers, and needs the Python package ctranslate2. A page runs small recurrent models and
-    Transformers, with at most 16 MB of weights in half precision; it needs no server and no network. OUT is
-    created completely or not at all.
+    Transformers, with at most 16 MB of weights in half precision; it needs no server and no network. The
+    library transformers runs post-norm Transformers with layer norms, sinusoidal positions and biases: the
+    preset vaswani17, and what was imported. OUT is created completely or not at all.
     """
     mistaken.refuse_no_run(run)
-    if format_ == "page":
+    if format_ != "ctranslate2":
         if quantization is not None:
+            what = "a page holds weights in half" if format_ == "page" else "transformers gets them in single"
             raise UsageError(
-                f"quantization {quantization}: a page holds weights in half precision; leave it out",
-                setting="quantization",
+                f"quantization {quantization}: {what} precision; leave it out", setting="quantization"
             )
-        _export_page(run, out, force)
+        (_export_page if format_ == "page" else _export_transformers)(run, out, force)
         return
     from seq2attn import export as exporting
 
@@ -84,6 +85,22 @@ def _export_page(run: str, out: Path, force: bool) -> None:
     console.result(f"{out}: {size / 1e6:.1f} MB for page, float16")
     large = "; it is large to send: a model with fewer tokens or layers makes a smaller one"
     console.note(f"next: open {out} in a browser{large if size > exporting.LARGE_PAGE else ''}")
+
+
+def _export_transformers(run: str, out: Path, force: bool) -> None:
+    from seq2attn import export as exporting
+
+    exporting.export_transformers(run, out, force)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    console.result(f"{out}: {size / 1e6:.1f} MB for transformers, float32")
+    kinds = "(M.MarianMTModel, M.MarianTokenizer)"
+    load = f"model, tokens = (kind.from_pretrained({str(out)!r}) for kind in {kinds})"
+    console.note(
+        "next, in Python, after `import transformers as M`:\n"
+        f"  {load}\n"
+        '  outputs = model.generate(**tokens(["YOUR TEXT"], return_tensors="pt"))\n'
+        "  print(tokens.batch_decode(outputs, skip_special_tokens=True, use_source_tokenizer=False))"
+    )
 
 
 def example(run: "Run", out: Path) -> list[str]:

@@ -13,7 +13,7 @@ from seq2attn.cli import console, settings_help
 from seq2attn.cli.signals import StopRequests, handled
 from seq2attn.config import Config
 from seq2attn.errors import UserError
-from seq2attn.tasks import presets
+from seq2attn.tasks import card, presets
 from seq2attn.tasks.fitted import FIRST_PRESET
 from seq2attn.tasks.from_run import FromRun
 from seq2attn.tasks.training import Plan, Training, open_training
@@ -80,9 +80,10 @@ def run(plan: Plan, device: str, allow_code: bool) -> None:
 
 def _test(training: Training, device: str) -> None:
     """Print the scores of each test split, some outputs, and the next commands."""
-    outputs = {}
+    outputs: dict[str, Sequence[str]] = {}
+    tested: dict[str, tuple[str, ...]] = {}
     for result in training.test(device):
-        outputs[result.split] = result.outputs
+        outputs[result.split], tested[result.split] = result.outputs, result.scores
         for line in result.scores:
             console.result(f"{line}  {result.split}")
         for reason in result.reasons:
@@ -92,6 +93,7 @@ def _test(training: Training, device: str) -> None:
     if training.start is not None and training.world.is_main:
         _compare(training, training.start, outputs, device)
     if training.world.is_main:
+        card.write(training.run.path, tested)
         allowing = " --allow-code" if training.run.config.model.own_code else ""
         commands = [line + allowing for line in training.data.next_commands(training.run.path)]
         console.note("\n  ".join(["next:", *commands]))

@@ -18,13 +18,15 @@ COMMANDS = {  # our commands, and the names in other toolkits
     "align": "aligner word-align fast_align fast-align awesome-align eflomal giza giza++ mgiza links symal",
     "caption": "captioning describe captions",
     "prepare": "preparation preprocess tokenize tokenise vocab build-vocab build_vocab binarize data "
-    "learn-bpe spm-train dataset import corpus",
+    "learn-bpe spm-train dataset corpus",
     "train": "training fit learn finetune fine-tune resume continue retrain pretrain",
     "serve": "server api web demo gui rest http app ui browser explore explorer",
     "plot-alignment": "explain visualize visualise show attention heatmap draw view "
     "matrix saliency alignment image",
     "plot-training": "curve curves learning-curve learning-curves loss progress history",
     "export": "exporting convert onnx quantize ctranslate2 ct2 deploy package",
+    "import": "import-model opus opus-mt marian from-pretrained pretrained huggingface transformers load",
+    "push": "upload publish share hub",
 }
 SENTENCES = {
     **dict.fromkeys(("list", "presets", "models", "ls"), "`seq2attn train --list` lists the presets"),
@@ -34,9 +36,6 @@ SENTENCES = {
     **dict.fromkeys(
         ("download", "pull", "fetch"),
         "name a corpus of the Hugging Face hub as hf:OWNER/NAME in `seq2attn prepare` and `train --data`",
-    ),
-    **dict.fromkeys(
-        ("push", "upload", "publish"), "a run is a folder that you can copy: there is no command for it"
     ),
 }
 

@@ -204,8 +204,10 @@ class TransformerConfig(Section):
     feedforward: Annotated[int, Field(ge=1, le=65_536)] = setting(
         1024, "Feed-forward size: hidden units of the position-wise network."
     )
-    activation: Literal["relu", "gelu", "swiglu"] = setting(
-        "relu", "Activation: nonlinearity of the feed-forward network; swiglu is gated (Shazeer 2020)."
+    activation: Literal["relu", "gelu", "silu", "swiglu"] = setting(
+        "relu",
+        "Activation: nonlinearity of the feed-forward network; silu is also called swish; swiglu is gated "
+        "(Shazeer 2020).",
     )
     norm: Norm = setting(
         "layer", "Normalisation: kind of norm. layer: LayerNorm; rms: RMSNorm (Zhang and Sennrich 2019)."

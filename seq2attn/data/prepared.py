@@ -74,7 +74,9 @@ class Prepared:
         self.splits: list[str] = list(self.report["splits"])
         self.modality: Modality = of_report(self.report)
         self.clips: bool = self.report.get("clips", False)
-        self.joint: bool = self.report["options"]["joint"] and self.modality.has_vocabulary
+        # one vocabulary may have a tokenizer for each side: that of an imported run
+        single = self.modality.has_vocabulary and not (self.path / "target.model").is_file()
+        self.joint: bool = self.report["options"]["joint"] and single
 
     def __fspath__(self) -> str:
         """Its path, so that it stands for its folder, as in `seq2attn.train(data=prepared)`."""

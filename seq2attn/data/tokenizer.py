@@ -114,7 +114,7 @@ class Tokenizer:
         return type(self)(model, self.kind, self.lowercase)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> "Tokenizer":
         """The tokenizer that `save` wrote. Raises UserError if the file is missing, changed or damaged."""
         try:
             if Path(path).stat().st_size > _LARGEST:
@@ -131,8 +131,14 @@ class Tokenizer:
                 raise ValueError("changed")
             if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
                 raise ValueError("an unknown kind")
-            sentencepiece_model.refuse_rules(model)
-            tokenizer = cls(model, facts["kind"], facts["lowercase"])
+            tokenizer: Tokenizer
+            if "size" in facts:
+                from seq2attn.data import marian_tokenizer  # it is a kind of this class
+
+                tokenizer = marian_tokenizer.load(model, facts)
+            else:
+                sentencepiece_model.refuse_rules(model)
+                tokenizer = cls(model, facts["kind"], facts["lowercase"])
             specials = [
                 tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))
             ]
@@ -145,21 +151,19 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Write the file, completely or not at all. Raises UserError if it cannot be written."""
-        path = Path(path)
-        facts = json.dumps(
-            {
-                "seq2attn_tokenizer": {
-                    "kind": self.kind,
-                    "lowercase": self.lowercase,
-                    "crc32": zlib.crc32(self.model),
-                }
-            },
-            separators=(",", ":"),
-        ).encode()
+        files.write(Path(path), self.content())
+
+    def content(self) -> bytes:
+        """The file that `save` writes."""
+        facts = json.dumps({"seq2attn_tokenizer": self._facts}, separators=(",", ":")).encode()
         # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every
         # SentencePiece program still reads the file.
-        trailer = bytes([0xC2, 0x0C, len(facts)]) + facts
-        files.write(path, self.model + trailer)
+        return self.model + bytes([0xC2, 0x0C, len(facts)]) + facts
+
+    @property
+    def _facts(self) -> dict[str, object]:
+        """What the file says beside the model."""
+        return {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self.model)}
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS. The name of a special token in the text is plain text."""

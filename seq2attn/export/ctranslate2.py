@@ -31,6 +31,7 @@ POSITIONS = 2304
 ACTIVATIONS = {
     "relu": common_spec.Activation.RELU,
     "gelu": common_spec.Activation.GELU,
+    "silu": common_spec.Activation.SWISH,
     "swiglu": common_spec.Activation.SWISH,
 }
 

@@ -3,13 +3,13 @@
 This module does not know the format of the engine.
 """
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 from seq2attn import files
 from seq2attn.errors import UserError
+from seq2attn.export import existing
 from seq2attn.export.limits import refuse
 from seq2attn.inference import Translator
 from seq2attn.runs.directory import TOKENIZERS, Run, open_run
@@ -21,6 +21,7 @@ FILES = {
     *(f"{side}_vocabulary.json" for side in ("shared", "source", "target")),
     *TOKENIZERS,
 }
+MARKS = existing.Marks("is no model of CTranslate2", "model.bin", frozenset(FILES))
 OLDEST = (4, 6, 3)  # the first with grouped-query attention and rotary positions in encoders
 INSTALL = "install it with `pip install 'ctranslate2>=4.6.3,<5'`, then export again"
 
@@ -34,7 +35,7 @@ def export(path: str | Path, out: Path, quantization: str | None = None, force: 
     """
     run = open_run(path)
     refuse(run.config, str(run.path))
-    _refuse_existing(out, force)
+    existing.refuse(out, force, MARKS)
     try:
         from seq2attn.export.ctranslate2 import VERSION, ModelConverter
     except ImportError as error:
@@ -50,24 +51,8 @@ def export(path: str | Path, out: Path, quantization: str | None = None, force: 
         translator.source_tokenizer,
         translator.target_tokenizer,
     )
-    with files.replace_folder(out, lambda: _refuse_existing(out, force)) as new, files.refused(out):
+    with files.replace_folder(out, lambda: existing.refuse(out, force, MARKS)) as new, files.refused(out):
         converter.convert(str(new), quantization=quantization, force=True)
         for tokenizer in {run.source_tokenizer, run.target_tokenizer}:
             shutil.copyfile(tokenizer, new / tokenizer.name)
     return run
-
-
-def _refuse_existing(out: Path, force: bool) -> None:
-    if not os.path.lexists(out) or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not force:
-        raise UserError(f"{out} exists: choose another name, or replace it with `force`")
-    if not (out / "model.bin").is_file():
-        reason = "is no model of CTranslate2"
-    elif others := sorted({file.name for file in out.iterdir()} - FILES):
-        reason = f"holds {others[0]} too"
-    else:
-        return
-    raise UserError(
-        f"{out} {reason}, so `force` does not replace it: choose another name, or remove it yourself"
-    )

@@ -36,6 +36,7 @@ def export_page(path: str | Path, out: Path, force: bool = False) -> Run:
     page_limits.refuse(run.config, str(run.path))
     _refuse_existing(out, force)
     translator = Translator.load(run.path, device="cpu")
+    page_limits.refuse_tokenizer(translator.source_tokenizer, str(run.path))
     model = translator.members[0].model
     page_limits.refuse_size(page_run.parameter_bytes(model), str(run.path))
     content = render(

@@ -1,8 +1,10 @@
-"""Which runs a page can hold, checked before any work starts. This module reads only settings and sizes."""
+"""Which runs a page can hold, checked before any work starts, by settings, sizes and tokenizers alone."""
 
 from collections.abc import Iterator
 
 from seq2attn.config import Config, ModelConfig
+from seq2attn.data.marian_tokenizer import MarianTokenizer
+from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 
 KINDS = ("rnn", "transformer")
@@ -24,6 +26,15 @@ def refuse_size(size: int, where: str) -> None:
             f"{where}: its weights are {size / 1e6:.1f} MB in half precision, and a page holds at most "
             f"{MOST / 1e6:.0f} MB; train a smaller one (preset first-try has 4.6 MB), or set data.vocab_size "
             "lower"
+        )
+
+
+def refuse_tokenizer(tokenizer: Tokenizer, where: str) -> None:
+    """Raise UserError, which names `where`, for a tokenizer with rules of others."""
+    if isinstance(tokenizer, MarianTokenizer):
+        raise UserError(
+            f"{where}: was imported, and a page does not have the rules by which its tokenizer normalises "
+            "text: use `seq2attn serve`"
         )
 
 

@@ -9,6 +9,7 @@
     RUN/metrics.jsonl        one object a line, each with "step"
     RUN/attention_by_step.jsonl  attention of a few pairs at each validation: see `attention_log`
     RUN/provenance.jsonl     one object a line for each start of training: see `provenance`
+    RUN/README.md            the card, if training has ended: see `card_file`
     RUN/training/            the last state of training: see `training.resume`
 
 Each file is whole or not there (`seq2attn.files`). This module reads and writes everything but tensors, and
@@ -27,6 +28,7 @@ from typing import Any
 from seq2attn import config, files, strict_json
 from seq2attn.config import Config
 from seq2attn.errors import UsageError, UserError
+from seq2attn.runs.card_file import NAME, is_own
 from seq2attn.version import __version__
 
 FORMAT = 1  # of the run directory; a higher number is from a newer program
@@ -130,6 +132,8 @@ def create(
                 shutil.rmtree(old)
             else:
                 old.unlink(missing_ok=True)
+        if is_own(path):  # it has the scores of the old run
+            (path / NAME).unlink()
         for name, content in tokenizers.items():
             write(path / name, content)
         if start is not None:

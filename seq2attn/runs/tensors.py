@@ -65,11 +65,14 @@ def refuse_unfit_weights(run: Run, model: nn.Module) -> None:
             raise _other_dtype(str(run.weights), name, dtypes[name], DTYPES[tensor.dtype])
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors at `path` whole or not at all. Raises UserError if the disk refuses."""
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """Put the tensors at `path` whole or not at all, with the facts `about` them in the header.
+
+    Raises UserError if the disk refuses.
+    """
     try:
         with writing(path), files.replacing(path, DISK_ADVICE) as new:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new)
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, new, about)
     except SafetensorError as error:
         raise files.refusal(path, error, DISK_ADVICE) from None
 

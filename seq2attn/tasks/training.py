@@ -23,7 +23,7 @@ from seq2attn.notes import note, warn
 from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.shared_cores import SharedCores
-from seq2attn.tasks import arguments, batch_size, fitted, training_checks
+from seq2attn.tasks import arguments, batch_size, card, fitted, training_checks
 from seq2attn.tasks.corpus_cache import cache_home, corpus_name, prepared_folder, refuse_cache
 from seq2attn.tasks.fitted import FIRST_PRESET
 from seq2attn.tasks.from_run import FromRun, from_arguments, start_of
@@ -462,6 +462,8 @@ def train(
         for event in opened.events():
             if on_event is not None and on_event(event) is True:
                 opened.stop()
+        if opened.world.is_main and opened.run.weights.is_file():
+            card.write(opened.run.path)
     return opened.run
 
 

@@ -64,6 +64,7 @@ ELSEWHERE = {
     "docs/serve.md": "a server does not end by itself; cli/test_serve.py and serving/ have what it says",
     "docs/fine-tuning.md": "needs a trained run; tests/tasks/ has what it says, in test_from_run.py and "
     "test_back_translation.py",
+    "docs/pretrained.md": "for models of the hub; marian/test_commands.py runs such commands on a random one",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
 }

@@ -54,13 +54,15 @@ NORMS = {"layer": layer_norm, "rms": rms_norm}
 
 def feed_forward(kind, w, x):
     """Vaswani 2017, equation 2: max(0, x W_1 + b_1) W_2 + b_2; with x Phi(x) for the maximum (Hendrycks
-    2016), or gated (Shazeer 2020, equation 6).
+    2016), or x sigmoid(x) (Ramachandran 2017), or gated (Shazeer 2020, equation 6).
     """
     a = linear(w["w1"], x, w.get("b1"))
     if kind == "relu":
         hidden = np.array([max(0.0, value) for value in a])
     elif kind == "gelu":
         hidden = np.array([value * (1 + math.erf(value / math.sqrt(2))) / 2 for value in a])
+    elif kind == "silu":
+        hidden = a * sigmoid(a)
     else:
         hidden = a * sigmoid(a) * linear(w["v"], x, w.get("c"))
     return linear(w["w2"], hidden, w.get("b2"))
@@ -72,7 +74,7 @@ class Layers:
 
     heads: int
     kv_heads: int  # head h reads those of number h // (heads / kv_heads): Ainslie 2023, section 2.2
-    activation: str  # relu | gelu | swiglu
+    activation: str  # relu | gelu | silu | swiglu
     norm: str  # layer | rms
     prenorm: bool
     positions: str  # sinusoidal | learned | rotary | none

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from seq2attn.data.formats import charsmap
+
 _SUBWORD = 0x0A  # the key of a subword: field 1, with a length
 _TEXT, _SCORE, _TYPE = 0x0A, 0x15, 0x18  # the keys of its fields 1, 2 and 3
 _NORMAL, _SYMBOL = 1, 4  # types
@@ -48,6 +50,31 @@ def _as_varint(number: int) -> bytes:
     return bytes([*groups, number])
 
 
+def refuse_rules(model: bytes) -> None:
+    """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
+    if any(_rules(model)):
+        raise ValueError("a model with rules of normalisation")
+
+
+def refuse_unsound_rules(model: bytes) -> None:
+    """Raise ValueError for a model with rules that SentencePiece could follow out of their bounds, and for
+    anything but a protocol buffer. Only compiled rules on the way from text to subwords can be sound.
+    """
+    for part, form, rules in _rules(model):
+        if (part, form) != (_NORMALISERS[0], _RULES[0]):
+            raise ValueError("a model with rules of normalisation that are not compiled")
+        charsmap.refuse_unsound(rules)
+
+
+def _rules(model: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(number of the normaliser, number of the form, content) of all rules that are not empty."""
+    for number, value in fields(model[_end_of_subwords(model) :]):
+        inside = fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
+        for inner, rules in inside:
+            if inner in _RULES and rules:
+                yield number, inner, rules if isinstance(rules, bytes) else b"?"
+
+
 def _end_of_subwords(model: bytes) -> int:
     place = 0
     end = len(model) - 1
@@ -57,15 +84,7 @@ def _end_of_subwords(model: bytes) -> int:
     return place
 
 
-def refuse_rules(model: bytes) -> None:
-    """Raise ValueError for a model with rules of normalisation, and for anything but a protocol buffer."""
-    for number, value in _fields(model[_end_of_subwords(model) :]):
-        inside = _fields(value) if number in _NORMALISERS and isinstance(value, bytes) else ()
-        if any(inner in _RULES and rules for inner, rules in inside):
-            raise ValueError("a model with rules of normalisation")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(number, value) of each field: an integer, or the bytes of a text, a message or a fixed number."""
     place = 0
     while place < len(message):

@@ -5,6 +5,7 @@ Words of the raw text are separated by white space.
 
 from collections.abc import Callable, Sequence
 
+from seq2attn.data.marian_tokenizer import MarianTokenizer
 from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer, normalise
 
 
@@ -14,6 +15,8 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
     `ids` are `tokenizer.encode(text)`, or its beginning. A subword that reaches over several words belongs to
     the first. Unlike the decoded text, this is right even if unknown characters are white space.
     """
+    if isinstance(tokenizer, MarianTokenizer):
+        return tokenizer.word_numbers(text)[: len(ids)]
     # the tokenizer puts a space at the beginning
     normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
     word_at, words, inside = [], 0, False

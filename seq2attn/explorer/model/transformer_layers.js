@@ -40,7 +40,7 @@ export function buildFeedForward(parameters, name, { activation }) {
   const up = parameters.linear(`${name}.up`), down = parameters.linear(`${name}.down`);
   return (x, rows) => {
     const hidden = apply(up, x, rows);
-    if (activation !== "swiglu") return apply(down, hidden.map(activation === "relu" ? relu : gelu), rows);
+    if (activation !== "swiglu") return apply(down, hidden.map(ACTIVATIONS[activation]), rows);
     const size = up.outputs / 2, gated = new Float32Array(rows * size);
     for (let row = 0; row < rows; row++) {
       for (let i = 0; i < size; i++) {
@@ -65,6 +65,8 @@ function gelu(x) {
   const erf = Math.sign(x) * (2 / Math.sqrt(Math.PI)) * Math.exp(-z * z) * sum;
   return (x * (1 + erf)) / 2;
 }
+
+const ACTIVATIONS = { relu, gelu, silu: (x) => x * sigmoid(x) };
 
 /** Scaled dot products of a sequence with itself. Groups of heads may share keys and values. */
 export class SelfAttention {

@@ -36,7 +36,8 @@ class FeedForward(nn.Module):
             gate, hidden = hidden.chunk(2, -1)
             hidden = F.silu(gate) * hidden
         else:
-            hidden = F.relu(hidden, inplace=True) if self.activation == "relu" else F.gelu(hidden)
+            # relu_ works in place
+            hidden = getattr(F, "relu_" if self.activation == "relu" else self.activation)(hidden)
         return self.down(hidden)  # type: ignore[no-any-return]
 
 

@@ -1,0 +1,6 @@
+"""`import marian_folders` from the tests beside it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
