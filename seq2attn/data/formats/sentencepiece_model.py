@@ -1,7 +1,7 @@
 """The bytes of a SentencePiece model: a check before SentencePiece loads it, and more subwords in it.
 
-A model must have no rules of normalisation. Models of this program have none. Rules of others are compiled,
-and SentencePiece follows them without a check of their bounds. The file is a protocol buffer: fields, each
+Models of this program have no rules of normalisation. Rules of others are compiled, and SentencePiece follows
+them without a check of their bounds. The file is a protocol buffer: fields, each
 with a number and a kind; the subwords come first, and the rules are in fields 3 and 5. A subword is a message
 itself: its text, its score (float32) and its type.
 """
