@@ -96,6 +96,12 @@ class DataConfig(Section):
         "Tokenizer: kind of tokens. unigram: subwords by likelihood; bpe: subwords by merges; char: "
         "characters; word: words between spaces; not set: unigram for text, word for captions.",
     )
+    protect: bool = setting(
+        False,
+        "Markers: one stands for a placeholder, URL, e-mail address, number or tag that both sides of a pair "
+        "have, so that the model learns to copy it.",
+        TEXT,
+    )
     joint: bool = setting(True, "Joint vocabulary: source and target share one vocabulary.", TEXT)
     lowercase: bool = setting(False, "Lowercasing: converts all text to lower case before tokenization.")
     max_length: Annotated[int, Field(ge=1, le=1_000_000)] = setting(

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from numpy import float32, float64
 from numpy.typing import NDArray
 
+from seq2attn.errors import UsageError
+
 if TYPE_CHECKING:
     from seq2attn.data.images.visible import View
     from seq2attn.inference.drawing import Axes, Colormap, Figure, Image
 
 Weights = NDArray[float32]
+UNREAD = 0.2  # sum of weights below which a source word counts as unread
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Translation:
     confidence: NDArray[float64] | None = field(default=None, compare=False)
     # (T, F): the numbers `inference.confidence.FEATURES`, which it is computed from
     confidence_features: NDArray[float64] | None = field(default=None, compare=False)
+    # those of its sentences, if they were translated one by one
+    sentences: "tuple[Translation, ...]" = field(default=(), compare=False, repr=False)
 
     def alignment(self) -> list[tuple[int, int]]:
         """(source word, target word), counted from 0, in target order.
@@ -64,6 +69,18 @@ class Translation:
             return []
         best, weight = self.attention.argmax(1), self.attention.max(1)
         return [(int(source), target) for target, source in enumerate(best) if weight[target] > 0]
+
+    def unread(self, least: float = UNREAD) -> list[int]:
+        """The source words, counted from 0, whose weights add up to less than `least` over all target words:
+        what was likely left out.
+
+        Raises UsageError without attention.
+        """
+        if self.attention is None:
+            raise UsageError("the words that were not read are known by the attention, which was not asked for")
+        if not self.source_words:
+            return []
+        return [int(word) for word in (self.attention.sum(0) < least).nonzero()[0]]
 
     def plot(
         self,

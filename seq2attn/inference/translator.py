@@ -14,14 +14,23 @@ from torch import Tensor
 
 from seq2attn.config import TEXT, Changes, Config
 from seq2attn.data.formats.text import is_blank
+from seq2attn.data.text.glossary import Glossary
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import as_arrays
 from seq2attn.inference.confidence import without_words
 from seq2attn.inference.encoding import encode_texts, listed, pad_sources, refuse_no_strings, truncate_text
-from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
+from seq2attn.inference.options import (
+    AttentionOption,
+    SearchOptions,
+    Sentences,
+    Shortcuts,
+    with_shortcuts,
+)
+from seq2attn.inference.phrase_beam import Phrase
 from seq2attn.inference.predictor import Predictor
+from seq2attn.inference.required import Required, is_spaced, phrase_of, tokens_of, with_phrases
 from seq2attn.inference.results import Translation
 from seq2attn.inference.scheduling.fork_safety import at_work
 from seq2attn.inference.self_attention import SelfAttention, self_attention
@@ -132,7 +141,8 @@ class Translator(Predictor[list[int], Translation]):
         options: SearchOptions | None = None,
         *,
         prefixes: Sequence[str] | None = None,
-        first: int = 0,
+        required: Sequence[Sequence[Required]] | None = None,
+        first: int | Sequence[int] = 0,
         **shortcuts: Unpack[Shortcuts],
     ) -> list[list[Translation]]:
         """The `n_best` translations of each text, best first.
@@ -141,11 +151,13 @@ class Translator(Predictor[list[int], Translation]):
         `translate(texts, beam=5, n_best=3)`. An empty or blank text has one empty translation.
 
         `prefixes`: what the translation of each text begins with; may be empty.
-        `first`: the number of the first text. A text has a random stream of its own for samples and for
-        attention that samples; it depends on the seed and the text's number.
+        `required`: what the translations of each text must hold. The beam is then at least twice the number
+        of their tokens and two; see `inference.phrase_beam`.
+        `first`: the number of the first text, or the number of each. A text has a random stream of its own
+        for samples and for attention that samples; it depends on the seed and the text's number.
 
         Raises UsageError for options that make no sense, TypeError for a keyword that is no option, and
-        UserError if the model returns NaN.
+        UserError if the model returns NaN or if the vocabulary cannot write what is required.
         """
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts: put a single one in brackets")
@@ -153,6 +165,10 @@ class Translator(Predictor[list[int], Translation]):
         refuse_no_strings("a text", texts)
         resolved = self._resolve(options, shortcuts, texts, prefixes)
         ids, lengths = self.encode_sources(texts)
+        spaced = is_spaced(self.languages[1], [one.text for own in required or () for one in own])
+        phrases = None if required is None else self._phrases(texts, ids[0], required, spaced)
+        if phrases is not None:
+            resolved = with_phrases(resolved, max((tokens_of(own) for own in phrases), default=0))
         texts = [truncate_text(text) for text in texts]
         # A text without any token counts as blank.
         rows = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
@@ -165,10 +181,11 @@ class Translator(Predictor[list[int], Translation]):
             for count in positions
         ]
         prefix_ids, unforced = self._encode_prefixes(prefixes, limits)
+        numbers = range(first, first + len(texts)) if isinstance(first, int) else first
         replaces, shows = resolved.replace_unknown, resolved.attention
         searched = replace(resolved, attention=shows or True) if replaces else resolved
         for i, translations in self._decode_batches(
-            texts, ids, positions, limits, rows, prefix_ids, searched, range(first, first + len(texts))
+            *(texts, ids, positions, limits, rows, prefix_ids, searched, numbers, phrases, spaced)
         ):
             if replaces:
                 translations = [
@@ -184,6 +201,43 @@ class Translator(Predictor[list[int], Translation]):
                 ]
             results[i] = translations
         return results
+
+    def translate_lines(
+        self,
+        texts: Sequence[str],
+        options: SearchOptions | None = None,
+        *,
+        sentences: Sentences = "auto",
+        glossary: Glossary | Mapping[str, str] | str | os.PathLike[str] | None = None,
+        protect: bool = False,
+        prefixes: Sequence[str] | None = None,
+        first: int = 0,
+        **shortcuts: Unpack[Shortcuts],
+    ) -> list[list[Translation]]:
+        """The `n_best` translations of each line of text as it comes, best first.
+
+        `sentences`: "auto" translates a line sentence by sentence if nearly all sources in training were
+        single sentences; "split" does so always, and "whole" never. A line with a prefix stays whole.
+        `glossary`: terms and what a translation must have for them, or a file of them; see
+        `data.text.glossary`. `protect` leaves placeholders, URLs, e-mail addresses, numbers and tags as they
+        are; a run that was prepared with `protect` always does. The other arguments: see `translate`.
+
+        Raises UsageError and UserError as `translate` does, for a glossary that makes no sense, for samples
+        with a glossary, and for `protect` with a run that has neither markers nor attention.
+        """
+        from seq2attn.inference.lines import LineOptions, translate_lines
+
+        if isinstance(texts, str):
+            raise UsageError("translate_lines takes a list of texts: put a single one in brackets")
+        texts = listed(texts, "translate_lines takes a list of texts")
+        refuse_no_strings("a text", texts)
+        if isinstance(glossary, Mapping):
+            glossary = Glossary(glossary)
+        elif glossary is not None and not isinstance(glossary, Glossary):
+            glossary = Glossary.load(glossary)
+        search = with_shortcuts(options, shortcuts)
+        lines = LineOptions(sentences, glossary, protect)
+        return translate_lines(self, texts, search, lines, prefixes=prefixes, first=first)
 
     def score_targets(
         self,
@@ -232,6 +286,22 @@ class Translator(Predictor[list[int], Translation]):
         """The translation without unknown tokens, and without attention unless the caller asked for it."""
         result = replace_unknown(translation, ids, self.source_tokenizer, self.target_tokenizer)
         return result if shows else replace(result, attention=None, subword_attention=None)
+
+    def _phrases(
+        self,
+        texts: Sequence[str],
+        ids: Sequence[list[int]],
+        required: Sequence[Sequence[Required]],
+        spaced: bool,
+    ) -> list[list[Phrase]]:
+        """What each output must hold, in tokens."""
+        if len(required) != len(texts):
+            raise UsageError(f"there are {len(texts)} texts, and {len(required)} lists of what is required")
+        vocabularies = self.target_tokenizer, self.source_tokenizer
+        return [
+            [phrase_of(one, vocabularies, spaced, text, source) for one in own]
+            for text, source, own in zip(texts, ids, required, strict=True)
+        ]
 
     def encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
         """The ids of each text for each member, and the number of ids of each text for the first member."""
