@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from seq2attn.inference.translator import Translator
 
 Ranked = list[Translation]
+MOST_SEARCHED = 6  # texts that one search looks for: each makes its beam wider
 
 
 class Faithful:
@@ -119,7 +120,7 @@ class Faithful:
             starts = None if prefixes is None else [prefixes[row]]
             try:
                 ranked = self.translator.translate(
-                    [texts[row]], search, prefixes=starts, required=[required[row]], first=[numbers[row]]
+                    [texts[row]], search, prefixes=starts, required=[_distinct(required[row])], first=[numbers[row]]
                 )
             except UnwritableError:
                 continue  # the vocabulary cannot write it
@@ -156,3 +157,8 @@ class Faithful:
         return {
             at: edited(outputs[at[0]][at[1]].text, [edit for _, edit in own]) for at, own in best.items()
         }
+
+
+def _distinct(required: Sequence[Required]) -> list[Required]:
+    """Each text once, as it stands first in the source, and at most MOST_SEARCHED of them."""
+    return list({one.text: one for one in reversed(required)}.values())[::-1][:MOST_SEARCHED]

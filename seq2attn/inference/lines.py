@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seq2attn.data.text import protection
 from seq2attn.data.text.glossary import Glossary
 from seq2attn.data.text.paragraphs import Part, take_apart
+from seq2attn.data.text.sentences import FEW
 from seq2attn.errors import UsageError
 from seq2attn.inference.faithful import Faithful
 from seq2attn.inference.joining import join, restored
@@ -19,7 +20,6 @@ from seq2attn.inference.results import Translation
 if TYPE_CHECKING:
     from seq2attn.inference.translator import Translator
 
-FEW = 0.02  # share of training sources with several sentences, below which lines are split
 LINES = 1 << 40  # more than any number of a line: a further sentence has a random stream of its own
 
 

@@ -50,7 +50,7 @@ def take_out(text: str) -> tuple[str, list[Gap]]:
 def put_in(translation: Translation, gaps: Sequence[Gap], source: str) -> Translation:
     """The translation with the markers, of the source with them. It needs attention between words.
 
-    A word that is only markers reads nothing and is read by nothing. The subwords stay those of the search.
+    A word that is only markers reads the same word of the source. The subwords stay those of the search.
     """
     text = _text(translation, gaps)
     words = text.split(), source.split()
@@ -108,6 +108,9 @@ def _spread(
     whole = np.zeros((*weights.shape[:-2], len(words[0]), len(words[1])), np.float32)
     if weights.size:
         whole[..., np.array(places[0])[:, None], np.array(places[1])] = weights
+    for target, word in enumerate(words[0]):
+        if target not in places[0] and word in words[1]:
+            whole[..., target, words[1].index(word)] = 1.0
     return whole
 
 

@@ -16,7 +16,7 @@ _OPENING = "'’-–—/([{\"“«¿¡‘"  # after these a word begins without 
 
 
 class UnwritableError(UserError):
-    """The vocabulary has no way to write a text."""
+    """The vocabulary has no way to write a text, or the search has no room for it."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ def tokens_of(phrases: Sequence[Phrase]) -> int:
 def with_phrases(options: ResolvedOptions, count: int) -> ResolvedOptions:
     """The options of a search for outputs with phrases of `count` tokens in all: each bank of the beam has at least two rows.
 
-    Raises UsageError for samples, and for more tokens than the search has room for.
+    Raises UsageError for samples, UnwritableError for more tokens than the search has room for.
     """
     if options.sample_count:
         name = "sample" if options.sample else "utility"
         problem = f"{name} draws outputs at random, and no draw is sure to hold what is required"
         raise UsageError(f"{problem}; leave it out", setting=name)
     if count > MOST_TOKENS:
-        raise UsageError(f"{count} tokens are required of one output; {MOST_TOKENS} are the most")
+        raise UnwritableError(f"{count} tokens are required of one output; {MOST_TOKENS} are the most")
     return replace(options, beam=max(options.beam, 2 * (count + 1)))
 
 

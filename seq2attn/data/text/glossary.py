@@ -86,6 +86,9 @@ class Glossary:
             raise UserError(f"{name}: no terms; a line is a term, a tab and its target term")
         return cls(terms)
 
+    def __repr__(self) -> str:
+        return f"Glossary({self.terms!r})"
+
     def find(self, text: str) -> list[Term]:
         """The terms of a source, in order: from left to right the longest one, so that none overlaps."""
         own = list(_words(text))
