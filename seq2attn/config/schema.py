@@ -82,6 +82,7 @@ class DataConfig(Section):
     """How a raw corpus becomes a prepared folder. `prepare` reads it, and `train` if its corpus is raw."""
 
     path = "data"
+    rules = (consistency.markers_are_subwords,)
     source: str | None = setting(
         None, "Source side of the corpus: its file ending, column or key; not set: the corpus decides."
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seq2attn.config import DataConfig, Modality
 from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
+from seq2attn.data.text.protection import MARKERS
 from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress
@@ -125,7 +126,8 @@ def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) ->
 
     def of_size(size: int) -> Tokenizer:
         kind = options.tokenizer or "unigram"
-        return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed)
+        markers = MARKERS if options.protect else ""
+        return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed, markers)
 
     try:
         return of_size(options.vocab_size)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from seq2attn.data.text.paragraphs import Part, put_together
-from seq2attn.data.text.protection import Marked, Restorer
+from seq2attn.data.text.protection import Marked, Restorer, markers_in
 from seq2attn.inference.options import ResolvedOptions
 from seq2attn.inference.results import Translation, Weights
 from seq2attn.search.step import normalised
@@ -62,7 +62,7 @@ def join(
 
 def restored(translation: Translation, text: str, marked: Marked) -> Translation:
     """The translation of `text` from that of the marked text: with items in place of their markers."""
-    if not marked.items:
+    if not marked.items and not markers_in(translation.text):
         return translation
     sides = (
         (translation.source_words, translation.source_subwords),

@@ -15,12 +15,14 @@ from torch import Tensor
 from seq2attn.config import TEXT, Changes, Config
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.text.glossary import Glossary
+from seq2attn.data.text.protection import mark, mark_as, mark_pair
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import as_arrays
 from seq2attn.inference.confidence import without_words
 from seq2attn.inference.encoding import encode_texts, listed, pad_sources, refuse_no_strings, truncate_text
+from seq2attn.inference.joining import restored
 from seq2attn.inference.options import (
     AttentionOption,
     SearchOptions,
@@ -164,6 +166,10 @@ class Translator(Predictor[list[int], Translation]):
         texts = listed(texts, "translate takes a list of texts")
         refuse_no_strings("a text", texts)
         resolved = self._resolve(options, shortcuts, texts, prefixes)
+        raw, marked = texts, [mark(text) for text in texts] if self.config.data.protect else []
+        if marked:
+            texts = [one.text for one in marked]
+            prefixes = prefixes and [mark_as(*both) for both in zip(prefixes, marked, strict=True)]
         ids, lengths = self.encode_sources(texts)
         spaced = is_spaced(self.languages[1], [one.text for own in required or () for one in own])
         phrases = None if required is None else self._phrases(texts, ids[0], required, spaced)
@@ -200,6 +206,8 @@ class Translator(Predictor[list[int], Translation]):
                     for translation in translations
                 ]
             results[i] = translations
+        for i, one in enumerate(marked):
+            results[i] = [restored(translation, truncate_text(raw[i]), one) for translation in results[i]]
         return results
 
     def translate_lines(
@@ -257,6 +265,9 @@ class Translator(Predictor[list[int], Translation]):
             raise UsageError(
                 f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own"
             )
+        pairs = [mark_pair(*pair) for pair in zip(texts, targets, strict=True)] if self.config.data.protect else []
+        if pairs:
+            raw, (texts, targets) = texts, ([pair[side].text for pair in pairs] for side in (0, 1))
         ids, lengths = self.encode_sources(texts)
         target_ids = self.target_tokenizer.encode_batch(targets)
         positions = [len(source) + 1 for source in ids[0]]
@@ -267,6 +278,11 @@ class Translator(Predictor[list[int], Translation]):
             self._translation(truncate_text(text), source, hypothesis, attention, target)
             for text, source, hypothesis, target in zip(texts, ids[0], hypotheses, targets, strict=True)
         ]
+        if pairs:
+            results = [
+                restored(result, text, source)
+                for result, text, (source, _) in zip(results, raw, pairs, strict=True)
+            ]
         return [
             replace(result, truncated_tokens=length - MAX_SOURCE) if length > MAX_SOURCE else result
             for result, length in zip(results, lengths, strict=True)

@@ -66,9 +66,20 @@ def mark(text: str) -> Marked:
     return _replace(text, items, markers)
 
 
-def mark_pair(source: str, target: str) -> tuple[Marked, Marked]:
-    """Source and target with the same marker for an item that both have equally often; other items stay."""
-    sides = find_items(source), find_items(target)
+def mark_as(text: str, marked: Marked) -> str:
+    """The text with the markers of another one for the items that both have."""
+    markers = {item: marker for marker, items in marked.items.items() for item in items}
+    return _replace(text, find_items(text), markers).text
+
+
+def mark_pair(source: str, target: str, whole: bool = True) -> tuple[Marked, Marked]:
+    """Source and target with the same marker for an item that both have equally often; other items stay.
+
+    Without `whole`, so do items that white space divides: the number of words does not change then.
+    """
+    sides = [
+        [item for item in find_items(text) if whole or len(item.text.split()) == 1] for text in (source, target)
+    ]
     counts = [Counter(item.text for item in side) for side in sides]
     shared = [text for text, count in counts[0].items() if count == counts[1][text]]
     if not shared:
