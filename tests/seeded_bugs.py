@@ -88,6 +88,15 @@ BUGS = (
     Bug("serving/pictures.py", "if pixels * frames > limits.pixels:", "if frames > limits.pixels:", ("serving/test_pictures.py", "-k", "refuses")),
     Bug("serving/server.py", "self._gate.ending = True", "pass", ("serving/test_service.py", "-k", "stop")),
     Bug("serving/pages.py", "if path.suffix in TYPES and path.is_file()", "if path.is_file()", ("serving/test_status.py", "-k", "files")),
+    # text as it comes
+    Bug("inference/phrase_beam.py", "share = self.beam // len(waiting)", "share = 0", ("inference/test_phrase_beam.py", "-k", "small_beam")),
+    Bug("inference/phrase_beam.py", "after_BW[:, :, None] & edges.continues_N", "after_BW[:, :, None] & ~edges.continues_N", ("inference/test_phrase_beam.py", "-k", "ends_a_word")),
+    Bug("inference/phrase_beam.py", "if token != self.eos or progress.begun == self.every or length >= self.limit", "if True", ("inference/test_phrase_beam.py", "-k", "best_of_all")),
+    Bug("inference/joining.py", "row, column = row + rows, column + columns", "row, column = row + rows, column", ("inference/test_lines.py", "-k", "its_sentences")),
+    Bug("inference/lines.py", "numbers = [j * LINES + first + i for i, j, _ in places]", "numbers = [first + n for n, _ in enumerate(places)]", ("inference/test_lines.py", "-k", "does_not_depend")),
+    Bug("inference/reinsertion.py", "np.argmax(weights[:, gap.words - 1])", "np.argmax(weights[:, gap.words])", ("inference/test_lines.py", "-k", "words_beside")),
+    Bug("data/text/glossary.py", "for length in range(min(self._longest, len(lower) - place), 0, -1):", "for length in range(1, min(self._longest, len(lower) - place) + 1):", ("data/text/test_glossary.py", "-k", "longest")),
+    Bug("data/text/protection.py", "if count == counts[1][text]]", "if counts[1][text]]", ("data/text/test_protection.py", "-k", "equally")),
     # explaining
     Bug("explaining/beam_tree.py", "ends and place < width", "ends", ("explaining/test_explanation.py", "-k", "loops_search")),
     Bug("explaining/beam_tree.py", "self._open.pop(row, None)", "self._open.get((0, row[1]))", ("explaining/test_explanation.py", "-k", "loops_search")),

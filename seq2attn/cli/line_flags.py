@@ -59,21 +59,21 @@ class LineFlags:
         bool,
         typer.Option(
             "--protect",
-            help="Leave placeholders such as {name}, URLs, e-mail addresses, numbers and tags as they are. A run "
-            "that was prepared with --protect always does.",
+            help="Leave placeholders such as {name}, URLs, e-mail addresses, numbers and tags as they are. A "
+            "run that was prepared with --protect always does.",
         ),
     ] = False
     coverage: Annotated[
         bool,
         typer.Option(
             "--coverage",
-            help="Write the source words that were hardly read, as NUMBER:WORD, after a tab, or in jsonl their "
-            "numbers under the key unread. Their weights add up to less than 0.2. They count from 0.",
+            help="Write the source words that were hardly read, as NUMBER:WORD, after a tab, or in jsonl "
+            "their numbers under the key unread. Their weights add up to less than 0.2. They count from 0.",
         ),
     ] = False
 
     def refuse(self, others: dict[str, object]) -> None:
-        """Raise UsageError for flags that exclude each other or the `others`, UserError for a missing file."""
+        """Raise UsageError for flags that exclude each other or the `others`, and for a missing file."""
         check(RULES, others | {f"--{name}": value for name, value in vars(self).items()})
         if self.glossary is not None:
             mistaken.refuse_no_file(
@@ -110,7 +110,10 @@ def with_line_flags(command: Callable[..., None]) -> Callable[..., None]:
             continue
         parameters += [
             inspect.Parameter(
-                field.name, parameter.kind, default=field.default, annotation=LineFlags.__annotations__[field.name]
+                field.name,
+                parameter.kind,
+                default=field.default,
+                annotation=LineFlags.__annotations__[field.name],
             )
             for field in fields(LineFlags)
         ]

@@ -107,8 +107,8 @@ def rotary_turns_pairs(section: "TransformerConfig") -> None:
 def markers_are_subwords(data: "DataConfig") -> None:
     if data.protect and data.tokenizer == "word":
         raise ValueError(
-            'data.protect needs subwords or characters: with data.tokenizer="word" a marker beside a comma would '
-            "be an unknown word; choose another tokenizer"
+            'data.protect needs subwords or characters: with data.tokenizer="word" a marker beside a comma '
+            "would be an unknown word; choose another tokenizer"
         )
 
 

@@ -84,8 +84,9 @@ class Tokenizer:
     ) -> Self:
         """A tokenizer for `texts` (for at most SAMPLE of them, sampled by `seed`).
 
-        Each character of `markers` is a subword of its own, also where the texts do not have it. `vocab_size` counts the special tokens. It is exact for unigram and bpe, and an upper bound for char
-        and word. Every character of the texts gets a subword, unless that makes the vocabulary impossible;
+        Each character of `markers` is a subword of its own, also where the texts do not have it. `vocab_size`
+        counts them and the special tokens. It is exact for unigram and bpe, and an upper bound for char and
+        word. Every character of the texts gets a subword, unless that makes the vocabulary impossible;
         then the rarest 0.05 % of the running text get none. Raises VocabularyTooLarge if the texts do not
         hold `vocab_size` subwords, and UserError with the smallest possible size if they need more.
         """
@@ -286,9 +287,7 @@ class _TooManyCharacters(Exception):
     pass
 
 
-def _train(
-    texts: list[str], vocab_size: int, kind: str, coverage: float, seed: int, markers: str
-) -> bytes:
+def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: int, markers: str) -> bytes:
     output = io.BytesIO()
     failures: list[Exception] = []
 

@@ -54,7 +54,9 @@ class Faithful:
                 ranked[:] = [reinsertion.put_in(one, gaps, source) for one in ranked]
         if self.shows:
             return outputs
-        return [[replace(one, attention=None, subword_attention=None) for one in ranked] for ranked in outputs]
+        return [
+            [replace(one, attention=None, subword_attention=None) for one in ranked] for ranked in outputs
+        ]
 
     def _required(self, text: str) -> list[Required]:
         """What the translations of a sentence must hold."""
@@ -105,14 +107,13 @@ class Faithful:
         fitting = {
             at: text
             for at, text in best.items()
-            if not self._lacking(text, required[at[0]]) and text.startswith(prefixes[at[0]] if prefixes else "")
+            if not self._lacking(text, required[at[0]])
+            and text.startswith(prefixes[at[0]] if prefixes else "")
         }
         searched = {row for row, place in lacking if (row, place) not in fitting}
         rows = [at for at in fitting if at[0] not in searched]
         scored = self.translator.score_targets(
-            [texts[row] for row, _ in rows],
-            [fitting[at] for at in rows],
-            attention=search.attention,
+            [texts[row] for row, _ in rows], [fitting[at] for at in rows], attention=search.attention
         )
         for (row, place), one in zip(rows, scored, strict=True):
             outputs[row][place] = one
@@ -120,7 +121,11 @@ class Faithful:
             starts = None if prefixes is None else [prefixes[row]]
             try:
                 ranked = self.translator.translate(
-                    [texts[row]], search, prefixes=starts, required=[_distinct(required[row])], first=[numbers[row]]
+                    [texts[row]],
+                    search,
+                    prefixes=starts,
+                    required=[_distinct(required[row])],
+                    first=[numbers[row]],
                 )
             except UnwritableError:
                 continue  # the vocabulary cannot write it
@@ -139,7 +144,12 @@ class Faithful:
         """
         complete = {at: own for at, own in ways.items() if all(own)}
         tries = [
-            (at, number, edit, edited(outputs[at[0]][at[1]].text, [edit, *(w[0] for w in own if w is not edits)]))
+            (
+                at,
+                number,
+                edit,
+                edited(outputs[at[0]][at[1]].text, [edit, *(w[0] for w in own if w is not edits)]),
+            )
             for at, own in complete.items()
             for number, edits in enumerate(own)
             for edit in edits
@@ -154,9 +164,7 @@ class Faithful:
         for (at, number, edit, _), one in zip(tries, scored, strict=True):
             if one.log_probability > best[at][number][0]:
                 best[at][number] = one.log_probability, edit
-        return {
-            at: edited(outputs[at[0]][at[1]].text, [edit for _, edit in own]) for at, own in best.items()
-        }
+        return {at: edited(outputs[at[0]][at[1]].text, [edit for _, edit in own]) for at, own in best.items()}
 
 
 def _distinct(required: Sequence[Required]) -> list[Required]:

@@ -82,8 +82,8 @@ def translate_lines(
     has_markers = translator.config.data.protect
     if lines.protect and not has_markers and not translator.attends:
         raise UsageError(
-            "protect puts the items back by attention, for the run was prepared without `protect`, and it has "
-            "no attention; leave it out, or prepare its corpus with `protect` and train anew",
+            "protect puts the items back by attention, for the run was prepared without `protect`, and it "
+            "has no attention; leave it out, or prepare its corpus with `protect` and train anew",
             setting="protect",
         )
     _refuse_together(lines, resolved)
@@ -121,7 +121,7 @@ def _refuse_together(lines: LineOptions, search: ResolvedOptions) -> None:
 def _together(
     line: _Line, ranked: Sequence[Sequence[Translation]], target: str | None, options: ResolvedOptions
 ) -> list[Translation]:
-    """The translations of a line from those of its sentences. A sentence with fewer has its last once more."""
+    """The translations of a line from those of its sentences. One with fewer has its last once more."""
     results = []
     for place in range(max(map(len, ranked))):
         sentences = [own[min(place, len(own) - 1)] for own in ranked]

@@ -107,15 +107,18 @@ def phrase_beam_search(
 
     As `search.beam.beam_search`, which it is without phrases, except that `beam` must be larger than the
     number of tokens in the phrases of a sentence, that the best is chosen by log p, not by log p divided by a
-    power of the length, for which long outputs would hide an improbable phrase, and that finished sentences stay in the batch. The maximum length is that
-    of the limits and of the phrases. An output that reaches it may lack a phrase.
+    power of the length, for which long outputs would hide an improbable phrase, and that finished sentences
+    stay in the batch. The maximum length is that of the limits and of the phrases. An output that reaches it
+    may lack a phrase.
 
     Raises NonFiniteProbabilities if the step returns NaN, and ValueError for settings out of range.
     """
     sentences, device = len(limits.max_length_B), limits.max_length_B.device
     most = max((sum(phrase.size for phrase in own) for own in phrases), default=0)
     if not 1 <= n_best <= beam or beam <= most or length_penalty < 0:
-        raise ValueError(f"n_best {n_best}, beam {beam}, phrases of {most} tokens, length_penalty {length_penalty}")
+        raise ValueError(
+            f"n_best {n_best}, beam {beam}, phrases of {most} tokens, length_penalty {length_penalty}"
+        )
     room = [sum(max(len(way.tokens) for way in phrase.ways) for phrase in own) for own in phrases]
     limits = limits._replace(max_length_B=limits.max_length_B + torch.tensor(room, device=device))
     prefix_BP = limits.prefix_BP
@@ -218,7 +221,9 @@ class _Sentence:
                     continue
                 weights_S = None if weights_WS is None else weights_WS[row]
                 freely = zip(values[row], tokens[row], strict=True)
-                for new in self._next(one, row, length, list(freely), log_p_WN[row], weights_S, may_open[row]):
+                for new in self._next(
+                    one, row, length, list(freely), log_p_WN[row], weights_S, may_open[row]
+                ):
                     banks.setdefault(new.progress.tokens, []).append(new)
         self.alive = self._allocate(banks, length)
         rows = [(0, self.eos) if one is None else (one.row, one.token) for one in self.alive]
@@ -259,7 +264,11 @@ class _Sentence:
             bonus = PLACEMENT * math.log(max(weight, LEAST_WEIGHT))
             for name, way in enumerate(phrase.ways):
                 fits = length + len(way.tokens) <= self.limit
-                if not fits or (way.where == "start" and length) or (way.where == "boundary" and not may_open):
+                if (
+                    not fits
+                    or (way.where == "start" and length)
+                    or (way.where == "boundary" and not may_open)
+                ):
                     continue
                 more = float(log_p_N[way.tokens[0]])
                 begun = Progress(progress.begun | 1 << number, number, name, tokens=progress.tokens)

@@ -41,7 +41,13 @@ def take_out(text: str) -> tuple[str, list[Gap]]:
         before_word = touches and rest[:1].isalnum()
         punctuation = bool(rest) and not rest[:1].isalnum() and touches
         gaps.append(Gap(match[2], len(plain.split()), after_word, before_word, after_word or punctuation))
-        if rest and not punctuation and not (after_word and before_word) and plain and not plain.endswith(" "):
+        if (
+            rest
+            and not punctuation
+            and not (after_word and before_word)
+            and plain
+            and not plain.endswith(" ")
+        ):
             plain += " "
         place = match.end()
     return (plain + text[place:]).strip() if gaps else text, gaps
@@ -75,9 +81,7 @@ def _text(translation: Translation, gaps: Sequence[Gap]) -> str:
     before: list[list[str]] = [[] for _ in range(len(words) + 1)]  # the last: of no words at all
     behind: list[list[str]] = [[] for _ in words]
     for gap in gaps:
-        if not words:
-            before[0].append(_spaced(gap, False))
-        elif gap.words == 0:
+        if not words or gap.words == 0:
             before[0].append(_spaced(gap, False))
         elif weights is None or not weights.size or gap.words >= count:
             behind[-1].append(_spaced(gap, True))

@@ -72,7 +72,9 @@ def tokens_of(phrases: Sequence[Phrase]) -> int:
 
 
 def with_phrases(options: ResolvedOptions, count: int) -> ResolvedOptions:
-    """The options of a search for outputs with phrases of `count` tokens in all: each bank of the beam has at least two rows.
+    """The options of a search for outputs with phrases of `count` tokens in all.
+
+    Each bank of the beam has at least two rows.
 
     Raises UsageError for samples, UnwritableError for more tokens than the search has room for.
     """

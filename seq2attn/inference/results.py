@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from seq2attn.inference.drawing import Axes, Colormap, Figure, Image
 
 Weights = NDArray[float32]
-UNREAD = 0.2  # sum of weights below which a source word counts as unread
 
 
 @dataclass(frozen=True)
@@ -70,17 +69,19 @@ class Translation:
         best, weight = self.attention.argmax(1), self.attention.max(1)
         return [(int(source), target) for target, source in enumerate(best) if weight[target] > 0]
 
-    def unread(self, least: float = UNREAD) -> list[int]:
-        """The source words, counted from 0, whose weights add up to less than `least` over all target words:
-        what was likely left out.
+    def unread(self) -> list[int]:
+        """The source words, counted from 0, that were hardly read: what was likely left out.
 
-        Raises UsageError without attention.
+        Their weights add up to less than `plotting.alignment.HARDLY` over all target words. Punctuation does
+        not count. Raises UsageError without attention.
         """
+        from seq2attn.plotting.alignment import Alignment, hardly_read
+
         if self.attention is None:
-            raise UsageError("the words that were not read are known by the attention, which was not asked for")
-        if not self.source_words:
+            raise UsageError("which words were read is known by the attention alone, and there is none")
+        if not self.attention.size:
             return []
-        return [int(word) for word in (self.attention.sum(0) < least).nonzero()[0]]
+        return hardly_read(Alignment(self.source_words, self.target_words, self.attention))
 
     def plot(
         self,

@@ -23,13 +23,7 @@ from seq2attn.inference.attention_weights import as_arrays
 from seq2attn.inference.confidence import without_words
 from seq2attn.inference.encoding import encode_texts, listed, pad_sources, refuse_no_strings, truncate_text
 from seq2attn.inference.joining import restored
-from seq2attn.inference.options import (
-    AttentionOption,
-    SearchOptions,
-    Sentences,
-    Shortcuts,
-    with_shortcuts,
-)
+from seq2attn.inference.options import AttentionOption, SearchOptions, Sentences, Shortcuts, with_shortcuts
 from seq2attn.inference.phrase_beam import Phrase
 from seq2attn.inference.predictor import Predictor
 from seq2attn.inference.required import Required, is_spaced, phrase_of, tokens_of, with_phrases
@@ -265,7 +259,11 @@ class Translator(Predictor[list[int], Translation]):
             raise UsageError(
                 f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own"
             )
-        pairs = [mark_pair(*pair) for pair in zip(texts, targets, strict=True)] if self.config.data.protect else []
+        pairs = (
+            [mark_pair(*pair) for pair in zip(texts, targets, strict=True)]
+            if self.config.data.protect
+            else []
+        )
         if pairs:
             raw, (texts, targets) = texts, ([pair[side].text for pair in pairs] for side in (0, 1))
         ids, lengths = self.encode_sources(texts)

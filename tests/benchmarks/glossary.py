@@ -86,7 +86,9 @@ def main() -> None:
             started = time.monotonic()
             outputs = [one[0].text for one in translator.translate_lines(texts, glossary=glossary)]
             seconds = time.monotonic() - started
-            held = [times(term, output) > 0 for own, output in zip(rows, outputs, strict=True) for term in own]
+            held = [
+                times(term, output) > 0 for own, output in zip(rows, outputs, strict=True) for term in own
+            ]
             after = bleu(outputs, [changed], "fr", False).value
             print(
                 f"{run}, {kind}: {sum(held) / len(held):.2%} of {len(held)} terms, "

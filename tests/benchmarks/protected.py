@@ -1,4 +1,4 @@
-"""How often placeholders, URLs, addresses, numbers and tags come out of a translation whole and in place.
+"""How often placeholders, URLs, addresses, numbers and tags come out whole and in place.
 
     python tests/benchmarks/protected.py make FOLDER       a corpus with items in place of the names of `names`
     seq2attn prepare FOLDER PREPARED --protect
@@ -30,8 +30,19 @@ def item(rng: random.Random) -> str:
     word = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 8)))
     number = rng.randint(1, 99999)
     kinds = (
-        *(f"{{{word}}}", f"%{rng.randint(1, 9)}$s", f"${rng.randint(1, 9)}", "{{" + word + "}}", f"%({word})s"),
-        *(f"https://{word}.org/{number}?q={word}", f"www.{word}.com", f"{word}@{word}.net", f"<b>{word}{number}</b>"),
+        *(
+            f"{{{word}}}",
+            f"%{rng.randint(1, 9)}$s",
+            f"${rng.randint(1, 9)}",
+            "{{" + word + "}}",
+            f"%({word})s",
+        ),
+        *(
+            f"https://{word}.org/{number}?q={word}",
+            f"www.{word}.com",
+            f"{word}@{word}.net",
+            f"<b>{word}{number}</b>",
+        ),
     )
     return rng.choice(kinds)
 
@@ -49,7 +60,9 @@ def make(folder: Path) -> None:
     rng, corpus = random.Random(1), bundled_folder("names")
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "valid", "test"):
-        sides = ((corpus / f"{split}.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr"))
+        sides = (
+            (corpus / f"{split}.{side}").read_text(encoding="utf-8").splitlines() for side in ("en", "fr")
+        )
         pairs = [with_items(*pair, rng) for pair in zip(*sides, strict=True)]
         for number, side in enumerate(("en", "fr")):
             text = "".join(f"{pair[number]}\n" for pair in pairs)
@@ -71,7 +84,8 @@ def places(text: str) -> list[tuple[str, str, str]]:
 def is_in_place(reference: str, output: str) -> bool:
     ours, theirs = places(output), places(reference)
     return [one[0] for one in ours] == [one[0] for one in theirs] and all(
-        a[1].lower() == b[1].lower() or a[2].lower() == b[2].lower() for a, b in zip(ours, theirs, strict=True)
+        a[1].lower() == b[1].lower() or a[2].lower() == b[2].lower()
+        for a, b in zip(ours, theirs, strict=True)
     )
 
 

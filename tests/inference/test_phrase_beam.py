@@ -24,7 +24,9 @@ def search(
     limits = Limits(torch.full((len(phrases),), LIMIT), BOS, EOS, (BOS,), **more)  # type: ignore[arg-type]
     none = torch.zeros(chain.size, dtype=torch.bool)
 
-    def step(token_R: torch.Tensor, state_RT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def step(
+        token_R: torch.Tensor, state_RT: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         logits_RN, state_RT, weights_RS = chain.step(token_R, state_RT)
         return logits_RN, state_RT, weights_RS[:, None, None]
 
@@ -49,9 +51,7 @@ def test_phrase_beam_finds_the_best_of_all_outputs_with_the_phrases(
     chain = random_chain(seed, SIZE, 2.0)
     room = sum(map(len, parts))
     best, *_ = (
-        tokens
-        for _, tokens in chain.every(LIMIT + room, 0.0)
-        if all(holds(tokens, part) for part in parts)
+        tokens for _, tokens in chain.every(LIMIT + room, 0.0) if all(holds(tokens, part) for part in parts)
     )
     [[hypothesis]] = search(chain, [[phrase(*part) for part in parts]])
     assert hypothesis.tokens == best

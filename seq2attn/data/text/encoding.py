@@ -36,8 +36,8 @@ def encode_split(
     """Write the pairs of an Arrow file, with their ids, to the folder `out`.
 
     Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
-    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, how many lines
-    of each side NFC has changed, and how many pairs have a marker. Raises UserError if no pair is left.
+    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, how many
+    lines of each side NFC has changed, and how many pairs have a marker. Raises UserError if no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))

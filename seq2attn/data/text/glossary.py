@@ -18,7 +18,10 @@ MOST_TERMS = 100_000
 LARGEST = 1 << 24  # bytes of a file
 LONGEST = 200  # characters of a term
 
-_UNSPACED = "\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED = (  # Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese
+    "\u0e00-\u0eff\u0f00-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]")
 
 
@@ -48,7 +51,7 @@ class Glossary:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The glossary of a file with a term, a tab and its target term on each line; empty lines are left out.
+        """The glossary of a file with a term, a tab and its target term on each line. Lines may be empty.
 
         Raises UserError, with the line, for anything else, and for a term that has two target terms.
         """
@@ -56,7 +59,9 @@ class Glossary:
         name = printable(path)
         try:
             if path.stat().st_size > LARGEST:
-                raise UserError(f"{name}: larger than any glossary; a line is a term, a tab and its target term")
+                raise UserError(
+                    f"{name}: larger than any glossary; a line is a term, a tab and its target term"
+                )
             text = path.read_bytes().decode("utf-8-sig")
         except OSError as error:
             raise UserError(f"{name}: {error.strerror}") from None
@@ -78,9 +83,8 @@ class Glossary:
             except UserError as error:
                 raise UserError(f"{name}:{number}: {error}") from None
             if terms.setdefault(source, target) != target:
-                raise UserError(
-                    f'{name}:{number}: "{source}" has another target term in line {lines[source]}; leave one out'
-                )
+                other = f"another target term in line {lines[source]}"
+                raise UserError(f'{name}:{number}: "{source}" has {other}; leave one out')
             lines.setdefault(source, number)
         if not terms:
             raise UserError(f"{name}: no terms; a line is a term, a tab and its target term")

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seq2attn.data.languages import UNSPACED, language_of
-from seq2attn.data.text.sentences import split_sentences
 from seq2attn.data.text.markup import split_markup
+from seq2attn.data.text.sentences import split_sentences
 
 LONGEST = 600  # characters that are translated as one sentence
 # The end of the last clause, or the last space, in the second half of such a piece.

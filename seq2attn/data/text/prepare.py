@@ -30,8 +30,8 @@ from seq2attn.progress import Progress
 
 SIDES = ("source", "target")
 NO_ITEMS = (
-    "protect: no pair of train has a placeholder, URL, e-mail address, number or tag on both sides, so the model "
-    "would learn no marker; leave it out"
+    "protect: no pair of train has a placeholder, URL, e-mail address, number or tag on both sides, so the "
+    "model would learn no marker; leave it out"
 )
 SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "place", "alignment")])
 _SPOOL = Format(SCHEMA, max_rows=8192, max_size=1 << 23)  # size: characters

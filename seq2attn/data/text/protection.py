@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 MARKERS = "".join(map(chr, range(0xFDD1, 0xFDD9)))  # noncharacters, which Unicode leaves to programs
 
-_TAG = r"""</?[A-Za-z][\w.:-]*+(?:\s++[\w.:-]++(?:\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|[^\s"'<>=]++))?+)*+\s*+/?>"""
+_TAG = (
+    r"""</?[A-Za-z][\w.:-]*+(?:\s++[\w.:-]++(?:\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|[^\s"'<>=]++))?+)*+\s*+/?>"""
+)
 _ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|\#[0-9]{1,7}|\#x[0-9A-Fa-f]{1,6});"
 _URL = r"""(?:(?:https?|ftp)://|(?<![\w@.])www\.)[^\s<>"“”«»]*[^\s<>"“”«».,;:!?)\]}'’…]"""
 _ADDRESS = r"(?<![\w.+-])[\w.+-]{1,64}+@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++"
@@ -23,7 +25,8 @@ _PERCENT = (  # %s, %(name)d, %1$s, %-5.2f and %name%
 )
 _DOLLAR = r"(?<![\w$])\$[A-Za-z0-9_]\w*"  # $1, $name
 _NUMBER = r"(?<![\w.,:/-])[-+]?[0-9]++(?:[.,:/-][0-9]++)*+(?!\w)"
-_ITEM = re.compile("|".join((_TAG, _ENTITY, _URL, _ADDRESS, _BRACES, _PERCENT, _DOLLAR, _NUMBER)))
+_KINDS = (_TAG, _ENTITY, _URL, _ADDRESS, _BRACES, _PERCENT, _DOLLAR, _NUMBER)
+_ITEM = re.compile("|".join(_KINDS))
 _MARKER = re.compile(f"[{MARKERS}]")
 
 
@@ -78,7 +81,8 @@ def mark_pair(source: str, target: str, whole: bool = True) -> tuple[Marked, Mar
     Without `whole`, so do items that white space divides: the number of words does not change then.
     """
     sides = [
-        [item for item in find_items(text) if whole or len(item.text.split()) == 1] for text in (source, target)
+        [item for item in find_items(text) if whole or len(item.text.split()) == 1]
+        for text in (source, target)
     ]
     counts = [Counter(item.text for item in side) for side in sides]
     shared = [text for text, count in counts[0].items() if count == counts[1][text]]

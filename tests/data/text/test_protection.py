@@ -15,8 +15,14 @@ from seq2attn.data.text.protection import MARKERS, Restorer, find_items, mark, m
     [
         ("Hello {name}, %d of %1$s and %(n)s.", ["{name}", "%d", "%1$s", "%(n)s"]),
         ("Visit https://a.org/b?c=1&d=2. Or (www.x.com)!", ["https://a.org/b?c=1&d=2", "www.x.com"]),
-        ("Mail a.b+c@d-e.org, pay $1 or ${x} {{y}} %name%", ["a.b+c@d-e.org", "$1", "${x}", "{{y}}", "%name%"]),
-        ('<b>x</b> <a href="p q">y</a> <br/> 1 < 2', ["<b>", "</b>", '<a href="p q">', "</a>", "<br/>", "1", "2"]),
+        (
+            "Mail a.b+c@d-e.org, pay $1 or ${x} {{y}} %name%",
+            ["a.b+c@d-e.org", "$1", "${x}", "{{y}}", "%name%"],
+        ),
+        (
+            '<b>x</b> <a href="p q">y</a> <br/> 1 < 2',
+            ["<b>", "</b>", '<a href="p q">', "</a>", "<br/>", "1", "2"],
+        ),
         ("1,234 cats, 56.7% of 2024-05-06 at 10:30, -5", ["1,234", "56.7", "2024-05-06", "10:30", "-5"]),
         ("B2B, 3rd, 100% sure, AT&T &amp; {}", ["100", "&amp;", "{}"]),
     ],
@@ -77,7 +83,9 @@ def test_more_items_than_markers_come_back_in_their_order() -> None:
     assert Restorer(marked).all(marked.text.split()) == text.split()
 
 
-@pytest.mark.parametrize("piece", ["1-", "<a", ' b="', "{", "%", "$", "a.b", "www.", "http://", "a@", "&a", "1.1x"])
+@pytest.mark.parametrize(
+    "piece", ["1-", "<a", ' b="', "{", "%", "$", "a.b", "www.", "http://", "a@", "&a", "1.1x"]
+)
 def test_find_items_takes_time_in_proportion_to_the_length(piece: str) -> None:
     started = time.process_time()
     find_items(piece * (100_000 // len(piece)))
