@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from seq2attn.config import DataConfig, Modality
 from seq2attn.data.spool import UNDIVIDED, Spool, hold_out
-from seq2attn.data.text.protection import MARKERS
 from seq2attn.data.tokenizer import SPECIALS, Tokenizer, VocabularyTooLarge
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress
@@ -120,13 +119,15 @@ def divide(
     return {name: spools[name] for name in order}
 
 
-def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation) -> Tokenizer:
-    """A tokenizer with `vocab_size` tokens or, with `shrink`, with fewer if the texts do not hold so many."""
+def train_tokenizer(texts: Callable[[], Iterable[str]], request: Preparation, markers: str = "") -> Tokenizer:
+    """A tokenizer with `vocab_size` tokens or, with `shrink`, with fewer if the texts do not hold so many.
+
+    Each character of `markers` is one of the tokens.
+    """
     options = request.options
 
     def of_size(size: int) -> Tokenizer:
         kind = options.tokenizer or "unigram"
-        markers = MARKERS if options.protect else ""
         return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed, markers)
 
     try:

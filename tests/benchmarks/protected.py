@@ -1,6 +1,6 @@
 """How often placeholders, URLs, addresses, numbers and tags come out whole and in place.
 
-    python tests/benchmarks/protected.py make FOLDER       a corpus with items in place of the names of `names`
+    python tests/benchmarks/protected.py make FOLDER      a corpus with items in place of the names of `names`
     seq2attn prepare FOLDER PREPARED --protect
     seq2attn train first-try --data PREPARED --out RUN
     python tests/benchmarks/protected.py FOLDER RUN [RUN ...]

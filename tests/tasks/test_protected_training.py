@@ -52,7 +52,7 @@ def write(folder: Path, seed: int = 1, **counts: int) -> dict[str, list[tuple[st
 def test_500_lines_come_out_whole_and_in_place(tmp_path: Path) -> None:
     pairs = write(tmp_path / "raw", train=1500, valid=40, test=LINES)
     prepared = seq2attn.prepare(
-        tmp_path / "raw", tmp_path / "data", source="en", target="fr", vocab_size=90, protect=True, workers=1
+        tmp_path / "raw", tmp_path / "data", source="en", target="fr", vocab_size=48, protect=True, workers=1
     )
     changes = ["model.embedding=32", "model.encoder.size=32", "model.decoder.size=64", "train.warmup=20"]
     changes += ["train.max_steps=500", "train.batch_tokens=512", "train.validate_every=250", "train.lr=0.01"]
@@ -67,7 +67,7 @@ def test_500_lines_come_out_whole_and_in_place(tmp_path: Path) -> None:
 
 def test_prepare_marks_what_both_sides_have_and_reports_it(tmp_path: Path) -> None:
     write(tmp_path / "raw", train=200, valid=10)
-    options = {"source": "en", "target": "fr", "vocab_size": 90, "workers": 1}
+    options = {"source": "en", "target": "fr", "vocab_size": 48, "workers": 1}
     prepared = seq2attn.prepare(tmp_path / "raw", tmp_path / "data", protect=True, **options)
     assert "train: 200 pairs have markers of what both sides have" in prepared.report["notes"]
     assert prepared.report["options"]["protect"] is True
@@ -82,7 +82,7 @@ def test_prepare_refuses_markers_that_nothing_would_teach(tmp_path: Path) -> Non
     for side in ("en", "fr"):
         for split in ("train", "valid"):
             (tmp_path / "raw" / f"{split}.{side}").write_text("a b c d\n" * 30)
-    options = {"source": "en", "target": "fr", "vocab_size": 20, "workers": 1}
+    options = {"source": "en", "target": "fr", "workers": 1}
     with pytest.raises(UsageError, match="no pair of train has a placeholder"):
         seq2attn.prepare(tmp_path / "raw", tmp_path / "data", protect=True, **options)
     assert not (tmp_path / "data").exists()

@@ -23,7 +23,7 @@ from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
 from seq2attn.data.text.encoding import MARKED, encode_split
 from seq2attn.data.text.link_direction import from_source
-from seq2attn.data.text.protection import mark_pair
+from seq2attn.data.text.protection import MARKERS, mark_pair
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.progress import Progress
@@ -100,7 +100,7 @@ def _train_tokenizers(train: Spool[None], request: Preparation) -> tuple[Tokeniz
             yield from (marked[column].text for column in columns)
 
     def of(*columns: str) -> Tokenizer:
-        return train_tokenizer(lambda: texts(columns), request)
+        return train_tokenizer(lambda: texts(columns), request, MARKERS if request.options.protect else "")
 
     if request.options.joint:
         joint = of("source", "target")

@@ -44,10 +44,6 @@ class Marked(NamedTuple):
     text: str
     items: Mapping[str, Sequence[str]]
 
-    @property
-    def count(self) -> int:
-        return sum(map(len, self.items.values()))
-
 
 def find_items(text: str) -> list[Item]:
     """The items of a text, in order."""
