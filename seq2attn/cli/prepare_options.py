@@ -48,6 +48,14 @@ Tokenizer = Annotated[
         show_default="unigram; word for captions",
     ),
 ]
+Protect = Annotated[
+    bool,
+    typer.Option(
+        "--protect",
+        help="Teach the model to copy placeholders such as {name}, URLs, e-mail addresses, numbers and tags: "
+        "those that both sides of a pair have become markers.",
+    ),
+]
 Joint = Annotated[
     bool, typer.Option("--joint/--separate", help="One vocabulary for both sides, or one for each.")
 ]

@@ -8,6 +8,7 @@ from seq2attn.cli import console, experiment_options, flags, mistaken
 from seq2attn.cli import translate_options as options
 from seq2attn.cli.conflicts import check
 from seq2attn.cli.input import line_reader
+from seq2attn.cli.line_flags import LineFlags, with_line_flags
 from seq2attn.cli.output import line_warnings, result_files
 from seq2attn.cli.output.line_warnings import LineWarnings
 from seq2attn.cli.search_flags import check_search, note_choice, require_attention, with_search_flags
@@ -17,12 +18,14 @@ from seq2attn.tasks import chunks
 
 
 @with_search_flags(n_best="Translations for each line, best first.")
+@with_line_flags
 def translate(
     run: options.Run,
     files: options.Files = None,
     output: options.Output = None,
     search: SearchOptions = DEFAULTS,
     prefix: options.Prefix = None,
+    lines: LineFlags = LineFlags(),  # noqa: B008 (it is frozen)
     format: options.Format = "text",
     scores: options.Scores = False,
     confidence: flags.Confidence = False,
@@ -52,10 +55,11 @@ def translate(
     options.check_files(files or [], output, attention, prefix)
     given: dict[str, object]
     given = {"--attention-heads": attention_heads, "--format moses": format == "moses"}
-    given |= {"--attention": attention, "--confidence": confidence}
+    given |= {"--attention": attention, "--confidence": confidence, "--sample": search.sample}
+    given |= {"--mask-source": mask_source, "--attend": attend, "--uniform": uniform, "--scores": scores}
+    given |= {"--alignments": alignments, "--mbr": search.utility, "--n-best": search.n_best > 1}
     check(options.RULES, given)
-    given |= {"--scores": scores, "--alignments": alignments, "--mbr": search.utility}
-    given |= {"--n-best": search.n_best > 1}
+    lines.refuse(given)
     experiment = experiment_options.experiment(mask_source, attend, uniform, given)
     mistaken.refuse_no_run(run)
     for file in files or []:
@@ -66,7 +70,7 @@ def translate(
         way_out = "--prefix takes a file, one line for each line of input: write the text to one"
         mistaken.refuse_no_file(str(prefix), way_out)
     longest = line_warnings.LONGEST_JSON if format == "jsonl" else line_reader.LONGEST
-    lines = line_reader.LineReader(files or [], longest=longest)
+    reader = line_reader.LineReader(files or [], longest=longest)
     prefixes = None if prefix is None else line_reader.LineReader([str(prefix)])
 
     inputs = [*(files or ["-"]), *([] if prefix is None else [str(prefix)])]
@@ -91,8 +95,7 @@ def translate(
             processes=world.size == 1 and not experiment,
             allow_code=allow_code,
         )
-        if alignments or attention is not None:
-            option = "--alignments" if alignments else "--attention"
+        if option := lines.needing_attention({"--alignments": alignments, "--attention": attention}):
             require_attention(run, translator, "write", f"; leave out {option}")
             note_choice(run, translator)
         if experiment:
@@ -100,9 +103,9 @@ def translate(
         facts: dict[str, object]
         facts = {"search": search, "format": format, "scores": scores, "alignments": alignments}
         facts |= {"set": settings, "precision": precision, "device": world.device.type}
-        shows = alignments or attention is not None
-        facts |= {"choice": translator.choice if shows else None, "experiment": experiment}
-        facts |= {"confidence": confidence and translator.calibration()}
+        shows, how = option is not None, lines.arguments()
+        facts |= how | {"choice": translator.choice if shows else None, "experiment": experiment}
+        facts |= {"coverage": lines.coverage, "confidence": confidence and translator.calibration()}
         search = replace(
             with_utility(search, translator.languages[1]),
             attention="all" if attention_heads == "all" else shows,
@@ -116,8 +119,9 @@ def translate(
             file_ = stack.enter_context(result_files.attention(attention))
             weights = stack.enter_context(AttentionWriter(file_, attention))
         warnings = stack.enter_context(LineWarnings(MAX_SOURCE, translator.source_lengths or {}))
-        written = (weights, format, scores, alignments, experiment)
-        translated = TranslatedLines(translator, search, lines, prefixes, prefix, warnings, *written)
+        read = (reader, prefixes, prefix, warnings)
+        written = (weights, format, scores, alignments, lines.coverage, experiment)
+        translated = TranslatedLines(translator, search, how, *read, *written)
         translated.colour = output is None and console.has_colour()
 
         def key() -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         AttentionConfig,
         Config,
         ConvEncoderConfig,
+        DataConfig,
         ImageEncoderConfig,
         ModelConfig,
         RNNDecoderConfig,
@@ -97,6 +98,17 @@ def rotary_turns_pairs(section: "TransformerConfig") -> None:
         raise ValueError(
             f'{section.path}.positions="rotary" turns pairs of numbers: a head has {size}, which is odd; '
             "change size or heads"
+        )
+
+
+# Data
+
+
+def markers_are_subwords(data: "DataConfig") -> None:
+    if data.protect and data.tokenizer == "word":
+        raise ValueError(
+            'data.protect needs subwords or characters: with data.tokenizer="word" a marker beside a comma '
+            "would be an unknown word; choose another tokenizer"
         )
 
 

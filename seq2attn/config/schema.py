@@ -84,6 +84,7 @@ class DataConfig(Section):
     """How a raw corpus becomes a prepared folder. `prepare` reads it, and `train` if its corpus is raw."""
 
     path = "data"
+    rules = (consistency.markers_are_subwords,)
     source: str | None = setting(
         None, "Source side of the corpus: its file ending, column or key; not set: the corpus decides."
     )
@@ -99,6 +100,12 @@ class DataConfig(Section):
         None,
         "Tokenizer: kind of tokens. unigram: subwords by likelihood; bpe: subwords by merges; char: "
         "characters; word: words between spaces; not set: unigram for text, word for captions.",
+    )
+    protect: bool = setting(
+        False,
+        "Markers: one stands for a placeholder, URL, e-mail address, number or tag that both sides of a pair "
+        "have, so that the model learns to copy it.",
+        TEXT,
     )
     joint: bool = setting(True, "Joint vocabulary: source and target share one vocabulary.", TEXT)
     lowercase: bool = setting(False, "Lowercasing: converts all text to lower case before tokenization.")

@@ -157,11 +157,12 @@ def divide(
 
 
 def train_tokenizer(
-    texts: Callable[[], Iterable[str]], request: Preparation, column: str = "target"
+    texts: Callable[[], Iterable[str]], request: Preparation, column: str = "target", markers: str = ""
 ) -> Tokenizer:
     """A tokenizer with `vocab_size` tokens or, with `shrink`, with fewer if the texts do not hold so many.
 
-    `column`, source or target, says which of a given vocabulary is meant.
+    `column`, source or target, says which of a given vocabulary is meant. Each character of `markers` is one
+    of the tokens.
     """
     options = request.options
     if request.vocabulary is not None:
@@ -169,7 +170,7 @@ def train_tokenizer(
 
     def of_size(size: int) -> Tokenizer:
         kind = options.tokenizer or "unigram"
-        return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed)
+        return Tokenizer.train(texts(), size, kind, options.lowercase, request.seed, markers)
 
     try:
         return of_size(options.most_tokens)

@@ -67,6 +67,9 @@ def prepare(
         if linker is not None and not opened.modality.has_vocabulary:
             problem = f"it links the words of two texts, and {corpus} holds {opened.modality.name}"
             raise UsageError(f"align: {problem}: leave it out", setting="align")
+        if options.protect and not opened.modality.has_vocabulary:
+            problem = f"it marks what two texts have in common, and {corpus} holds {opened.modality.name}"
+            raise UsageError(f"protect: {problem}: leave it out", setting="protect")
         request = Preparation(
             *(folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, vocabulary)
         )

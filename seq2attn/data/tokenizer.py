@@ -84,11 +84,13 @@ class Tokenizer:
         kind: str = "unigram",
         lowercase: bool = False,
         seed: int = 1,
+        markers: str = "",
     ) -> Self:
         """A tokenizer for `texts` (for at most SAMPLE of them, sampled by `seed`).
 
-        `vocab_size` counts the special tokens. It is exact for unigram and bpe, and an upper bound for char
-        and word. Every character of the texts gets a subword, unless that makes the vocabulary impossible;
+        Each character of `markers` is a subword of its own, also where the texts do not have it. `vocab_size`
+        counts them and the special tokens. It is exact for unigram and bpe, and an upper bound for char and
+        word. Every character of the texts gets a subword, unless that makes the vocabulary impossible;
         then the rarest 0.05 % of the running text get none. Raises VocabularyTooLarge if the texts do not
         hold `vocab_size` subwords, and UserError with the smallest possible size if they need more.
         """
@@ -96,10 +98,10 @@ class Tokenizer:
         if not sample:
             raise UserError("there is no text to train a tokenizer on")
         try:
-            model = _train(sample, vocab_size, kind, 1.0, seed)
+            model = _train(sample, vocab_size, kind, 1.0, seed, markers)
         except _TooManyCharacters as needed:
             try:
-                model = _train(sample, vocab_size, kind, 0.9995, seed)
+                model = _train(sample, vocab_size, kind, 0.9995, seed, markers)
             except _TooManyCharacters as still_needed:
                 every = "" if str(needed) == str(still_needed) else f" ({needed} to cover every one)"
                 problem = f"a vocabulary of {vocab_size} is too small for the characters of the text"
@@ -326,7 +328,7 @@ class _TooManyCharacters(Exception):
     pass
 
 
-def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: int) -> bytes:
+def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: int, markers: str) -> bytes:
     output = io.BytesIO()
     failures: list[Exception] = []
 
@@ -346,6 +348,7 @@ def _train(texts: list[str], vocab_size: int, kind: str, coverage: float, seed: 
                 bos_id=BOS,
                 eos_id=EOS,
                 max_sentence_length=8 * SAMPLE_CHARACTERS,
+                user_defined_symbols=list(markers),
                 hard_vocab_limit=kind in ("unigram", "bpe"),
                 num_threads=4,  # fixed, because sums and so subwords depend on it
                 minloglevel=3,

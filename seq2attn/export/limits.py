@@ -17,6 +17,8 @@ def refuse(settings: Config, where: str) -> None:
 
 def _refusals(settings: Config) -> Iterator[tuple[str, object, str]]:
     model, a = settings.model, settings.model.attention
+    if settings.data.protect:
+        yield ("data.protect", "true", "CTranslate2 puts no markers in place of items; translate here")
     for side, kind in (("encoder", model.encoder.kind), ("decoder", model.decoder.kind)):
         if kind != "transformer":
             yield (

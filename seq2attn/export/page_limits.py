@@ -15,8 +15,13 @@ LARGE_PAGE = 11_000_000  # bytes of a page, with 8 MB of weights: more are refus
 
 def refuse(settings: Config, where: str) -> None:
     """Raise UserError, which names `where` and the first setting that a page does not support."""
-    for name, value, why in refusals(settings.model):
+    for name, value, why in (*_of_data(settings), *refusals(settings.model)):
         raise UserError(f'{where}: {name}="{value}" cannot be in a page: {why}', setting=name)
+
+
+def _of_data(settings: Config) -> Iterator[tuple[str, object, str]]:
+    if settings.data.protect:
+        yield "data.protect", "true", "a page puts no markers in place of items; translate here"
 
 
 def refuse_size(size: int, where: str) -> None:

@@ -27,6 +27,9 @@ AttentionOption = bool | Literal["all"]
 ConfidenceOption = bool | Literal["features"]
 """False: none; True: the probability that each word is right; "features": what it is computed from alone."""
 
+Sentences = Literal["auto", "split", "whole"]
+"""Whether a line is translated sentence by sentence: auto: if the training had single sentences."""
+
 UTILITIES = ("chrf", "bleu")  # names of utility functions: see `evaluation.text.utility`
 SAMPLES = 32  # default number of samples of a source for a utility
 BATCH_TOKENS = 3072  # default of `batch_tokens` on a CPU; on CUDA it depends on the free memory

@@ -38,6 +38,8 @@ from seq2attn.inference.options import (
     SearchOptions,
     with_shortcuts,
 )
+from seq2attn.inference.phrase_beam import Edges, Phrase, phrase_beam_search
+from seq2attn.inference.required import edges_of
 from seq2attn.inference.scheduling.batches import GROUP, STEP, batches
 from seq2attn.inference.scheduling.fork_pool import CAN_FORK, ForkPool
 from seq2attn.inference.scheduling.fork_safety import at_work
@@ -95,6 +97,8 @@ class Job(NamedTuple):
     prefixes: list[list[int]] | None
     seeds: list[int]
     options: ResolvedOptions
+    phrases: list[list[Phrase]] | None = None  # what the outputs of each input must hold
+    spaced: bool = True  # whether the outputs have spaces between words
 
     def halves(self) -> "tuple[Job, Job]":
         """Two batches, of the first half of the inputs and of the others."""
@@ -108,6 +112,8 @@ class Job(NamedTuple):
                 None if self.prefixes is None else self.prefixes[part],
                 self.seeds[part],
                 self.options,
+                None if self.phrases is None else self.phrases[part],
+                self.spaced,
             )
             for part in (slice(half), slice(half, None))
         )
@@ -352,10 +358,13 @@ class Predictor(abc.ABC, Generic[Source, Result]):
         prefixes: Sequence[Sequence[int]] | None,
         options: ResolvedOptions,
         numbers: Sequence[int],
+        phrases: Sequence[list[Phrase]] | None = None,
+        spaced: bool = True,
     ) -> Iterator[tuple[int, list[Result]]]:
         """The results of the inputs `rows`, in any order.
 
-        `sources` by member, then by input; the rest by input. `numbers` select the random streams.
+        `sources` by member, then by input; the rest by input. `numbers` select the random streams. `phrases`
+        are what outputs must hold, and `spaced` is whether they have spaces between words.
         """
         batch_tokens = self.batch_tokens if options.batch_tokens is None else options.batch_tokens
         self._refuse_wide({i: (positions[i], limits[i]) for i in rows}, options)
@@ -374,6 +383,8 @@ class Predictor(abc.ABC, Generic[Source, Result]):
                 None if prefixes is None else [list(prefixes[i]) for i in batch],
                 [seed_of(options.seed, numbers[i]) for i in batch],
                 options,
+                None if phrases is None else [phrases[i] for i in batch],
+                spaced,
             )
             for batch in plan
         ]
@@ -459,7 +470,15 @@ class Predictor(abc.ABC, Generic[Source, Result]):
 
         with self._without_gradients():
             memories = self.encode(sources, seeds)
-            if self._graphs is not None and not options.sample_count:
+            if job.phrases is not None:
+                state = self.ensemble.initial_state(memories, options.width)
+                edges = edges_of(self.target_tokenizer, job.spaced)
+                edges = Edges(*(edge.to(self.device) for edge in edges))
+                phrases = [*job.phrases, *[[]] * missing]
+                results = phrase_beam_search(
+                    step, state, limits, phrases, edges, select=select, **options.keywords()
+                )
+            elif self._graphs is not None and not options.sample_count:
                 results = self._graphs(memories, limits, attention=attention, **options.keywords())
             else:
                 state = self.ensemble.initial_state(memories, options.width)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from numpy import float32, float64
 from numpy.typing import NDArray
 
+from seq2attn.errors import UsageError
+
 if TYPE_CHECKING:
     from seq2attn.data.images.visible import View
     from seq2attn.inference.drawing import Axes, Colormap, Figure, Image
@@ -54,6 +56,8 @@ class Translation:
     confidence: NDArray[float64] | None = field(default=None, compare=False)
     # (T, F): the numbers `inference.confidence.FEATURES`, which it is computed from
     confidence_features: NDArray[float64] | None = field(default=None, compare=False)
+    # those of its sentences, if they were translated one by one
+    sentences: "tuple[Translation, ...]" = field(default=(), compare=False, repr=False)
 
     def alignment(self) -> list[tuple[int, int]]:
         """(source word, target word), counted from 0, in target order.
@@ -64,6 +68,20 @@ class Translation:
             return []
         best, weight = self.attention.argmax(1), self.attention.max(1)
         return [(int(source), target) for target, source in enumerate(best) if weight[target] > 0]
+
+    def unread(self) -> list[int]:
+        """The source words, counted from 0, that were hardly read: what was likely left out.
+
+        Their weights add up to less than `plotting.alignment.HARDLY` over all target words. Punctuation does
+        not count. Raises UsageError without attention.
+        """
+        from seq2attn.plotting.alignment import Alignment, hardly_read
+
+        if self.attention is None:
+            raise UsageError("which words were read is known by the attention alone, and there is none")
+        if not self.attention.size:
+            return []
+        return hardly_read(Alignment(self.source_words, self.target_words, self.attention))
 
     def plot(
         self,

@@ -14,14 +14,19 @@ from torch import Tensor
 
 from seq2attn.config import TEXT, Changes, Config
 from seq2attn.data.formats.text import is_blank
+from seq2attn.data.text.glossary import Glossary
+from seq2attn.data.text.protection import mark, mark_as, mark_pair
 from seq2attn.data.tokenizer import EOS, PAD, Tokenizer
 from seq2attn.errors import UsageError
 from seq2attn.inference import forced
 from seq2attn.inference.attention_weights import as_arrays
 from seq2attn.inference.confidence import without_words
 from seq2attn.inference.encoding import encode_texts, listed, pad_sources, refuse_no_strings, truncate_text
-from seq2attn.inference.options import AttentionOption, SearchOptions, Shortcuts
+from seq2attn.inference.joining import restored
+from seq2attn.inference.options import AttentionOption, SearchOptions, Sentences, Shortcuts, with_shortcuts
+from seq2attn.inference.phrase_beam import Phrase
 from seq2attn.inference.predictor import Predictor
+from seq2attn.inference.required import Required, is_spaced, phrase_of, tokens_of, with_phrases
 from seq2attn.inference.results import Translation
 from seq2attn.inference.scheduling.fork_safety import at_work
 from seq2attn.inference.self_attention import SelfAttention, self_attention
@@ -132,7 +137,8 @@ class Translator(Predictor[list[int], Translation]):
         options: SearchOptions | None = None,
         *,
         prefixes: Sequence[str] | None = None,
-        first: int = 0,
+        required: Sequence[Sequence[Required]] | None = None,
+        first: int | Sequence[int] = 0,
         **shortcuts: Unpack[Shortcuts],
     ) -> list[list[Translation]]:
         """The `n_best` translations of each text, best first.
@@ -141,18 +147,28 @@ class Translator(Predictor[list[int], Translation]):
         `translate(texts, beam=5, n_best=3)`. An empty or blank text has one empty translation.
 
         `prefixes`: what the translation of each text begins with; may be empty.
-        `first`: the number of the first text. A text has a random stream of its own for samples and for
-        attention that samples; it depends on the seed and the text's number.
+        `required`: what the translations of each text must hold. The beam is then at least twice the number
+        of their tokens and two; see `inference.phrase_beam`.
+        `first`: the number of the first text, or the number of each. A text has a random stream of its own
+        for samples and for attention that samples; it depends on the seed and the text's number.
 
         Raises UsageError for options that make no sense, TypeError for a keyword that is no option, and
-        UserError if the model returns NaN.
+        UserError if the model returns NaN or if the vocabulary cannot write what is required.
         """
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts: put a single one in brackets")
         texts = listed(texts, "translate takes a list of texts")
         refuse_no_strings("a text", texts)
         resolved = self._resolve(options, shortcuts, texts, prefixes)
+        raw, marked = texts, [mark(text) for text in texts] if self.config.data.protect else []
+        if marked:
+            texts = [one.text for one in marked]
+            prefixes = prefixes and [mark_as(*both) for both in zip(prefixes, marked, strict=True)]
         ids, lengths = self.encode_sources(texts)
+        spaced = is_spaced(self.languages[1], [one.text for own in required or () for one in own])
+        phrases = None if required is None else self._phrases(texts, ids[0], required, spaced)
+        if phrases is not None:
+            resolved = with_phrases(resolved, max((tokens_of(own) for own in phrases), default=0))
         texts = [truncate_text(text) for text in texts]
         # A text without any token counts as blank.
         rows = [i for i, text in enumerate(texts) if not is_blank(text) and all(len(side[i]) for side in ids)]
@@ -165,10 +181,11 @@ class Translator(Predictor[list[int], Translation]):
             for count in positions
         ]
         prefix_ids, unforced = self._encode_prefixes(prefixes, limits)
+        numbers = range(first, first + len(texts)) if isinstance(first, int) else first
         replaces, shows = resolved.replace_unknown, resolved.attention
         searched = replace(resolved, attention=shows or True) if replaces else resolved
         for i, translations in self._decode_batches(
-            texts, ids, positions, limits, rows, prefix_ids, searched, range(first, first + len(texts))
+            *(texts, ids, positions, limits, rows, prefix_ids, searched, numbers, phrases, spaced)
         ):
             if replaces:
                 translations = [
@@ -183,7 +200,46 @@ class Translator(Predictor[list[int], Translation]):
                     for translation in translations
                 ]
             results[i] = translations
+        for i, one in enumerate(marked):
+            results[i] = [restored(translation, truncate_text(raw[i]), one) for translation in results[i]]
         return results
+
+    def translate_lines(
+        self,
+        texts: Sequence[str],
+        options: SearchOptions | None = None,
+        *,
+        sentences: Sentences = "auto",
+        glossary: Glossary | Mapping[str, str] | str | os.PathLike[str] | None = None,
+        protect: bool = False,
+        prefixes: Sequence[str] | None = None,
+        first: int = 0,
+        **shortcuts: Unpack[Shortcuts],
+    ) -> list[list[Translation]]:
+        """The `n_best` translations of each line of text as it comes, best first.
+
+        `sentences`: "auto" translates a line sentence by sentence if nearly all sources in training were
+        single sentences; "split" does so always, and "whole" never. A line with a prefix stays whole.
+        `glossary`: terms and what a translation must have for them, or a file of them; see
+        `data.text.glossary`. `protect` leaves placeholders, URLs, e-mail addresses, numbers and tags as they
+        are; a run that was prepared with `protect` always does. The other arguments: see `translate`.
+
+        Raises UsageError and UserError as `translate` does, for a glossary that makes no sense, for samples
+        with a glossary, and for `protect` with a run that has neither markers nor attention.
+        """
+        from seq2attn.inference.lines import LineOptions, translate_lines
+
+        if isinstance(texts, str):
+            raise UsageError("translate_lines takes a list of texts: put a single one in brackets")
+        texts = listed(texts, "translate_lines takes a list of texts")
+        refuse_no_strings("a text", texts)
+        if isinstance(glossary, Mapping):
+            glossary = Glossary(glossary)
+        elif glossary is not None and not isinstance(glossary, Glossary):
+            glossary = Glossary.load(glossary)
+        search = with_shortcuts(options, shortcuts)
+        lines = LineOptions(sentences, glossary, protect)
+        return translate_lines(self, texts, search, lines, prefixes=prefixes, first=first)
 
     def score_targets(
         self,
@@ -203,6 +259,13 @@ class Translator(Predictor[list[int], Translation]):
             raise UsageError(
                 f"there are {len(texts)} texts and {len(targets)} targets: each text needs its own"
             )
+        pairs = (
+            [mark_pair(*pair) for pair in zip(texts, targets, strict=True)]
+            if self.config.data.protect
+            else []
+        )
+        if pairs:
+            raw, (texts, targets) = texts, ([pair[side].text for pair in pairs] for side in (0, 1))
         ids, lengths = self.encode_sources(texts)
         target_ids = self.target_tokenizer.encode_batch(targets)
         positions = [len(source) + 1 for source in ids[0]]
@@ -213,6 +276,11 @@ class Translator(Predictor[list[int], Translation]):
             self._translation(truncate_text(text), source, hypothesis, attention, target)
             for text, source, hypothesis, target in zip(texts, ids[0], hypotheses, targets, strict=True)
         ]
+        if pairs:
+            results = [
+                restored(result, text, source)
+                for result, text, (source, _) in zip(results, raw, pairs, strict=True)
+            ]
         return [
             replace(result, truncated_tokens=length - MAX_SOURCE) if length > MAX_SOURCE else result
             for result, length in zip(results, lengths, strict=True)
@@ -232,6 +300,22 @@ class Translator(Predictor[list[int], Translation]):
         """The translation without unknown tokens, and without attention unless the caller asked for it."""
         result = replace_unknown(translation, ids, self.source_tokenizer, self.target_tokenizer)
         return result if shows else replace(result, attention=None, subword_attention=None)
+
+    def _phrases(
+        self,
+        texts: Sequence[str],
+        ids: Sequence[list[int]],
+        required: Sequence[Sequence[Required]],
+        spaced: bool,
+    ) -> list[list[Phrase]]:
+        """What each output must hold, in tokens."""
+        if len(required) != len(texts):
+            raise UsageError(f"there are {len(texts)} texts, and {len(required)} lists of what is required")
+        vocabularies = self.target_tokenizer, self.source_tokenizer
+        return [
+            [phrase_of(one, vocabularies, spaced, text, source) for one in own]
+            for text, source, own in zip(texts, ids, required, strict=True)
+        ]
 
     def encode_sources(self, texts: Sequence[str]) -> tuple[list[list[list[int]]], list[int]]:
         """The ids of each text for each member, and the number of ids of each text for the first member."""

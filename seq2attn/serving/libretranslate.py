@@ -11,12 +11,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from seq2attn.data.text.paragraphs import Part, put_together, take_apart
 from seq2attn.inference.results import Translation
 from seq2attn.serving import asked
 from seq2attn.serving.detection import Guess
 from seq2attn.serving.errors import Refusal, short
 from seq2attn.serving.languages import name_of
-from seq2attn.serving.paragraphs import Part, put_together, take_apart
 from seq2attn.serving.runs import ServedRun
 from seq2attn.serving.service import Service
 from seq2attn.serving.work import Detect, Translate

@@ -10,7 +10,7 @@ FOLDER = Path(seq2attn.data.__file__).parent
 # From the ground up. `text` and `images` are two parts of one layer, and do not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("formats",),
-    ("corpus", "corpus_files", "bundled", "worker_processes", "splits", "tokenizer", "batches"),
+    ("corpus", "corpus_files", "bundled", "languages", "worker_processes", "splits", "tokenizer", "batches"),
     ("spool", "linking", "preparation"),
     ("text", "images"),
     ("prepared", "table_folder", "hf_datasets", "sources", "prepare"),

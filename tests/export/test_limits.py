@@ -9,6 +9,7 @@ from seq2attn import config
 from seq2attn.attention.scores import build_score
 from seq2attn.config import SCORES, ScoreName
 from seq2attn.errors import UserError
+from seq2attn.export import page_limits
 from seq2attn.export.limits import refuse
 
 TRANSFORMERS = {"transformer", "vaswani17", "vaswani17-paper"}
@@ -24,6 +25,15 @@ def test_refuse_accepts_presets_of_transformers_only(preset: str) -> None:
             match=r'^run: model\.encoder\.kind="(rnn|conv|image)" cannot be exported: .*transformer',
         ):
             refuse(config.load(preset), "run")
+
+
+def test_refuse_names_markers_which_the_export_would_not_put_in() -> None:
+    settings = exported.settings()
+    marked = settings.model_copy(update={"data": settings.data.model_copy(update={"protect": True})})
+    for refuse_one in (refuse, page_limits.refuse):
+        refuse_one(settings, "run")
+        with pytest.raises(UserError, match=r'^run: data\.protect="true" cannot be .*translate here'):
+            refuse_one(marked, "run")
 
 
 @pytest.mark.parametrize("name", SCORES)

@@ -41,6 +41,12 @@ def pharaoh(translation: "Translation") -> str:
     return " ".join(f"{source}-{target}" for source, target in translation.alignment())
 
 
+def unread(translation: "Translation") -> str:
+    """The source words that were hardly read, as NUMBER:WORD, counted from 0."""
+    words = translation.source_words
+    return " ".join(f"{number}:{words[number]}" for number in translation.unread())
+
+
 def confidence_column(output: "Translation | Caption") -> str:
     """The probability that each word is right, separated by spaces."""
     values = () if output.confidence is None else output.confidence
@@ -62,18 +68,24 @@ def _colour_word(word: str, probability: float) -> str:
 
 
 def as_text(
-    translations: Sequence["Translation"], n_best: int, scores: bool, alignments: bool, colour: bool = False
+    translations: Sequence["Translation"],
+    n_best: int,
+    scores: bool,
+    alignments: bool,
+    coverage: bool = False,
+    colour: bool = False,
 ) -> str:
     """`n_best` lines; missing translations are empty lines.
 
-    Columns, separated by tabs: score, text, confidence where translations have it, alignment. With `colour`
-    doubtful words are in colour.
+    Columns, separated by tabs: score, text, confidence where translations have it, alignment, and with
+    `coverage` the source words that were not read. With `colour` doubtful words are in colour.
     """
     lines = []
     for translation in translations:
         columns = [f"{translation.score:.4f}"] if scores else []
         columns += _text_columns(translation, colour)
         columns += [pharaoh(translation)] if alignments else []
+        columns += [one_line(unread(translation))] if coverage else []
         lines.append("\t".join(columns))
     return "".join(f"{line}\n" for line in lines + [""] * (n_best - len(lines)))
 
@@ -111,7 +123,11 @@ def as_moses(translations: Sequence["Translation"], number: int, alignments: boo
 
 
 def as_json(
-    record: dict[str, Any], translations: Sequence["Translation"], n_best: int, alignments: bool
+    record: dict[str, Any],
+    translations: Sequence["Translation"],
+    n_best: int,
+    alignments: bool,
+    coverage: bool = False,
 ) -> str:
     """The record with `translation`, `score` and `log_probability` of the best translation.
 
@@ -120,7 +136,8 @@ def as_json(
 
     def fields_of(translation: "Translation") -> dict[str, Any]:
         fields = {"translation": translation.text} | _numbers(translation)
-        return fields | {"alignment": pharaoh(translation)} if alignments else fields
+        fields |= {"alignment": pharaoh(translation)} if alignments else {}
+        return fields | {"unread": translation.unread()} if coverage else fields
 
     tree = record | fields_of(translations[0])
     if n_best > 1:

@@ -8,14 +8,13 @@ from seq2attn.cli import console
 from seq2attn.cli.input import line_reader
 from seq2attn.cli.output import formats
 from seq2attn.cli.output.repeated_warning import RepeatedWarning
-from seq2attn.data.text.sentences import count_sentences
+from seq2attn.data.text.sentences import FEW, count_sentences
 
 if TYPE_CHECKING:
     from seq2attn.inference import Translation
 
 LONGEST_JSON = 1 << 23  # bytes of one line of JSON, which may hold other things than text
 FAR = 1.5  # a line with more tokens than this many times the longest source in training gets a warning
-FEW = 0.02  # share of training sources with several sentences, above which such lines get no warning
 
 
 class LineWarnings:
@@ -62,18 +61,19 @@ class LineWarnings:
             )
 
     def _compare(self, line: line_reader.Line, translation: "Translation") -> None:
-        length = len(translation.source_subwords) + translation.truncated_tokens
-        count = count_sentences(translation.source) if self._several < FEW else 1
+        sentences = translation.sentences or (translation,)
+        length = max(len(one.source_subwords) + one.truncated_tokens for one in sentences)
+        count = count_sentences(translation.source) if self._several < FEW and len(sentences) == 1 else 1
         if length > FAR * self._longest:
+            of_line = " in one sentence" if len(sentences) > 1 else ""
             self.unlike.warn(
-                f"{line.where}: {length:,} tokens, where the longest source in training had "
-                f"{self._longest:,.0f}: "
-                "some of it is likely to be left out; split it at the ends of its sentences"
+                f"{line.where}: {length:,} tokens{of_line}, where the longest source in training had "
+                f"{self._longest:,.0f}: some of it is likely to be left out; split it into shorter ones"
             )
         elif count > 1:
             self.unlike.warn(
                 f"{line.where}: {count:,} sentences, where nearly all sources in training were a single one: "
-                "some are likely to be left out; put each on a line of its own"
+                "some are likely to be left out; let them be split, with --sentences auto"
             )
 
     def record(self, line: line_reader.Line) -> dict[str, Any]:

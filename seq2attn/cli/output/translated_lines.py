@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ class TranslatedLines:
 
     translator: Translator
     search: SearchOptions
+    how: Mapping[str, Any]  # arguments of `Translator.translate_lines`
     lines: line_reader.LineReader
     prefixes: line_reader.LineReader | None
     prefix: Path | None  # the file of `prefixes`
@@ -40,6 +41,7 @@ class TranslatedLines:
     format: str
     scores: bool
     alignments: bool
+    coverage: bool  # whether to write the source words that were not read
     experiment: Experiment = field(default_factory=Experiment)
     colour: bool = False  # of doubtful words, in text
     number: int = 0  # lines so far
@@ -109,13 +111,16 @@ class TranslatedLines:
         texts = [record["text"] if isinstance(record.get("text"), str) else "" for record in records]
         if self.experiment:
             return self._comparisons(block, records, texts, starts)
-        outputs = self.translator.translate(texts, self.search, prefixes=starts, first=self.number)
+        outputs = self.translator.translate_lines(
+            texts, self.search, prefixes=starts, first=self.number, **self.how
+        )
         parts = []
         for line, record, translations in zip(block, records, outputs, strict=True):
             self.warnings.check(line, record.get("text"), translations[0])
             n_best = self.search.n_best
             if is_json:
-                parts.append(formats.as_json(record, translations, n_best, self.alignments))
+                extra = self.alignments, self.coverage
+                parts.append(formats.as_json(record, translations, n_best, *extra))
             elif self.format == "moses":
                 parts.append(formats.as_moses(translations, self.number, self.alignments))
             else:
@@ -162,5 +167,5 @@ class TranslatedLines:
         return "".join(parts)
 
     def _as_text(self, translations: list[Translation]) -> str:
-        options = self.search.n_best, self.scores, self.alignments, self.colour
+        options = self.search.n_best, self.scores, self.alignments, self.coverage, self.colour
         return formats.as_text(translations, *options)

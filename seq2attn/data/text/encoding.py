@@ -18,6 +18,7 @@ from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.linking import LINKS
 from seq2attn.data.preparation import Drops, Preparation
+from seq2attn.data.text.protection import mark_pair
 from seq2attn.data.text.token_links import token_links
 from seq2attn.data.tokenizer import Tokenizer, is_changed
 from seq2attn.data.worker_processes import exit_without, run_in_processes
@@ -25,6 +26,7 @@ from seq2attn.errors import UserError
 
 BLOCK = 200_000  # pairs that are encoded between two reports of progress
 MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
+MARKED = "marked"  # how many pairs have a marker
 _NORMALISED = "normalised"  # a note, not on a dropped pair, but on how many lines of each side NFC changed
 
 
@@ -34,8 +36,8 @@ def encode_split(
     """Write the pairs of an Arrow file, with their ids, to the folder `out`.
 
     Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
-    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, and how many
-    lines of each side NFC has changed. Raises UserError if no pair is left.
+    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, how many
+    lines of each side NFC has changed, and how many pairs have a marker. Raises UserError if no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
@@ -47,7 +49,7 @@ def encode_split(
     if request.limits(name) is not None:
         guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None
     features = datasets.Features(columns | ({} if guides is None else {LINKS: ids}))
-    drops, normalised = Drops(), Counter({"source": 0, "target": 0})
+    drops, normalised = Drops(), Counter({"source": 0, "target": 0, MARKED: 0})
     blocks = []
     for first in range(0, len(rows), BLOCK):
         progress(first, len(rows))
@@ -65,6 +67,7 @@ def encode_split(
                 "source": source,
                 "target": target,
                 "limits": request.limits(name),
+                "protect": request.options.protect,
                 "gold": gold,
                 "guides": guides,
                 "notes": notes,
@@ -136,6 +139,7 @@ def _encode_table(
     source: Tokenizer,
     target: Tokenizer,
     limits: DataConfig | None,
+    protect: bool,
     gold: bool,
     guides: str | None,
     notes: Path,
@@ -145,9 +149,14 @@ def _encode_table(
     """One batch of rows with its ids; runs in a worker. Notes on dropped rows go into the worker's file."""
     exit_without(parent)
     texts = {side: table[side].to_pylist() for side in ("source", "target")}
+    changed = {side: sum(map(is_changed, texts[side])) for side in texts}
+    if protect:
+        pairs = zip(texts["source"], texts["target"], strict=True)
+        marked = [mark_pair(s or "", t or "", whole=not gold and guides is None) for s, t in pairs]
+        texts = {side: [pair[n].text for pair in marked] for n, side in enumerate(("source", "target"))}
+        changed[MARKED] = sum(bool(pair[0].items) for pair in marked)
     source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])
     mine: list[tuple[str, object]] = []
-    changed = {side: sum(map(is_changed, texts[side])) for side in texts}
     if any(changed.values()):
         mine.append((_NORMALISED, changed))
     columns = {"source": table["source"], "target": table["target"]}

@@ -1,6 +1,6 @@
 """The splits of a prepared folder from a corpus of text: spooled, divided and encoded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,13 +23,20 @@ from seq2attn.data.preparation import (
 from seq2attn.data.spool import Entry, Format, Spool, write_spools
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
-from seq2attn.data.text.encoding import encode_split
+from seq2attn.data.text.encoding import MARKED, encode_split
 from seq2attn.data.text.link_direction import from_source
+from seq2attn.data.text.protection import MARKERS, mark_pair
 from seq2attn.data.text.tags import missing_tags, tags_of, with_tags, without_tag
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.data.vocabulary_size import with_number
+from seq2attn.errors import UsageError
 from seq2attn.progress import Progress
 
+SIDES = ("source", "target")
+NO_ITEMS = (
+    "protect: no pair of train has a placeholder, URL, e-mail address, number or tag on both sides, so the "
+    "model would learn no marker; leave it out"
+)
 SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "place", "alignment")])
 _SPOOL = Format(SCHEMA, max_rows=8192, max_size=1 << 23)  # size: characters
 
@@ -58,6 +65,12 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
         out = request.folder / name
         drops, normalised = encode_split(spool.path, out, source, target, request)
         report[name] = {"read": len(spool.keys), **_describe(TextSplit(out)), "dropped": drops.report()}
+        marked = normalised.pop(MARKED)
+        if request.options.protect:
+            report[name][MARKED] = marked
+            corpus.notes.append(f"{name}: {marked:,} pairs have markers of what both sides have")
+            if name == "train" and not marked:
+                raise UsageError(NO_ITEMS, setting="protect")
         for side, count in normalised.items():
             report[name][side]["normalised"] = count
         if any(normalised.values()):
@@ -89,11 +102,20 @@ def _train_tokenizers(
     train: Spool[None], request: Preparation, notes: list[str]
 ) -> tuple[Tokenizer, Tokenizer]:
     """The tokenizers of source and target. Each tag of a source is a token of the source's vocabulary."""
+    markers = MARKERS if request.options.protect else ""
+
+    def texts(columns: Sequence[str]) -> Iterator[str]:
+        most = SAMPLE // len(columns)
+        if not markers:
+            yield from train.sample(tuple(columns), most, request.seed)
+            return
+        sides = (train.sample((side,), most, request.seed) for side in SIDES)
+        for pair in zip(*sides, strict=True):
+            marked = dict(zip(SIDES, mark_pair(*pair), strict=True))
+            yield from (marked[column].text for column in columns)
 
     def of(request: Preparation, *columns: str) -> Tokenizer:
-        most = SAMPLE // len(columns)
-        texts = partial(train.sample, columns, most, request.seed)
-        return train_tokenizer(lambda: map(without_tag, texts()), request, columns[0])
+        return train_tokenizer(lambda: map(without_tag, texts(columns)), request, columns[0], markers)
 
     tags = tags_of(train.sample(("source",), SAMPLE, request.seed))
     with_room = request

@@ -16,6 +16,8 @@ _END = re.compile(
     rf"|(?<![.!?…])(?P<mark>[.!?…]++)[{_CLOSING}]*+(?:\s[»›])?(?P<space>\s++)"
     rf"(?=[\s{_OPENING}]*+(?P<next>\w))"
 )
+# Share of training sources with several sentences, below which a model is one of single sentences.
+FEW = 0.02
 MOST_CHARACTERS = 20_000  # of a text
 _ABBREVIATIONS = (  # English, French, German, Spanish, Portuguese, Italian
     "mr mrs ms dr prof st sr jr no nos vs etc inc ltd co corp fig figs vol pp p ca cf al approx dept est gen "

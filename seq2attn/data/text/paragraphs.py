@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seq2attn.data.languages import UNSPACED, language_of
+from seq2attn.data.text.markup import split_markup
 from seq2attn.data.text.sentences import split_sentences
-from seq2attn.serving.markup import split_markup
 
 LONGEST = 600  # characters that are translated as one sentence
 # The end of the last clause, or the last space, in the second half of such a piece.
@@ -27,10 +27,10 @@ class Part(NamedTuple):
     escaped: bool = False  # whether the translation is written with entities
 
 
-def take_apart(text: str, of_html: bool = False) -> list[Part]:
-    """The parts of a text, in order."""
+def take_apart(text: str, of_html: bool = False, clauses: bool = True) -> list[Part]:
+    """The parts of a text, in order. With `clauses` a very long sentence is in several parts."""
     if not of_html:
-        return list(_lines(text, False))
+        return list(_lines(text, False, clauses))
     parts: list[Part] = []
     for piece in split_markup(text):
         if not piece.text or not any(map(str.isalnum, html.unescape(piece.content))):
@@ -61,14 +61,14 @@ def put_together(parts: Sequence[Part], translations: Sequence[str], target: str
     return "".join(results)
 
 
-def _lines(text: str, escaped: bool) -> Iterator[Part]:
+def _lines(text: str, escaped: bool, clauses: bool = True) -> Iterator[Part]:
     for number, line in enumerate(text.split("\n")):
         if number:
             yield Part("\n", False)
-        yield from _of_line(line, escaped)
+        yield from _of_line(line, escaped, clauses)
 
 
-def _of_line(line: str, escaped: bool) -> Iterator[Part]:
+def _of_line(line: str, escaped: bool, clauses: bool = True) -> Iterator[Part]:
     """The sentences of a line, each followed by the white space after it, also where there is none."""
     content = line.strip()
     if not any(map(str.isalnum, content)):
@@ -78,8 +78,8 @@ def _of_line(line: str, escaped: bool) -> Iterator[Part]:
     yield Part(line[:start], False)
     for sentence in split_sentences(content):
         text = " ".join(sentence.text.split()) if escaped else sentence.text
-        *clauses, last = _clauses(text)
-        for clause in clauses:
+        *before, last = _clauses(text) if clauses else [text]
+        for clause in before:
             yield Part(clause.rstrip(), True, escaped)
             yield Part(clause[len(clause.rstrip()) :], False)
         yield Part(last, True, escaped)

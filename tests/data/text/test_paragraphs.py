@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2attn.serving.paragraphs import put_together, take_apart
+from seq2attn.data.text.paragraphs import put_together, take_apart
 
 
 def translate(text: str, of_html: bool = False, target: str = "fr") -> str:

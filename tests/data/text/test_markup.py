@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2attn.serving.markup import split_markup
+from seq2attn.data.text.markup import split_markup
 
 WELL_FORMED = [
     "a plain text",
