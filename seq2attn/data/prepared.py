@@ -100,7 +100,8 @@ class Prepared:
 
     @cached_property
     def target_tokenizer(self) -> Tokenizer:
-        return self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
+        tokenizer = self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
+        return tokenizer.of_target
 
     @property
     def source_size(self) -> int:

@@ -1,10 +1,11 @@
 """Text to subword ids and exactly back, with the SentencePiece model of one side, in one file.
 
-SentencePiece only segments. This module brings text to NFC (and, as an option, to lower case), and keeps
-white space. It joins subwords to text without SentencePiece, so that `decode(encode(text))` is `text` in NFC
+SentencePiece only segments. This module brings text to NFC (and, as options, to lower case and to plain
+marks), and keeps white space. It joins subwords to text without SentencePiece, so that `decode(encode(text))` is `text` in NFC
 if every character is known. It knows no corpus and no model.
 """
 
+import copy
 import io
 import json
 import math
@@ -20,6 +21,7 @@ from typing import Any, Self
 import sentencepiece
 
 from seq2attn import files, strict_json
+from seq2attn.data import marks
 from seq2attn.data.formats import sentencepiece_model
 from seq2attn.errors import UserError
 
@@ -52,9 +54,11 @@ class Tokenizer:
     The vocabulary holds the special tokens PAD, UNK, BOS and EOS, and then subwords of one of KINDS.
     """
 
-    def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
+    def __init__(self, model: bytes, kind: str, lowercase: bool, plain_marks: str = "none") -> None:
         self.kind = kind
         self.lowercase = lowercase
+        self.plain_marks = plain_marks  # the sides whose marks become plain ones: one of marks.SIDES
+        self._target: Tokenizer | None = None
         self._model = model
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
@@ -70,7 +74,22 @@ class Tokenizer:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self._model, self.kind, self.lowercase)
+        return Tokenizer, (self._model, self.kind, self.lowercase, self.plain_marks)
+
+    @property
+    def of_target(self) -> "Tokenizer":
+        """The same vocabulary for targets, whose marks may stay as they are."""
+        if self.plain_marks != "source":
+            return self
+        if self._target is None:
+            self._target = copy.copy(self)
+            self._target.plain_marks = "none"
+        return self._target
+
+    def normal(self, text: str) -> str:
+        """The text as its subwords write it: in NFC and, as set, in lower case and with plain marks."""
+        text = normalise(text, self.lowercase)
+        return text if self.plain_marks == "none" else marks.plain(text)
 
     @classmethod
     def train(
@@ -122,8 +141,10 @@ class Tokenizer:
                 raise ValueError("changed")
             if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
                 raise ValueError("an unknown kind")
+            if (plain_marks := facts.get("plain_marks", "none")) not in marks.SIDES:
+                raise ValueError("an unknown side")
             sentencepiece_model.refuse_rules(model)
-            tokenizer = cls(model, facts["kind"], facts["lowercase"])
+            tokenizer = cls(model, facts["kind"], facts["lowercase"], plain_marks)
             specials = [
                 tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))
             ]
@@ -137,16 +158,10 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Write the file, completely or not at all. Raises UserError if it cannot be written."""
         path = Path(path)
-        facts = json.dumps(
-            {
-                "seq2attn_tokenizer": {
-                    "kind": self.kind,
-                    "lowercase": self.lowercase,
-                    "crc32": zlib.crc32(self._model),
-                }
-            },
-            separators=(",", ":"),
-        ).encode()
+        own = {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self._model)}
+        if self.plain_marks != "none":
+            own["plain_marks"] = self.plain_marks
+        facts = json.dumps({"seq2attn_tokenizer": own}, separators=(",", ":")).encode()
         # Field 200 of the protocol buffer, in the range that SentencePiece leaves to others: every
         # SentencePiece program still reads the file.
         trailer = bytes([0xC2, 0x0C, len(facts)]) + facts
@@ -157,7 +172,7 @@ class Tokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        normal = [normalise(text, self.lowercase) for text in texts]
+        normal = [self.normal(text) for text in texts]
         # SentencePiece joins neighbouring unknown words into one token; here each is one
         if self.kind == "word":
             return [self._encode_words(text) for text in normal]
@@ -180,7 +195,7 @@ class Tokenizer:
         A subword of a unigram vocabulary costs -ln of its probability, and of another one ln of the size of
         the vocabulary. A character that the vocabulary does not have costs as much as UNKNOWN_NATS more.
         """
-        text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
+        text = self.normal(text).replace(SPACE, STAND_IN)
         nats, rare = 0.0, math.log(self.size)
         for subword in self._processor.encode(text, out_type=str):
             i = self._processor.piece_to_id(subword)

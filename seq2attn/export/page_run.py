@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from seq2attn.data.marks import PLAIN
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.inference import Translator
@@ -72,4 +73,5 @@ def index(model: nn.Module) -> list[tuple[str, list[int], int]]:
 
 def tokenizer(own: Tokenizer) -> dict[str, Any]:
     """Kind, subwords by id, and their scores."""
-    return {"kind": own.kind, "lowercase": own.lowercase, "pieces": own.vocabulary, "scores": own.scores}
+    facts = {"kind": own.kind, "lowercase": own.lowercase, "pieces": own.vocabulary, "scores": own.scores}
+    return facts | ({} if own.plain_marks == "none" else {"plainMarks": PLAIN})

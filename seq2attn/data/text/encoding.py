@@ -15,8 +15,8 @@ import datasets
 import pyarrow as pa
 
 from seq2attn.config import DataConfig
-from seq2attn.data.formats.text import is_blank
 from seq2attn.data.linking import LINKS
+from seq2attn.data.marks import is_plain
 from seq2attn.data.preparation import Drops, Preparation
 from seq2attn.data.text.token_links import token_links
 from seq2attn.data.tokenizer import Tokenizer, is_changed
@@ -25,7 +25,10 @@ from seq2attn.errors import UserError
 
 BLOCK = 200_000  # pairs that are encoded between two reports of progress
 MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
-_NORMALISED = "normalised"  # a note, not on a dropped pair, but on how many lines of each side NFC changed
+# Notes, not on dropped pairs, but on how many lines of each side were changed
+NORMALISED = "normalised"  # by NFC
+PLAIN_MARKS = "plain_marks"  # by plain dashes, quotes and spaces
+_CHANGED = "changed"
 
 
 def encode_split(
@@ -35,7 +38,7 @@ def encode_split(
 
     Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
     from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, and how many
-    lines of each side NFC has changed. Raises UserError if no pair is left.
+    lines of each side were changed, by "NORMALISED source" and the like. Raises UserError if no pair is left.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
@@ -47,7 +50,7 @@ def encode_split(
     if request.limits(name) is not None:
         guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None
     features = datasets.Features(columns | ({} if guides is None else {LINKS: ids}))
-    drops, normalised = Drops(), Counter({"source": 0, "target": 0})
+    drops, changed = Drops(), Counter[str]()
     blocks = []
     for first in range(0, len(rows), BLOCK):
         progress(first, len(rows))
@@ -75,14 +78,14 @@ def encode_split(
             run_in_processes(share, processes)
         # from the files of the processes, if there were any
         blocks += [share(rank) for rank in range(processes)]
-        _collect(notes, drops, normalised)
+        _collect(notes, drops, changed)
     if drops.total == len(rows):
         raise UserError(f"no training pair is left: {drops}")
     datasets.concatenate_datasets(blocks).save_to_disk(str(out))
     progress(len(rows), len(rows))
     for first in range(0, len(rows), BLOCK):
         shutil.rmtree(request.work / f"{name}-{first}")
-    return drops, normalised
+    return drops, changed
 
 
 def _has_alignments(spool: Path) -> bool:
@@ -92,14 +95,14 @@ def _has_alignments(spool: Path) -> bool:
         )
 
 
-def _collect(notes: Path, drops: Drops, normalised: Counter[str]) -> None:
+def _collect(notes: Path, drops: Drops, changed: Counter[str]) -> None:
     """Add up the notes that the processes wrote, in the order of the rows."""
     for file in sorted(notes.glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
                 reason, fact = json.loads(line)
-                if reason == _NORMALISED:
-                    normalised.update(fact)
+                if reason == _CHANGED:
+                    changed.update(fact)
                 else:
                     drops.add(reason, fact)
 
@@ -147,9 +150,12 @@ def _encode_table(
     texts = {side: table[side].to_pylist() for side in ("source", "target")}
     source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])
     mine: list[tuple[str, object]] = []
-    changed = {side: sum(map(is_changed, texts[side])) for side in texts}
+    changed = {f"{NORMALISED} {side}": sum(map(is_changed, texts[side])) for side in texts}
+    for side, tokenizer in (("source", source), ("target", target)):
+        if tokenizer.plain_marks != "none":
+            changed[f"{PLAIN_MARKS} {side}"] = sum(not is_plain(text) for text in texts[side])
     if any(changed.values()):
-        mine.append((_NORMALISED, changed))
+        mine.append((_CHANGED, changed))
     columns = {"source": table["source"], "target": table["target"]}
     columns |= {
         "source_ids": pa.array(source_ids, pa.list_(pa.int32())),
@@ -167,8 +173,9 @@ def _encode_table(
         columns[LINKS] = pa.array(links, pa.list_(pa.int32()))
     encoded = pa.table(columns)
     if limits is not None:
-        rows = zip(*texts.values(), source_ids, target_ids, strict=True)
-        reasons = [_drop_reason(s, t, len(i), len(j), limits) for s, t, i, j in rows]
+        reasons = [
+            _drop_reason(len(i), len(j), limits) for i, j in zip(source_ids, target_ids, strict=True)
+        ]
         if any(reasons):
             places = zip(reasons, table["place"].to_pylist(), strict=True)
             mine += [(reason, place) for reason, place in places if reason]
@@ -179,12 +186,8 @@ def _encode_table(
     return encoded
 
 
-def _drop_reason(
-    source: str, target: str, source_length: int, target_length: int, limits: DataConfig
-) -> str | None:
+def _drop_reason(source_length: int, target_length: int, limits: DataConfig) -> str | None:
     """Why a training pair is dropped; None if it is kept."""
-    if is_blank(source) or is_blank(target):
-        return "empty"
     shorter, longer = sorted((source_length, target_length))
     if longer > limits.max_length:
         return "too long"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from seq2attn.data import splits
+from seq2attn.data import marks, splits
 from seq2attn.data.corpus import Row
 from seq2attn.data.formats.text import is_blank
 from seq2attn.data.linking import with_links
@@ -18,23 +18,33 @@ from seq2attn.data.preparation import (
     token_statistics,
     train_tokenizer,
 )
-from seq2attn.data.spool import Entry, Format, Spool, write_spools
+from seq2attn.data.spool import UNDIVIDED, Entry, Format, Spool, write_spools
+from seq2attn.data.text import cleaned_file
+from seq2attn.data.text.cleaner import DUPLICATES, TEST_SENTENCES, Cleaner
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
-from seq2attn.data.text.encoding import encode_split
+from seq2attn.data.text.encoding import NORMALISED, PLAIN_MARKS, encode_split
 from seq2attn.data.text.link_direction import from_source
+from seq2attn.data.text.repeats import TARGET_KEY, without_duplicates, without_sentences_of
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
+from seq2attn.errors import UserError
 from seq2attn.progress import Progress
 
-SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "target", "place", "alignment")])
+_NOT_PLAIN = "have other dashes, quotes or spaces than plain ones: they are read as plain ones"
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("source", "target", "place", "alignment")] + [(TARGET_KEY, pa.uint64())]
+)
 _SPOOL = Format(SCHEMA, max_rows=8192, max_size=1 << 23)  # size: characters
 
 
 def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     """Tokenizers and splits into `request.folder`; what is particular to text in the report."""
-    rows = from_source(corpus.rows(), corpus.notes)
+    cleaner = Cleaner(request.options, corpus.languages)
+    rows = cleaner.rows(from_source(corpus.rows(), corpus.notes))
     spools = write_spools(_entries(rows, request.stage("reading")), request.work, _SPOOL)
-    spools = divide(corpus, spools, request, "pair", "pairs of one source")
+    spools = _divide(corpus, spools, cleaner, request)
+    if request.cleaned is not None:
+        cleaned_file.write(request.cleaned, spools, corpus.languages)
     if request.linker is not None:
         progress = request.stage("linking words")
         spools["train"] = with_links(spools["train"], request.linker, request.work, progress)
@@ -50,17 +60,44 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     train_keys = spools["train"].keys
     for name, spool in spools.items():
         out = request.folder / name
-        drops, normalised = encode_split(spool.path, out, source, target, request)
-        report[name] = {"read": len(spool.keys), **_describe(TextSplit(out)), "dropped": drops.report()}
-        for side, count in normalised.items():
-            report[name][side]["normalised"] = count
-        if any(normalised.values()):
-            sides = " and ".join(f"{count:,} {side}" for side, count in normalised.items() if count)
-            corpus.notes.append(f"{name}: {sides} lines {NOT_NFC}")
+        drops, changed = encode_split(spool.path, out, source, target, request)
+        read = len(spool.keys)
+        if name == "train":
+            read += cleaner.drops.total
+            corpus.notes.extend(cleaner.warnings(read))
+            drops.add_other(cleaner.drops)
+        report[name] = {"read": read, **_describe(TextSplit(out)), "dropped": drops.report()}
+        if name == "train" and cleaner.mended.total:
+            report[name]["mended"] = cleaner.mended.report()
+        for kind, text in ((NORMALISED, NOT_NFC), (PLAIN_MARKS, _NOT_PLAIN)):
+            counts = {side: changed[f"{kind} {side}"] for side in ("source", "target")}
+            for side, count in counts.items():
+                report[name][side] |= {kind: count} if count or kind == NORMALISED else {}
+            if any(counts.values()):
+                sides = " and ".join(f"{count:,} {side}" for side, count in counts.items() if count)
+                corpus.notes.append(f"{name}: {sides} lines {text}")
         if name != "train":
             report[name]["sources_in_train"] = int(np.isin(spool.keys, train_keys).sum())
         spool.path.unlink()
     return {"vocabulary": {"source": source.size, "target": target.size}, "splits": report}
+
+
+def _divide(
+    corpus: Corpus, spools: dict[str, Spool[None]], cleaner: Cleaner, request: Preparation
+) -> dict[str, Spool[None]]:
+    """The splits, without pairs that come twice and without sentences of the others in train."""
+    undivided = UNDIVIDED if UNDIVIDED in spools else "train"
+    if cleaner.drops.total and undivided not in spools:
+        raise UserError(f"no training pair is left: {cleaner.drops}")
+    if DUPLICATES not in cleaner.keep and undivided in spools:
+        spools[undivided] = without_duplicates(spools[undivided], cleaner.drops, DUPLICATES)
+    spools = divide(corpus, spools, request, "pair", "pairs of one source")
+    if TEST_SENTENCES not in cleaner.keep:
+        others = [spool for name, spool in spools.items() if name != "train"]
+        spools["train"] = without_sentences_of(others, spools["train"], cleaner.drops, TEST_SENTENCES)
+        if not len(spools["train"].keys):
+            raise UserError(f"no training pair is left: {cleaner.drops}")
+    return spools
 
 
 def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
@@ -68,7 +105,8 @@ def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
     for number, row in enumerate(rows, 1):
         blank = is_blank(row.source) or is_blank(row.target)
         key = splits.NEVER if blank else splits.key(row.source)
-        cells = (row.source, row.target, row.place, row.alignment)
+        target_key = splits.NEVER if blank else splits.key(row.target)
+        cells = (row.source, row.target, row.place, row.alignment, target_key)
         yield Entry(row.split, cells, key, len(row.source) + len(row.target), None)
         if number % 20_000 == 0:
             progress(number, None)
@@ -78,12 +116,25 @@ def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
 def _train_tokenizers(train: Spool[None], request: Preparation) -> tuple[Tokenizer, Tokenizer]:
     def of(*columns: str) -> Tokenizer:
         most = SAMPLE // len(columns)
-        return train_tokenizer(lambda: train.sample(columns, most, request.seed), request)
+        def texts() -> Iterator[str]:
+            plain = {side: marks.plain for side in columns if side in _plain_sides(request)}
+            return train.sample(columns, most, request.seed, plain)
 
+        return train_tokenizer(texts, request)
+
+    normalise = request.options.normalise
     if request.options.joint:
         joint = of("source", "target")
-        return joint, joint
-    return of("source"), of("target")
+        joint.plain_marks = normalise
+        return joint, joint.of_target
+    source, target = of("source"), of("target")
+    source.plain_marks, target.plain_marks = normalise, "both" if normalise == "both" else "none"
+    return source, target
+
+
+def _plain_sides(request: Preparation) -> tuple[str, ...]:
+    sides = {"source": ("source",), "both": ("source", "target"), "none": ()}
+    return sides[request.options.normalise]
 
 
 def _describe(split: TextSplit) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Words of the raw text are separated by white space.
 
 from collections.abc import Callable, Sequence
 
-from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer, normalise
+from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer
 
 
 def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
@@ -15,7 +15,7 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
     the first. Unlike the decoded text, this is right even if unknown characters are white space.
     """
     # the tokenizer puts a space at the beginning
-    normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
+    normal = " " + tokenizer.normal(text).replace(STAND_IN, SPACE)
     word_at, words, inside = [], 0, False
     for character in normal:
         space = character.isspace()
