@@ -26,6 +26,9 @@ def prepare(
     max_length: options.MaxLength = DEFAULT.max_length,
     max_ratio: options.MaxRatio = DEFAULT.max_ratio,
     max_bad: options.MaxBad = DEFAULT.max_bad,
+    keep: options.Keep = None,
+    normalise: options.Normalise = DEFAULT.normalise,
+    cleaned: options.Cleaned = None,
     max_missing: options.MaxMissing = DEFAULT.max_missing,
     follow_links: options.FollowLinks = DEFAULT.follow_links,
     valid: options.Valid = None,
@@ -46,10 +49,13 @@ def prepare(
     results.csv, COCO's captions_*.json, or Karpathy's dataset_*.json. In a file, a column "image" names the
     images.
 
-    A corpus without splits is divided; no source sentence or image is in two splits. OUT is created
+    Training pairs of text are cleaned: faults are mended or dropped, and counted. --keep leaves one be. A
+    corpus without splits is divided; no source sentence or image is in two splits. Several corpora of text
+    become one: `prepare a.tsv b.tsv:0.3 OUT` reads 30% of the pairs of b.tsv in each epoch. OUT is created
     completely or not at all.
     """
-    mistaken.refuse_no_data(corpus)
+    for name in corpus:
+        mistaken.refuse_no_data(name)
     for run in filter(None, (align_with, align_reverse)):
         mistaken.refuse_no_run(run)
     from seq2attn.tasks.preparation import prepare as prepare_folder
@@ -67,6 +73,9 @@ def prepare(
             max_length=max_length,
             max_ratio=max_ratio,
             max_bad=max_bad,
+            keep=keep or None,
+            normalise=normalise,
+            cleaned=cleaned,
             max_missing=max_missing,
             follow_links=follow_links,
             valid=valid,
@@ -92,10 +101,11 @@ def _print(prepared: "Prepared") -> None:
     console.result()
     console.table(summary.headers, summary.rows)
     for name, split in report["splits"].items():
-        for reason, facts in split["dropped"].items():
+        reasons = [("dropped", *one) for one in split["dropped"].items()]
+        for what, reason, facts in reasons + [("mended", *one) for one in split.get("mended", {}).items()]:
             more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
             places = console.printable(", ".join(facts["examples"]))
-            console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {places}{more}")
+            console.result(f"{name}: {facts['pairs']:,} {what}, {reason}: {places}{more}")
         if name in summary.overlaps:
             console.result(summary.overlaps[name])
     if "valid" in report["splits"]:

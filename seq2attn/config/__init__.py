@@ -28,6 +28,7 @@ from seq2attn.config.modality import IMAGES, MODALITIES, TEXT, Modality, of_enco
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.schema import (
     BATCH_TOKENS,
+    BEFORE_CLEANING,
     MOST_BATCH_TOKENS,
     MOST_BEAM,
     MOST_PENALTY,
@@ -46,6 +47,7 @@ from seq2attn.config.schema import (
     ModelConfig,
     Part,
     Precision,
+    Reason,
     ReinforceConfig,
     RNNDecoderConfig,
     RNNEncoderConfig,
@@ -63,6 +65,7 @@ from seq2attn.config.typed import Changes, as_typed, assign, assign_all, refuse_
 __all__ = [
     "BACKBONES",
     "BATCH_TOKENS",
+    "BEFORE_CLEANING",
     "HARD",
     "IMAGES",
     "MAY_CHANGE_ON_RESUME",
@@ -95,6 +98,7 @@ __all__ = [
     "Precision",
     "RNNDecoderConfig",
     "RNNEncoderConfig",
+    "Reason",
     "ReinforceConfig",
     "ScoreName",
     "ScoreTraits",

@@ -93,6 +93,10 @@ class Section(BaseModel):
         return self
 
 
+# What data settings are in files of versions without them
+BEFORE_CLEANING: dict[str, Any] = {"keep": ["all"], "normalise": "none"}
+
+
 class DataConfig(Section):
     """How a raw corpus becomes a prepared folder. `prepare` reads it, and `train` if its corpus is raw."""
 

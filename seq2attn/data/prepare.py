@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,18 @@ from seq2attn import files
 from seq2attn.config import DataConfig
 from seq2attn.data.formats.text import printable
 from seq2attn.data.linking import Linker
-from seq2attn.data.preparation import Preparation
+from seq2attn.data.preparation import AnyCorpus, Preparation
 from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text import cleaned_file, several
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
 
 
 def prepare(
-    corpus: str,
+    corpus: str | Sequence[str],
     out: Path,
     options: DataConfig,
     *,
@@ -38,28 +40,34 @@ def prepare(
     stage: Callable[[str], Progress] = lambda name: silent,
     linker: Linker | None = None,
     linked_by: str = "",
+    cleaned: Path | None = None,
 ) -> dict[str, Any]:
     """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
+    Several corpora of text become one; a name may end in a weight, as in "b.tsv:0.3" (see `text.several`).
     `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
     1,000, if its only split is train). Training pairs that are empty on a side, too long or of too different
-    lengths are dropped and counted. The other splits keep every pair. If a text does not hold
+    lengths are dropped and counted, and so are faulty ones (see `text.cleaner`). The other splits keep every
+    pair. If a text does not hold
     `options.vocab_size` subwords, it is refused or, with `shrink`, gets half of those that it holds, and the
     report says so. `force` replaces a prepared folder. `stage` returns the progress callback of a stage from
     its name. `linker` links the words of training pairs, for guided attention, in place of the corpus;
-    `linked_by` says for people what it is. Raises UsageError for a linker and a corpus of images.
+    `linked_by` says for people what it is. `cleaned` is a table to write of the pairs after cleaning. Raises
+    UsageError for a linker or `cleaned` and a corpus of images.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
     with _replace_prepared(Path(out), force) as folder, _quiet_datasets():
-        opened = open_corpus(corpus, options.source, options.target, options.max_bad, options.follow_links)
+        opened = _open(corpus, options)
         if options.tokenizer is None:
             options = options.model_copy(update={"tokenizer": opened.default_tokenizer})
         if linker is not None and not opened.modality.has_vocabulary:
-            problem = f"it links the words of two texts, and {corpus} holds {opened.modality.name}"
+            problem = f"it links the words of two texts, and {opened.name} holds {opened.modality.name}"
             raise UsageError(f"align: {problem}: leave it out", setting="align")
+        if cleaned is not None:
+            _refuse_cleaned(cleaned, opened, force)
         request = Preparation(
-            folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker
+            folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, cleaned
         )
         request.work.mkdir()
         facts = opened.prepare(request)
@@ -77,6 +85,36 @@ def prepare(
         }
         _finish(request, report, opened.inputs)
     return report
+
+
+def _open(corpus: str | Sequence[str], options: DataConfig) -> AnyCorpus:
+    def opened(name: str) -> AnyCorpus:
+        return open_corpus(name, options.source, options.target, options.max_bad, options.follow_links)
+
+    if isinstance(corpus, str):
+        return opened(corpus)
+    if len(corpus) == 1:
+        if several.weighted(corpus[0]).name != corpus[0]:
+            problem = "a weight is for several corpora: leave it out"
+            raise UsageError(f"{corpus[0]}: {problem}", setting="corpus")
+        return opened(corpus[0])
+    parts = []
+    for name, weight in map(several.weighted, corpus):
+        one = opened(name)
+        if not isinstance(one, Corpus):
+            raise UsageError(f"{name}: several corpora are all of text", setting="corpus")
+        parts.append((one, weight))
+    return several.joined(parts)
+
+
+def _refuse_cleaned(cleaned: Path, corpus: AnyCorpus, force: bool) -> None:
+    if not isinstance(corpus, Corpus):
+        problem = f"{corpus.name} holds {corpus.modality.name}, and only texts are cleaned: leave it out"
+        raise UsageError(f"cleaned {cleaned}: {problem}", setting="cleaned")
+    if corpus.is_weighted:
+        problem = "the table has no weights: clean each corpus by itself"
+        raise UsageError(f"cleaned {cleaned}: {problem}", setting="cleaned")
+    cleaned_file.refuse(cleaned, corpus.inputs, force)
 
 
 def _finish(request: Preparation, report: dict[str, Any], inputs: list[Path]) -> None:

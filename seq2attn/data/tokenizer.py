@@ -1,8 +1,8 @@
 """Text to subword ids and exactly back, with the SentencePiece model of one side, in one file.
 
 SentencePiece only segments. This module brings text to NFC (and, as options, to lower case and to plain
-marks), and keeps white space. It joins subwords to text without SentencePiece, so that `decode(encode(text))` is `text` in NFC
-if every character is known. It knows no corpus and no model.
+marks), and keeps white space. It joins subwords to text without SentencePiece, so that
+`decode(encode(text))` is `text` in NFC if every character is known. It knows no corpus and no model.
 """
 
 import copy

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from seq2attn import files
-from seq2attn.config import Config
+from seq2attn.config import BEFORE_CLEANING, Config
 from seq2attn.errors import UserError
 from seq2attn.notes import note
 from seq2attn.progress import SILENT, Stages
@@ -80,6 +80,9 @@ def _cache(corpus: str, settings: Config) -> Path:
     options = settings.data.model_dump(mode="json")
     if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder
         options["tokenizer"] = opened.default_tokenizer
+    if all(options[name] == value for name, value in BEFORE_CLEANING.items()):
+        for name in BEFORE_CLEANING:  # the folder of a run of an older version, which resumes
+            del options[name]
     key = json.dumps([FORMAT, corpus if not files else "", files, options])
     return (
         cache_home() / "prepared" / f"{corpus_name(corpus)}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

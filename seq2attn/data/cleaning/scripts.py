@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 _CODES = {
-    "LATIN": "en de fr es it pt nl sv da no nb nn fi is pl cs sk hu ro hr sl et lv lt tr az vi id ms sw ca eu gl "
-    "ga cy mt sq eo la af",
+    "LATIN": "en de fr es it pt nl sv da no nb nn fi is pl cs sk hu ro hr sl et lv lt tr az vi id ms sw ca "
+    "eu gl ga cy mt sq eo la af",
     "CYRILLIC": "ru uk bg be mk",
     "GREEK": "el",
     "ARABIC": "ar fa ur ps",

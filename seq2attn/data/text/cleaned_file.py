@@ -35,8 +35,10 @@ def write(path: Path, spools: Mapping[str, Spool[None]], languages: tuple[str | 
     """
     first, second = languages
     names = [first, second] if first and second and first != second else ["source", "target"]
-    gold = any(batch.column(ALIGNMENT).null_count < len(batch) for one in spools.values() for batch in one.batches())
-    with files.replace_file(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+    batches = (batch for spool in spools.values() for batch in spool.batches())
+    gold = any(batch.column(ALIGNMENT).null_count < len(batch) for batch in batches)
+    with files.replace_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         table = csv.writer(text, lineterminator="\n")
         table.writerow([*names, SPLIT, *([ALIGNMENT] if gold else [])])
         for name, spool in spools.items():
@@ -45,5 +47,4 @@ def write(path: Path, spools: Mapping[str, Spool[None]], languages: tuple[str | 
                 columns.append([name] * len(batch))
                 columns += [batch.column(ALIGNMENT).to_pylist()] if gold else []
                 table.writerows(zip(*columns, strict=True))
-        text.flush()
-        text.detach()
+        text.detach()  # without closing the file

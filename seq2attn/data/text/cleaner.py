@@ -63,8 +63,7 @@ class Cleaner:
         if not reasons:
             return row
         links_fit = not row.alignment or all(
-            len(old.split()) == len(new.split())
-            for old, new in ((row.source, source), (row.target, target))
+            len(old.split()) == len(new.split()) for old, new in ((row.source, source), (row.target, target))
         )
         for reason in reasons if links_fit else reasons[:1]:
             (self.mended if links_fit else self.drops).add(reason, row.place)
@@ -79,9 +78,10 @@ class Cleaner:
 
     def warnings(self, read: int) -> list[str]:
         """A note on each reason that is so frequent that it may be no fault."""
-        counts = {reason: facts["pairs"] for reason, facts in self.drops.report().items() if reason in REASONS}
+        dropped = self.drops.report()
+        counts = {reason: dropped[reason]["pairs"] for reason in REASONS if reason in dropped}
         return [
-            f"train: {reason} drops {count:,} of {read:,} pairs: if they are good, leave them with `keep` {reason}"
+            f"train: {reason} drops {count:,} of {read:,} pairs; are they good? `keep` {reason} leaves them"
             for reason, count in counts.items()
             if count > _MUCH * read
         ]

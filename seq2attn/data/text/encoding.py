@@ -25,6 +25,7 @@ from seq2attn.errors import UserError
 
 BLOCK = 200_000  # pairs that are encoded between two reports of progress
 MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
+WEIGHT = "weight"  # a column of the spool and of train
 # Notes, not on dropped pairs, but on how many lines of each side were changed
 NORMALISED = "normalised"  # by NFC
 PLAIN_MARKS = "plain_marks"  # by plain dashes, quotes and spaces
@@ -49,6 +50,8 @@ def encode_split(
     guides = None
     if request.limits(name) is not None:
         guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None
+    weighted = request.limits(name) is not None and _has_weights(spool)
+    columns |= {WEIGHT: datasets.Value("float64")} if weighted else {}
     features = datasets.Features(columns | ({} if guides is None else {LINKS: ids}))
     drops, changed = Drops(), Counter[str]()
     blocks = []
@@ -69,6 +72,7 @@ def encode_split(
                 "target": target,
                 "limits": request.limits(name),
                 "gold": gold,
+                "weighted": weighted,
                 "guides": guides,
                 "notes": notes,
                 "parent": os.getpid(),
@@ -93,6 +97,11 @@ def _has_alignments(spool: Path) -> bool:
         return any(
             batch.column("alignment").null_count < batch.num_rows for batch in pa.ipc.open_stream(file)
         )
+
+
+def _has_weights(spool: Path) -> bool:
+    with pa.memory_map(str(spool)) as file:
+        return any((batch.column(WEIGHT).to_numpy() != 1).any() for batch in pa.ipc.open_stream(file))
 
 
 def _collect(notes: Path, drops: Drops, changed: Counter[str]) -> None:
@@ -140,6 +149,7 @@ def _encode_table(
     target: Tokenizer,
     limits: DataConfig | None,
     gold: bool,
+    weighted: bool,
     guides: str | None,
     notes: Path,
     parent: int,
@@ -163,6 +173,8 @@ def _encode_table(
     }
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
+    if weighted:
+        columns[WEIGHT] = table[WEIGHT]
     if guides is not None:
         sides = zip(*texts.values(), strict=True), zip(source_ids, target_ids, strict=True)
         lines, places = table[guides].fill_null("").to_pylist(), table["place"].to_pylist()
@@ -173,9 +185,7 @@ def _encode_table(
         columns[LINKS] = pa.array(links, pa.list_(pa.int32()))
     encoded = pa.table(columns)
     if limits is not None:
-        reasons = [
-            _drop_reason(len(i), len(j), limits) for i, j in zip(source_ids, target_ids, strict=True)
-        ]
+        reasons = [_drop_reason(len(i), len(j), limits) for i, j in zip(source_ids, target_ids, strict=True)]
         if any(reasons):
             places = zip(reasons, table["place"].to_pylist(), strict=True)
             mine += [(reason, place) for reason, place in places if reason]

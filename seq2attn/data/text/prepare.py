@@ -23,16 +23,26 @@ from seq2attn.data.text import cleaned_file
 from seq2attn.data.text.cleaner import DUPLICATES, TEST_SENTENCES, Cleaner
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
-from seq2attn.data.text.encoding import NORMALISED, PLAIN_MARKS, encode_split
+from seq2attn.data.text.encoding import NORMALISED, PLAIN_MARKS, WEIGHT, encode_split
 from seq2attn.data.text.link_direction import from_source
-from seq2attn.data.text.repeats import TARGET_KEY, without_duplicates, without_sentences_of
+from seq2attn.data.text.repeats import (
+    SOURCE_KEY,
+    TARGET_KEY,
+    keys_of,
+    without_duplicates,
+    without_sentences_of,
+)
 from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.progress import Progress
 
 _NOT_PLAIN = "have other dashes, quotes or spaces than plain ones: they are read as plain ones"
 SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("source", "target", "place", "alignment")] + [(TARGET_KEY, pa.uint64())]
+    [
+        *((name, pa.string()) for name in ("source", "target", "place", "alignment")),
+        *((name, pa.uint64()) for name in (SOURCE_KEY, TARGET_KEY)),
+        (WEIGHT, pa.float64()),
+    ]
 )
 _SPOOL = Format(SCHEMA, max_rows=8192, max_size=1 << 23)  # size: characters
 
@@ -41,7 +51,7 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     """Tokenizers and splits into `request.folder`; what is particular to text in the report."""
     cleaner = Cleaner(request.options, corpus.languages)
     rows = cleaner.rows(from_source(corpus.rows(), corpus.notes))
-    spools = write_spools(_entries(rows, request.stage("reading")), request.work, _SPOOL)
+    spools = write_spools(_entries(rows, corpus.top_weight, request.stage("reading")), request.work, _SPOOL)
     spools = _divide(corpus, spools, cleaner, request)
     if request.cleaned is not None:
         cleaned_file.write(request.cleaned, spools, corpus.languages)
@@ -57,7 +67,7 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
         source.save(request.folder / "source.model")
         target.save(request.folder / "target.model")
     report: dict[str, Any] = {}
-    train_keys = spools["train"].keys
+    train_keys = keys_of(spools["train"], SOURCE_KEY)
     for name, spool in spools.items():
         out = request.folder / name
         drops, changed = encode_split(spool.path, out, source, target, request)
@@ -77,7 +87,7 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
                 sides = " and ".join(f"{count:,} {side}" for side, count in counts.items() if count)
                 corpus.notes.append(f"{name}: {sides} lines {text}")
         if name != "train":
-            report[name]["sources_in_train"] = int(np.isin(spool.keys, train_keys).sum())
+            report[name]["sources_in_train"] = int(np.isin(keys_of(spool, SOURCE_KEY), train_keys).sum())
         spool.path.unlink()
     return {"vocabulary": {"source": source.size, "target": target.size}, "splits": report}
 
@@ -100,13 +110,13 @@ def _divide(
     return spools
 
 
-def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
+def _entries(rows: Iterator[Row], top_weight: float, progress: Progress) -> Iterator[Entry[None]]:
     number = 0
     for number, row in enumerate(rows, 1):
         blank = is_blank(row.source) or is_blank(row.target)
-        key = splits.NEVER if blank else splits.key(row.source)
-        target_key = splits.NEVER if blank else splits.key(row.target)
-        cells = (row.source, row.target, row.place, row.alignment, target_key)
+        keys = [splits.NEVER if blank else splits.key(text) for text in (row.source, row.target)]
+        key = keys[0] if row.weight == top_weight else splits.NEVER
+        cells = (row.source, row.target, row.place, row.alignment, *keys, row.weight)
         yield Entry(row.split, cells, key, len(row.source) + len(row.target), None)
         if number % 20_000 == 0:
             progress(number, None)
@@ -116,6 +126,7 @@ def _entries(rows: Iterator[Row], progress: Progress) -> Iterator[Entry[None]]:
 def _train_tokenizers(train: Spool[None], request: Preparation) -> tuple[Tokenizer, Tokenizer]:
     def of(*columns: str) -> Tokenizer:
         most = SAMPLE // len(columns)
+
         def texts() -> Iterator[str]:
             plain = {side: marks.plain for side in columns if side in _plain_sides(request)}
             return train.sample(columns, most, request.seed, plain)

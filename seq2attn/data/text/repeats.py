@@ -1,4 +1,4 @@
-"""Pairs that come twice, and training pairs that are in another split, known by the keys of their sentences."""
+"""Pairs that come twice, and training pairs with a sentence of another split. A key stands for a sentence."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seq2attn.data.preparation import Drops
 from seq2attn.data.spool import Spool
 
-TARGET_KEY = "target_key"  # the column of the spool
+SOURCE_KEY, TARGET_KEY = "source_key", "target_key"  # columns of the spool
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no key of a source is lost
 # Bytes of a target that says something: many sources have a short one, such as "Thank you."
 _SENTENCE = 30
@@ -17,7 +17,7 @@ _SENTENCE = 30
 
 def without_duplicates(spool: Spool[None], drops: Drops, reason: str) -> Spool[None]:
     """The first of all pairs whose sides differ in case and white space alone."""
-    pairs = spool.keys * _MIX ^ _target_keys(spool)
+    pairs = keys_of(spool, SOURCE_KEY) * _MIX ^ keys_of(spool, TARGET_KEY)
     _, first = np.unique(pairs, return_index=True)
     keep = np.zeros(len(pairs), np.bool_)
     keep[first] = True
@@ -33,24 +33,25 @@ def without_sentences_of(
     """
     if not others:
         return train
-    sources = np.concatenate([spool.keys for spool in others])
-    targets = np.concatenate([_target_keys(spool) for spool in others])
-    leaked = np.isin(_target_keys(train), targets) & (_target_bytes(train) >= _SENTENCE)
-    return _select(train, ~(leaked | np.isin(train.keys, sources)), drops, reason)
+    sources, targets = (
+        np.concatenate([keys_of(spool, column) for spool in others]) for column in (SOURCE_KEY, TARGET_KEY)
+    )
+    leaked = np.isin(keys_of(train, TARGET_KEY), targets) & (_target_bytes(train) >= _SENTENCE)
+    leaked |= np.isin(keys_of(train, SOURCE_KEY), sources)
+    return _select(train, ~leaked, drops, reason)
 
 
 def _select(spool: Spool[None], keep: NDArray[np.bool_], drops: Drops, reason: str) -> Spool[None]:
     if keep.all():
         return spool
     rows = np.flatnonzero(~keep)
-    drops.add_all(reason, len(rows), places_of(spool, rows[: drops.EXAMPLES]))
+    drops.add_all(reason, len(rows), _places(spool, rows[: drops.EXAMPLES]))
     smaller = spool.select(keep, spool.path.with_name(f"{reason}.arrow"))
     spool.path.unlink()
     return smaller
 
 
-def places_of(spool: Spool[None], rows: NDArray[np.integer]) -> list[str]:
-    """The places of a few rows, in order."""
+def _places(spool: Spool[None], rows: NDArray[np.integer]) -> list[str]:
     places: list[str] = []
     first = 0
     for batch in spool.batches():
@@ -60,8 +61,9 @@ def places_of(spool: Spool[None], rows: NDArray[np.integer]) -> list[str]:
     return places
 
 
-def _target_keys(spool: Spool[None]) -> NDArray[np.uint64]:
-    columns = [batch.column(TARGET_KEY).to_numpy() for batch in spool.batches()]
+def keys_of(spool: Spool[None], column: str) -> NDArray[np.uint64]:
+    """(N,): the keys of the sentences of one side."""
+    columns = [batch.column(column).to_numpy() for batch in spool.batches()]
     return np.concatenate(columns) if columns else np.empty(0, np.uint64)
 
 
