@@ -1,4 +1,4 @@
-"""A spreadsheet of sentence pairs as people have it, with every fault that cleaning knows, and where each is."""
+"""A spreadsheet of sentence pairs as people have it, with every fault that cleaning knows."""
 
 import csv
 import io
@@ -52,7 +52,9 @@ def write(path: Path) -> dict[str, list[tuple[str, str]]]:
     change("numbers", DROPPED["numbers"], lambda s, t, n: (f"{s} {n + 1990}", f"{t} {n + 1890}"))
     change("length-ratio", DROPPED["length-ratio"], lambda s, t, n: (s, f"{t} {t} {t} {t} {t}"))
     change("quotes", MENDED["quotes"], _quoted)
-    change("entities", MENDED["entities"], lambda s, t, n: (s.replace(".", "&#33;"), f"{t} &amp; &#39;{n}&#39;"))
+    change(
+        "entities", MENDED["entities"], lambda s, t, n: (s.replace(".", "&#33;"), f"{t} &amp; &#39;{n}&#39;")
+    )
     change("control", MENDED["control"], lambda s, t, n: (s.replace(" ", "\v", 1), f"\ufeff{t}"))
     change("marks", MARKS, lambda s, t, n: (s.replace(" ", "\xa0", 1), t.replace("'", "’")))
     change("line break", LINE_BREAKS, lambda s, t, n: (s.replace(" ", "\n", 1), t.replace(" ", "\n", 1)))

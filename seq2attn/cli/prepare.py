@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import prepare_options as options
+from seq2attn.data.weighted import weighted
 from seq2attn.tasks.task import task_of
 from seq2attn.tasks.training import FIRST_PRESET
 
@@ -55,7 +56,7 @@ def prepare(
     completely or not at all.
     """
     for name in corpus:
-        mistaken.refuse_no_data(name)
+        mistaken.refuse_no_data(weighted(name).name)
     for run in filter(None, (align_with, align_reverse)):
         mistaken.refuse_no_run(run)
     from seq2attn.tasks.preparation import prepare as prepare_folder

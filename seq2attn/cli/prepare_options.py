@@ -1,7 +1,7 @@
 """The options of `seq2attn prepare`, as typer annotations."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -82,9 +82,11 @@ MaxBad = Annotated[
     ),
 ]
 Keep = Annotated[
-    list[config.Reason] | None,
+    list[str] | None,
     typer.Option(
-        help="Fault of training pairs to leave as it is; repeat it for several. all: no cleaning.",
+        help="Fault of training pairs to leave as it is; repeat it for several: "
+        f"{', '.join(get_args(config.Reason)[:-1])}. all: no cleaning.",
+        metavar="REASON",
         show_default=False,
     ),
 ]

@@ -21,6 +21,7 @@ from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.text import cleaned_file, several
 from seq2attn.data.text.corpus import Corpus
+from seq2attn.data.weighted import weighted
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
@@ -44,7 +45,7 @@ def prepare(
 ) -> dict[str, Any]:
     """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
-    Several corpora of text become one; a name may end in a weight, as in "b.tsv:0.3" (see `text.several`).
+    Several corpora of text become one; a name may end in a weight, as in "b.tsv:0.3" (see `weighted`).
     `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
     1,000, if its only split is train). Training pairs that are empty on a side, too long or of too different
     lengths are dropped and counted, and so are faulty ones (see `text.cleaner`). The other splits keep every
@@ -94,12 +95,12 @@ def _open(corpus: str | Sequence[str], options: DataConfig) -> AnyCorpus:
     if isinstance(corpus, str):
         return opened(corpus)
     if len(corpus) == 1:
-        if several.weighted(corpus[0]).name != corpus[0]:
+        if weighted(corpus[0]).name != corpus[0]:
             problem = "a weight is for several corpora: leave it out"
             raise UsageError(f"{corpus[0]}: {problem}", setting="corpus")
         return opened(corpus[0])
     parts = []
-    for name, weight in map(several.weighted, corpus):
+    for name, weight in map(weighted, corpus):
         one = opened(name)
         if not isinstance(one, Corpus):
             raise UsageError(f"{name}: several corpora are all of text", setting="corpus")

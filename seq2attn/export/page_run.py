@@ -31,7 +31,9 @@ def description(run: Run, translator: Translator) -> dict[str, Any]:
         "model": run.config.model.model_dump(mode="json"),
         "search": run.config.search.model_dump(mode="json"),
         "choice": None if choice is None else choice._asdict(),
-        "tokenizers": [tokenizer(one) for one in ((source,) if source is target else (source, target))],
+        "tokenizers": [
+            tokenizer(one) for one in ((source,) if source.of_target is target else (source, target))
+        ],
         "parameters": index(model),
     }
 
@@ -74,4 +76,8 @@ def index(model: nn.Module) -> list[tuple[str, list[int], int]]:
 def tokenizer(own: Tokenizer) -> dict[str, Any]:
     """Kind, subwords by id, and their scores."""
     facts = {"kind": own.kind, "lowercase": own.lowercase, "pieces": own.vocabulary, "scores": own.scores}
-    return facts | ({} if own.plain_marks == "none" else {"plainMarks": PLAIN})
+    if own.plain_marks == "none":
+        return facts
+    # as one for both sides, it may leave the marks of targets as they are
+    as_target = {"asTarget": {"plainMarks": None}} if own.plain_marks == "source" else {}
+    return facts | {"plainMarks": PLAIN} | as_target

@@ -30,8 +30,9 @@ def corpus(tmp_path: Path) -> Path:
     draw = random.Random(1)
     for split, count in (("train", 200), ("valid", 10), ("test", 5)):
         lines = [" ".join("".join(draw.choices("abcdefgh", k=4)) for _ in range(5)) for _ in range(count)]
-        for language in ("en", "de"):
-            (folder / f"{split}.{language}").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        backwards = [" ".join(reversed(line.split())) for line in lines]
+        for language, texts in (("en", lines), ("de", backwards)):
+            (folder / f"{split}.{language}").write_text("\n".join([*texts, ""]), encoding="utf-8")
     return folder
 
 

@@ -9,7 +9,7 @@ Fault = Callable[[str, str, Habits], bool]
 
 _ERRORS = ("#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!", "#DIV/0!")  # of a spreadsheet
 _FILLERS = frozenset(
-    {"TODO", "TBD", "FIXME", "XXX", "N/A", "NULL", "???", "...", "…", "-", "–", "—", *_ERRORS}  # noqa: RUF001
+    {"TODO", "TBD", "FIXME", "XXX", "N/A", "NULL", "???", "...", "…", "-", "–", "—", *_ERRORS}
 )
 _SENTENCE = 15  # characters of a text that is the same on both sides; a shorter one may be a name
 _LONG = 30  # characters of the longer side of a pair whose lengths say something

@@ -5,7 +5,7 @@ from collections import Counter
 
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile("\\d(?:[.,'’\xa0\u2009\u202f]?\\d)*")
-_ZEROS = re.compile(r"[.,]00?$")  # 2.00 is 2
+_ZEROS = re.compile(r"[.,]00?$|(?<=[.,]\d)0$")  # 2.00 is 2, and 1.50 is 1.5
 _SEPARATOR = re.compile(r"\D")
 _LARGE = re.compile("[万萬億亿만억]")  # ten thousand and more are written with other digits
 _HALF_DAY = 12

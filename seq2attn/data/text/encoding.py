@@ -33,13 +33,14 @@ _CHANGED = "changed"
 
 
 def encode_split(
-    spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation
+    spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation, before: Drops
 ) -> tuple[Drops, Counter[str]]:
     """Write the pairs of an Arrow file, with their ids, to the folder `out`.
 
     Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
     from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, and how many
-    lines of each side were changed, by "NORMALISED source" and the like. Raises UserError if no pair is left.
+    lines of each side were changed, by "NORMALISED source" and the like. Raises UserError if no pair is left;
+    it names the pairs that were dropped `before`, too.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
@@ -84,6 +85,7 @@ def encode_split(
         blocks += [share(rank) for rank in range(processes)]
         _collect(notes, drops, changed)
     if drops.total == len(rows):
+        drops.add_other(before)
         raise UserError(f"no training pair is left: {drops}")
     datasets.concatenate_datasets(blocks).save_to_disk(str(out))
     progress(len(rows), len(rows))

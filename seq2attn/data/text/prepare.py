@@ -12,6 +12,7 @@ from seq2attn.data.formats.text import is_blank
 from seq2attn.data.linking import with_links
 from seq2attn.data.preparation import (
     NOT_NFC,
+    Drops,
     Preparation,
     divide,
     note_small_vocabulary,
@@ -36,6 +37,7 @@ from seq2attn.data.tokenizer import SAMPLE, Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.progress import Progress
 
+_WAY_OUT = "; `keep` leaves faults as they are"
 _NOT_PLAIN = "have other dashes, quotes or spaces than plain ones: they are read as plain ones"
 SCHEMA = pa.schema(
     [
@@ -70,12 +72,12 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     train_keys = keys_of(spools["train"], SOURCE_KEY)
     for name, spool in spools.items():
         out = request.folder / name
-        drops, changed = encode_split(spool.path, out, source, target, request)
-        read = len(spool.keys)
+        before = cleaner.drops if name == "train" else Drops()
+        drops, changed = encode_split(spool.path, out, source, target, request, before)
+        read = len(spool.keys) + before.total
         if name == "train":
-            read += cleaner.drops.total
             corpus.notes.extend(cleaner.warnings(read))
-            drops.add_other(cleaner.drops)
+            drops.add_other(before)
         report[name] = {"read": read, **_describe(TextSplit(out)), "dropped": drops.report()}
         if name == "train" and cleaner.mended.total:
             report[name]["mended"] = cleaner.mended.report()
@@ -98,7 +100,7 @@ def _divide(
     """The splits, without pairs that come twice and without sentences of the others in train."""
     undivided = UNDIVIDED if UNDIVIDED in spools else "train"
     if cleaner.drops.total and undivided not in spools:
-        raise UserError(f"no training pair is left: {cleaner.drops}")
+        raise UserError(f"no training pair is left: {cleaner.drops}{_WAY_OUT}")
     if DUPLICATES not in cleaner.keep and undivided in spools:
         spools[undivided] = without_duplicates(spools[undivided], cleaner.drops, DUPLICATES)
     spools = divide(corpus, spools, request, "pair", "pairs of one source")
@@ -106,7 +108,7 @@ def _divide(
         others = [spool for name, spool in spools.items() if name != "train"]
         spools["train"] = without_sentences_of(others, spools["train"], cleaner.drops, TEST_SENTENCES)
         if not len(spools["train"].keys):
-            raise UserError(f"no training pair is left: {cleaner.drops}")
+            raise UserError(f"no training pair is left: {cleaner.drops}{_WAY_OUT}")
     return spools
 
 

@@ -1,39 +1,12 @@
 """Several corpora of text as one, each with a weight in training."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from pathlib import Path
-from typing import NamedTuple
 
 from seq2attn.data.corpus import Row
 from seq2attn.data.text.corpus import Corpus
-from seq2attn.data.text.weights import LEAST, MOST
-from seq2attn.errors import UsageError, UserError
-
-_WEIGHT = re.compile(r"(.+):(\d+(?:\.\d*)?|\.\d+)")
-
-
-class Weighted(NamedTuple):
-    """A corpus by its name, and how often an epoch has each of its training pairs."""
-
-    name: str
-    weight: float = 1.0
-
-
-def weighted(name: str) -> Weighted:
-    """The corpus and the weight of "NAME:WEIGHT", or the name itself with weight 1.
-
-    A file whose whole name is `name` is that file. Raises UsageError for a weight that is out of bounds.
-    """
-    match = _WEIGHT.fullmatch(name)
-    if match is None or Path(name).exists():
-        return Weighted(name)
-    weight = float(match[2])
-    if not LEAST <= weight <= MOST:
-        raise UsageError(f"{name}: a weight is from {LEAST:g} to {MOST:g}", setting="corpus")
-    return Weighted(match[1], weight)
+from seq2attn.errors import UserError
 
 
 def joined(parts: Sequence[tuple[Corpus, float]]) -> Corpus:

@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST, MOST = 0.001, 100.0  # a weight
-
 
 def rows_of_epoch(weights: NDArray[np.float64], seed: int, epoch: int) -> NDArray[np.int64]:
     """The rows of one epoch, in order: a row of weight 2 comes twice, and of rows of weight 0.3 come 30%.
