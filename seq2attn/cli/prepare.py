@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import prepare_options as options
-from seq2attn.data.weighted import weighted
+from seq2attn.data.corpus_weights import split_weight
 from seq2attn.tasks.task import task_of
 from seq2attn.tasks.training import FIRST_PRESET
 
@@ -29,7 +29,7 @@ def prepare(
     max_bad: options.MaxBad = DEFAULT.max_bad,
     keep: options.Keep = None,
     normalise: options.Normalise = DEFAULT.normalise,
-    cleaned: options.Cleaned = None,
+    clean_table: options.CleanTable = None,
     max_missing: options.MaxMissing = DEFAULT.max_missing,
     follow_links: options.FollowLinks = DEFAULT.follow_links,
     valid: options.Valid = None,
@@ -56,7 +56,7 @@ def prepare(
     completely or not at all.
     """
     for name in corpus:
-        mistaken.refuse_no_data(weighted(name).name)
+        mistaken.refuse_no_data(split_weight(name).name)
     for run in filter(None, (align_with, align_reverse)):
         mistaken.refuse_no_run(run)
     from seq2attn.tasks.preparation import prepare as prepare_folder
@@ -76,7 +76,7 @@ def prepare(
             max_bad=max_bad,
             keep=keep or None,
             normalise=normalise,
-            cleaned=cleaned,
+            clean_table=clean_table,
             max_missing=max_missing,
             follow_links=follow_links,
             valid=valid,

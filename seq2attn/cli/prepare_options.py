@@ -94,7 +94,7 @@ Normalise = Annotated[
     Literal["source", "both", "none"],
     typer.Option(help="Sides whose variants of dashes, quotes and spaces are read as plain ones."),
 ]
-Cleaned = Annotated[
+CleanTable = Annotated[
     Path | None,
     typer.Option(
         help="Table (.csv) to write of the pairs after cleaning, with their splits.",

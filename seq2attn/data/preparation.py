@@ -39,7 +39,7 @@ class Preparation:
     shrink: bool  # whether a vocabulary that is too large for the text is made smaller
     stage: Callable[[str], Progress]  # the progress callback of a stage with this name
     linker: "Linker | None" = None  # links the words of training pairs; None: the corpus alone
-    cleaned: Path | None = None  # the table to write of the pairs after cleaning
+    clean_table: Path | None = None  # the table to write of the pairs after cleaning
 
     def limits(self, split: str) -> DataConfig | None:
         """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""

@@ -14,14 +14,14 @@ import datasets
 
 from seq2attn import files
 from seq2attn.config import DataConfig
+from seq2attn.data.corpus_weights import split_weight
 from seq2attn.data.formats.text import printable
 from seq2attn.data.linking import Linker
 from seq2attn.data.preparation import AnyCorpus, Preparation
 from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
-from seq2attn.data.text import cleaned_file, several
+from seq2attn.data.text import clean_pairs, several
 from seq2attn.data.text.corpus import Corpus
-from seq2attn.data.weighted import weighted
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__
@@ -41,11 +41,11 @@ def prepare(
     stage: Callable[[str], Progress] = lambda name: silent,
     linker: Linker | None = None,
     linked_by: str = "",
-    cleaned: Path | None = None,
+    clean_table: Path | None = None,
 ) -> dict[str, Any]:
     """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
-    Several corpora of text become one; a name may end in a weight, as in "b.tsv:0.3" (see `weighted`).
+    Several corpora of text become one; a name may end in a weight, as in "b.tsv:0.3" (see `corpus_weights`).
     `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
     1,000, if its only split is train). Training pairs that are empty on a side, too long or of too different
     lengths are dropped and counted, and so are faulty ones (see `text.cleaner`). The other splits keep every
@@ -53,8 +53,8 @@ def prepare(
     `options.vocab_size` subwords, it is refused or, with `shrink`, gets half of those that it holds, and the
     report says so. `force` replaces a prepared folder. `stage` returns the progress callback of a stage from
     its name. `linker` links the words of training pairs, for guided attention, in place of the corpus;
-    `linked_by` says for people what it is. `cleaned` is a table to write of the pairs after cleaning. Raises
-    UsageError for a linker or `cleaned` and a corpus of images.
+    `linked_by` says for people what it is. `clean_table` is a table to write of the pairs after cleaning.
+    Raises UsageError for a linker or `clean_table` and a corpus of images.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
@@ -65,10 +65,10 @@ def prepare(
         if linker is not None and not opened.modality.has_vocabulary:
             problem = f"it links the words of two texts, and {opened.name} holds {opened.modality.name}"
             raise UsageError(f"align: {problem}: leave it out", setting="align")
-        if cleaned is not None:
-            _refuse_cleaned(cleaned, opened, force)
+        if clean_table is not None:
+            _refuse_table(clean_table, opened, force)
         request = Preparation(
-            folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, cleaned
+            folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, clean_table
         )
         request.work.mkdir()
         facts = opened.prepare(request)
@@ -95,27 +95,27 @@ def _open(corpus: str | Sequence[str], options: DataConfig) -> AnyCorpus:
     if isinstance(corpus, str):
         return opened(corpus)
     if len(corpus) == 1:
-        if weighted(corpus[0]).name != corpus[0]:
+        if split_weight(corpus[0]).name != corpus[0]:
             problem = "a weight is for several corpora: leave it out"
             raise UsageError(f"{corpus[0]}: {problem}", setting="corpus")
         return opened(corpus[0])
     parts = []
-    for name, weight in map(weighted, corpus):
+    for name, weight in map(split_weight, corpus):
         one = opened(name)
         if not isinstance(one, Corpus):
             raise UsageError(f"{name}: several corpora are all of text", setting="corpus")
         parts.append((one, weight))
-    return several.joined(parts)
+    return several.join(parts)
 
 
-def _refuse_cleaned(cleaned: Path, corpus: AnyCorpus, force: bool) -> None:
+def _refuse_table(clean_table: Path, corpus: AnyCorpus, force: bool) -> None:
     if not isinstance(corpus, Corpus):
         problem = f"{corpus.name} holds {corpus.modality.name}, and only texts are cleaned: leave it out"
-        raise UsageError(f"cleaned {cleaned}: {problem}", setting="cleaned")
-    if corpus.is_weighted:
+        raise UsageError(f"clean_table {clean_table}: {problem}", setting="clean_table")
+    if corpus.has_weights:
         problem = "the table has no weights: clean each corpus by itself"
-        raise UsageError(f"cleaned {cleaned}: {problem}", setting="cleaned")
-    cleaned_file.refuse(cleaned, corpus.inputs, force)
+        raise UsageError(f"clean_table {clean_table}: {problem}", setting="clean_table")
+    clean_pairs.refuse(clean_table, corpus.inputs, force)
 
 
 def _finish(request: Preparation, report: dict[str, Any], inputs: list[Path]) -> None:

@@ -26,7 +26,7 @@ def prepare(
     seed: int = 1,
     align_with: str | os.PathLike[str] | None = None,
     align_reverse: str | os.PathLike[str] | None = None,
-    cleaned: str | os.PathLike[str] | None = None,
+    clean_table: str | os.PathLike[str] | None = None,
     progress: StageProgress | None = None,
     **options: Any,
 ) -> "Prepared":
@@ -41,8 +41,8 @@ def prepare(
     `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; `vocab_size` is smaller for a
     small corpus unless you set it. `align="eflomal"` links the words of training pairs, for train.guide.
     `align_with` is a run whose attention links them instead, and `align_reverse` one that translates the
-    other way. `keep=["numbers"]` leaves faults of training pairs as they are, and `cleaned` is a table (.csv)
-    to write of the pairs after cleaning. `progress(stage, done, total)` is called during the work.
+    other way. `keep=["numbers"]` leaves faults of training pairs as they are, and `clean_table` is a table
+    (.csv) to write of the pairs after cleaning. `progress(stage, done, total)` is called during the work.
 
     Returns the prepared folder. Raises UsageError for options that make no sense, and UserError if the corpus
     cannot be read or the folder cannot be written.
@@ -94,6 +94,6 @@ def prepare(
         else f"the attention of {' and '.join(runs)}"
         if runs
         else settings.align,
-        cleaned=None if cleaned is None else Path(arguments.path(cleaned, "cleaned")),
+        clean_table=None if clean_table is None else Path(arguments.path(clean_table, "clean_table")),
     )
     return Prepared(Path(out))

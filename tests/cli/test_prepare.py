@@ -120,6 +120,12 @@ def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -
         "30",
         "--seed",
         "4",
+        "--keep",
+        "numbers",
+        "--keep",
+        "script",
+        "--normalise",
+        "both",
         "--workers",
         "2",
         "--quiet",
@@ -141,6 +147,8 @@ def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -
         "max_missing": 0.05,
         "align": "corpus",
         "follow_links": False,
+        "keep": ["numbers", "script"],
+        "normalise": "both",
     }
     assert report["options"] == expected
     assert report["seed"] == 4
@@ -214,7 +222,8 @@ def test_prepare_reads_the_bundled_corpus_with_defaults(call: Call, tmp_path: Pa
         (["CORPUS", "OUT", "--vocab-size", "many"], 2, "--vocab-size"),
         (["CORPUS", "OUT", "--workers", "0"], 2, "--workers"),
         (["CORPUS", "OUT", "--max-ratio", "0.5"], 2, "--max-ratio"),
-        (["CORPUS"], 2, "OUT"),
+        (["CORPUS"], 2, "name the corpus and the folder to make"),
+        (["CORPUS", "OUT", "--keep", "duplicate"], 2, "choose quotes, entities, control, "),
     ],
 )
 def test_prepare_refuses_on_one_line(

@@ -66,6 +66,7 @@ def test_mend(pair: tuple[str, str], expected: tuple[str, str], reasons: list[st
         ("at 3 pm", "à 15 heures", False),
         ("10,000 people", "1万人", False),
         ("page ٣", "page 3", False),
+        ("at 10:30", "um 10.30 Uhr", False),
     ],
 )
 def test_numbers_differ(source: str, target: str, expected: bool) -> None:
@@ -123,7 +124,7 @@ def test_cleaner_leaves_other_splits_alone() -> None:
     clean = cleaner()
     assert list(clean.rows(iter(rows))) == [rows[0], rows[1]._replace(source="a & b")]
     assert clean.drops.report() == {"empty": {"pairs": 1, "examples": ["x:3"]}}
-    assert clean.mended.report() == {"entities": {"pairs": 1, "examples": ["x:2"]}}
+    assert clean.mends.report() == {"entities": {"pairs": 1, "examples": ["x:2"]}}
 
 
 def test_cleaner_drops_a_row_whose_links_would_not_fit() -> None:
@@ -167,7 +168,7 @@ def sheet(tmp_path_factory: pytest.TempPathFactory) -> tuple[seq2attn.Prepared, 
         source="English",
         target="French",
         workers=1,
-        cleaned=folder / "clean.csv",
+        clean_table=folder / "clean.csv",
     )
     return prepared, folder
 
@@ -181,7 +182,7 @@ def test_prepare_counts_every_fault_of_a_messy_sheet(sheet: tuple[seq2attn.Prepa
     assert {reason: facts["pairs"] for reason, facts in train["mended"].items()} == messy_sheet.MENDED
     rows = messy_sheet.PAIRS + messy_sheet.DROPPED["duplicates"]
     assert sum(split["read"] for split in sheet[0].report["splits"].values()) == rows
-    assert train["read"] == train["kept"] + sum(messy_sheet.DROPPED.values())
+    assert train["read"] == train["whole"] + sum(messy_sheet.DROPPED.values())
     assert "messy.tsv: 3 rows with another number of columns, left out: lines 507, 1,214, 1,921" in notes
     marks = [split["source"].get("plain_marks", 0) for split in sheet[0].report["splits"].values()]
     assert sum(marks) == messy_sheet.MARKS
@@ -205,10 +206,10 @@ def test_prepare_of_the_cleaned_table_gives_the_same_folder(sheet: tuple[seq2att
 def test_prepare_refuses_a_cleaned_table_that_cannot_be(sheet: tuple[seq2attn.Prepared, Path]) -> None:
     folder = sheet[1]
 
-    def refusal(corpus: object, cleaned: str) -> str:
+    def refusal(corpus: object, name: str) -> str:
         with pytest.raises(UsageError) as error:
             seq2attn.prepare(
-                corpus, folder / "new", source="English", target="French", cleaned=folder / cleaned
+                corpus, folder / "new", source="English", target="French", clean_table=folder / name
             )  # type: ignore[arg-type]
         assert not (folder / "new").exists()
         return str(error.value)
@@ -239,6 +240,6 @@ def test_prepare_leaves_test_sentences_out_of_train(tmp_path: Path) -> None:
         "test-sentences": {"pairs": 2, "examples": ["train.en:4", "train.en:6"]}
     }
     assert first["test"]["sources_in_train"] == 0
-    kept = seq2attn.prepare(tmp_path, tmp_path / "keep", keep=["test-sentences"], **options).report["splits"]  # type: ignore[arg-type]
-    assert not kept["train"]["dropped"]
-    assert kept["test"]["sources_in_train"] == 1
+    whole = seq2attn.prepare(tmp_path, tmp_path / "keep", keep=["test-sentences"], **options).report["splits"]  # type: ignore[arg-type]
+    assert not whole["train"]["dropped"]
+    assert whole["test"]["sources_in_train"] == 1

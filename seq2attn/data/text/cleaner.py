@@ -25,7 +25,7 @@ class Cleaner:
 
     def __init__(self, options: DataConfig, languages: tuple[str | None, str | None]) -> None:
         self.keep = frozenset(REASONS if "all" in options.keep else options.keep)
-        self.drops, self.mended = Drops(), Drops()
+        self.drops, self.mends = Drops(), Drops()
         self._faults = {reason: fault for reason, fault in FAULTS.items() if reason not in self.keep}
         self._languages = languages
 
@@ -39,9 +39,9 @@ class Cleaner:
         for row in rows:
             if row.split not in (None, "train"):
                 yield row
-            elif (mended := self._mended(row)) is not None:
-                sample.append(mended)
-                characters += len(mended.source) + len(mended.target)
+            elif (better := self._mend(row)) is not None:
+                sample.append(better)
+                characters += len(better.source) + len(better.target)
                 if len(sample) >= SAMPLE or characters > SAMPLE_CHARACTERS:
                     break
         pairs = [(row.source, row.target) for row in sample]
@@ -51,10 +51,10 @@ class Cleaner:
         for row in rows:
             if row.split not in (None, "train"):
                 yield row
-            elif (mended := self._mended(row)) is not None and self._is_good(mended, habits):
-                yield mended
+            elif (better := self._mend(row)) is not None and self._is_good(better, habits):
+                yield better
 
-    def _mended(self, row: Row) -> Row | None:
+    def _mend(self, row: Row) -> Row | None:
         """The row with its texts put right; None if a side is empty, or if its word links would not fit."""
         source, target, reasons = mend(row.source, row.target, self.keep)
         if is_blank(source) or is_blank(target):
@@ -66,7 +66,7 @@ class Cleaner:
             len(old.split()) == len(new.split()) for old, new in ((row.source, source), (row.target, target))
         )
         for reason in reasons if links_fit else reasons[:1]:
-            (self.mended if links_fit else self.drops).add(reason, row.place)
+            (self.mends if links_fit else self.drops).add(reason, row.place)
         return row._replace(source=source, target=target) if links_fit else None
 
     def _is_good(self, row: Row, habits: Habits) -> bool:

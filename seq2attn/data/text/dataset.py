@@ -15,10 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seq2attn.data.batches import Texts, plan
+from seq2attn.data.corpus_weights import LEAST, MOST
 from seq2attn.data.formats.saved_datasets import arrow_files
 from seq2attn.data.text.weights import rows_of_epoch
 from seq2attn.data.tokenizer import UNK
-from seq2attn.data.weighted import LEAST, MOST
 from seq2attn.errors import UserError, is_out_of_threads
 
 

@@ -51,8 +51,8 @@ def encode_split(
     guides = None
     if request.limits(name) is not None:
         guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None
-    weighted = request.limits(name) is not None and _has_weights(spool)
-    columns |= {WEIGHT: datasets.Value("float64")} if weighted else {}
+    has_weights = request.limits(name) is not None and _has_weights(spool)
+    columns |= {WEIGHT: datasets.Value("float64")} if has_weights else {}
     features = datasets.Features(columns | ({} if guides is None else {LINKS: ids}))
     drops, changed = Drops(), Counter[str]()
     blocks = []
@@ -73,7 +73,7 @@ def encode_split(
                 "target": target,
                 "limits": request.limits(name),
                 "gold": gold,
-                "weighted": weighted,
+                "has_weights": has_weights,
                 "guides": guides,
                 "notes": notes,
                 "parent": os.getpid(),
@@ -151,7 +151,7 @@ def _encode_table(
     target: Tokenizer,
     limits: DataConfig | None,
     gold: bool,
-    weighted: bool,
+    has_weights: bool,
     guides: str | None,
     notes: Path,
     parent: int,
@@ -175,7 +175,7 @@ def _encode_table(
     }
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
-    if weighted:
+    if has_weights:
         columns[WEIGHT] = table[WEIGHT]
     if guides is not None:
         sides = zip(*texts.values(), strict=True), zip(source_ids, target_ids, strict=True)

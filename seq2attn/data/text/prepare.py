@@ -20,7 +20,7 @@ from seq2attn.data.preparation import (
     train_tokenizer,
 )
 from seq2attn.data.spool import UNDIVIDED, Entry, Format, Spool, write_spools
-from seq2attn.data.text import cleaned_file
+from seq2attn.data.text import clean_pairs
 from seq2attn.data.text.cleaner import DUPLICATES, TEST_SENTENCES, Cleaner
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.dataset import TextSplit
@@ -55,8 +55,8 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     rows = cleaner.rows(from_source(corpus.rows(), corpus.notes))
     spools = write_spools(_entries(rows, corpus.top_weight, request.stage("reading")), request.work, _SPOOL)
     spools = _divide(corpus, spools, cleaner, request)
-    if request.cleaned is not None:
-        cleaned_file.write(request.cleaned, spools, corpus.languages)
+    if request.clean_table is not None:
+        clean_pairs.write(request.clean_table, spools, corpus.languages)
     if request.linker is not None:
         progress = request.stage("linking words")
         spools["train"] = with_links(spools["train"], request.linker, request.work, progress)
@@ -79,8 +79,8 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
             corpus.notes.extend(cleaner.warnings(read))
             drops.add_other(before)
         report[name] = {"read": read, **_describe(TextSplit(out)), "dropped": drops.report()}
-        if name == "train" and cleaner.mended.total:
-            report[name]["mended"] = cleaner.mended.report()
+        if name == "train" and cleaner.mends.total:
+            report[name]["mended"] = cleaner.mends.report()
         for kind, text in ((NORMALISED, NOT_NFC), (PLAIN_MARKS, _NOT_PLAIN)):
             counts = {side: changed[f"{kind} {side}"] for side in ("source", "target")}
             for side, count in counts.items():

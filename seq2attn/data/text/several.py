@@ -9,7 +9,7 @@ from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
 
 
-def joined(parts: Sequence[tuple[Corpus, float]]) -> Corpus:
+def join(parts: Sequence[tuple[Corpus, float]]) -> Corpus:
     """The corpora, one after another. Their notes are those of all.
 
     If one of them has splits, the pairs of those without are training pairs. Pairs are set aside for
@@ -47,5 +47,5 @@ def joined(parts: Sequence[tuple[Corpus, float]]) -> Corpus:
         inputs=[path for one, _ in parts for path in one.inputs],
         notes=notes,
         top_weight=max(weight for _, weight in parts),
-        is_weighted=any(weight != 1 for _, weight in parts),
+        has_weights=any(weight != 1 for _, weight in parts),
     )

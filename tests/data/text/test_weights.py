@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import seq2attn
+from seq2attn.data.corpus_weights import split_weight
 from seq2attn.data.text.weights import rows_of_epoch
-from seq2attn.data.weighted import weighted
 from seq2attn.errors import UsageError, UserError
 
 
@@ -39,17 +39,17 @@ def test_rows_of_epoch_has_each_row_as_often_as_its_weight() -> None:
         ("hf:a/b:c", "hf:a/b:c", 1),
     ],
 )
-def test_weighted_takes_the_weight_off_a_name(name: str, corpus: str, weight: float) -> None:
-    assert weighted(name) == (corpus, weight)
+def test_split_weight_takes_the_weight_off_a_name(name: str, corpus: str, weight: float) -> None:
+    assert split_weight(name) == (corpus, weight)
 
 
-def test_weighted_prefers_a_file_of_the_whole_name(tmp_path: Path) -> None:
+def test_split_weight_prefers_a_file_of_the_whole_name(tmp_path: Path) -> None:
     path = tmp_path / "a:2"
     path.write_text("")
-    assert weighted(str(path)) == (str(path), 1)
+    assert split_weight(str(path)) == (str(path), 1)
     for wrong in ("0", "101"):
         with pytest.raises(UsageError, match=r"from 0\.001 to 100"):
-            weighted(f"{path}:{wrong}")
+            split_weight(f"{path}:{wrong}")
 
 
 @pytest.fixture(scope="module")

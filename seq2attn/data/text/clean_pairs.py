@@ -17,12 +17,14 @@ def refuse(path: Path, inputs: list[Path], force: bool) -> None:
     """Raise UsageError or UserError if `path` cannot be the table."""
     if path.suffix.lower() != ENDING:
         problem = f"the cleaned pairs are written as CSV: choose a name that ends in {ENDING}"
-        raise UsageError(f"cleaned {path}: {problem}", setting="cleaned")
+        raise UsageError(f"clean_table {path}: {problem}", setting="clean_table")
     if path.is_dir():
-        raise UsageError(f"cleaned {path}: a folder; name a file", setting="cleaned")
+        raise UsageError(f"clean_table {path}: a folder; name a file", setting="clean_table")
     if path.exists():
         if any(path.samefile(one) for one in inputs if one.exists()):
-            raise UsageError(f"cleaned {path}: a file of the corpus; choose another name", setting="cleaned")
+            raise UsageError(
+                f"clean_table {path}: a file of the corpus; choose another name", setting="clean_table"
+            )
         if not force:
             raise UserError(f"{path} exists: choose another name, or replace it with `force`")
 
