@@ -75,6 +75,12 @@ BUGS = (
     Bug("training/muon.py", "self._share()\n\n    def step", "pass\n\n    def step", ("training/test_muon.py", "-k", "resumes")),
     # serving
     Bug("data/text/sentences.py", 'word = _ELISION.sub("", word)', "pass", ("data/text/test_sentences.py", "-k", "split")),
+    Bug("data/cleaning/mending.py", "inside = [_inside(source), _inside(target)]", "inside = [None, None]", ("data/test_cleaning.py", "-k", "test_mend")),
+    Bug("data/cleaning/numbers.py", "return bool(digits[0] - digits[1]) and", "return", ("data/test_cleaning.py", "-k", "numbers_differ")),
+    Bug("data/cleaning/faults.py", "ours, theirs = len(source) * habits.ratio, len(target)", "ours, theirs = len(source), len(source)", ("data/test_cleaning.py", "-k", "messy_sheet")),
+    Bug("data/text/repeats.py", "leaked |= np.isin", "leaked &= np.isin", ("data/test_cleaning.py", "-k", "test_sentences")),
+    Bug("data/text/weights.py", "np.random.default_rng([seed, epoch, len(weights)])", "np.random.default_rng(seed)", ("data/text/test_weights.py", "-k", "rows_of_epoch")),
+    Bug("data/tokenizer.py", "self._target = copy.copy(self)", "self._target = self", ("data/test_marks.py", "-k", "tokenizer_reads")),
     Bug("data/tokenizer.py", "nats += -self._processor.get_score(i)", "nats -= -self._processor.get_score(i)", ("data/test_tokenizer.py", "-k", "description", "serving/test_detection.py")),
     Bug("serving/detection.py", "mean + _mean_of_text(writers[language], sentences)", "mean", ("serving/test_detection.py", "-k", "share")),
     Bug("serving/detection.py", "close = [language for language in nats if nats[language] <= CLOSE * least]", "close = []", ("serving/test_detection.py", "-k", "share or reader")),

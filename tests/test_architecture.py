@@ -358,6 +358,7 @@ WRITERS = {
     "locks.py": {"unlink"},
     "data/prepare.py": {"mkdir", "rmtree"},
     "data/text/prepare.py": {"unlink"},
+    "data/text/repeats.py": {"unlink"},
     "data/linking.py": {"unlink"},
     "data/text/encoding.py": {"open", "mkdir", "rmtree"},
     "data/images/prepare.py": {"mkdir", "rename", "unlink"},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import typer
 
 from seq2attn.cli import console, flags, mistaken
+from seq2attn.data.marks import PLAIN
 from seq2attn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _export_transformers(run: str, out: Path, force: bool) -> None:
 
 
 def example(run: "Run", out: Path) -> list[str]:
-    """Two lines of Python that translate a sentence with the search settings of the run."""
+    """Lines of Python that translate a sentence with the search settings of the run."""
     data, search = run.config.data, run.config.search
     load = "sentencepiece.SentencePieceProcessor({})".format
     source, target = (repr(str(out / path.name)) for path in (run.source_tokenizer, run.target_tokenizer))
@@ -112,9 +113,15 @@ def example(run: "Run", out: Path) -> list[str]:
     rules += f", length_penalty={search.length_penalty}" if search.length_penalty != 1 else ""
     rules += f", max_decoding_length={search.max_length}" if search.max_length is not None else ""
     rules += f", no_repeat_ngram_size={search.no_repeat_ngram}" if search.no_repeat_ngram else ""
-    lower = ".lower()" if data.lowercase else ""
+    change = ".lower()" if data.lowercase else ""
+    lines = []
+    if data.normalise != "none":
+        variants, plain = "".join(PLAIN), "".join(PLAIN.values())
+        lines = [f"marks = str.maketrans({variants!a}, {plain!r})"]
+        change += ".translate(marks)"
     translate = f"ctranslate2.Translator({str(out)!r}).translate_batch([tokens], {rules})"
     return [
-        f"""tokens = {load(source)}.encode("YOUR TEXT"{lower}, out_type=str)""",
+        *lines,
+        f"""tokens = {load(source)}.encode("YOUR TEXT"{change}, out_type=str)""",
         f"print({load(target)}.decode({translate}[0].hypotheses[0]))",
     ]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from seq2attn import config
 from seq2attn.cli import console, flags, mistaken
 from seq2attn.cli import prepare_options as options
+from seq2attn.data.corpus_weights import split_weight
 from seq2attn.tasks.task import task_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ def prepare(
     max_length: options.MaxLength = DEFAULT.max_length,
     max_ratio: options.MaxRatio = DEFAULT.max_ratio,
     max_bad: options.MaxBad = DEFAULT.max_bad,
+    keep: options.Keep = None,
+    normalise: options.Normalise = DEFAULT.normalise,
+    clean_table: options.CleanTable = None,
     max_missing: options.MaxMissing = DEFAULT.max_missing,
     follow_links: options.FollowLinks = DEFAULT.follow_links,
     valid: options.Valid = None,
@@ -46,10 +50,13 @@ def prepare(
     results.csv, COCO's captions_*.json, or Karpathy's dataset_*.json. In a file, a column "image" names the
     images.
 
-    A corpus without splits is divided; no source sentence or image is in two splits. OUT is created
+    Training pairs of text are cleaned: faults are mended or dropped, and counted. --keep leaves one be. A
+    corpus without splits is divided; no source sentence or image is in two splits. Several corpora of text
+    become one: `prepare a.tsv b.tsv:0.3 OUT` reads 30% of the pairs of b.tsv in each epoch. OUT is created
     completely or not at all.
     """
-    mistaken.refuse_no_data(corpus)
+    for name in corpus:
+        mistaken.refuse_no_data(split_weight(name).name)
     for run in filter(None, (align_with, align_reverse)):
         mistaken.refuse_no_run(run)
     from seq2attn.tasks.preparation import prepare as prepare_folder
@@ -68,6 +75,9 @@ def prepare(
             max_length=max_length,
             max_ratio=max_ratio,
             max_bad=max_bad,
+            keep=keep or None,
+            normalise=normalise,
+            clean_table=clean_table,
             max_missing=max_missing,
             follow_links=follow_links,
             valid=valid,
@@ -93,10 +103,11 @@ def _print(prepared: "Prepared") -> None:
     console.result()
     console.table(summary.headers, summary.rows)
     for name, split in report["splits"].items():
-        for reason, facts in split["dropped"].items():
+        reasons = [("dropped", *one) for one in split["dropped"].items()]
+        for what, reason, facts in reasons + [("mended", *one) for one in split.get("mended", {}).items()]:
             more = ", ..." if facts["pairs"] > len(facts["examples"]) else ""
             places = console.printable(", ".join(facts["examples"]))
-            console.result(f"{name}: {facts['pairs']:,} dropped, {reason}: {places}{more}")
+            console.result(f"{name}: {facts['pairs']:,} {what}, {reason}: {places}{more}")
         if name in summary.overlaps:
             console.result(summary.overlaps[name])
     if "valid" in report["splits"]:

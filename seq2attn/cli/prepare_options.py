@@ -1,7 +1,7 @@
 """The options of `seq2attn prepare`, as typer annotations."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -10,11 +10,12 @@ from seq2attn import config
 DEFAULT = config.DataConfig()
 
 Corpus = Annotated[
-    str,
+    list[str],
     typer.Argument(
         metavar="CORPUS",
         help="Bundled corpus (phrases, names, scenes or clips); a folder with train.en, train.de, "
-        "..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG].",
+        "..., or of captioned images; a .tsv .csv .jsonl .json .parquet file; or hf:OWNER/NAME[:CONFIG]. "
+        "Several of text become one; NAME:0.3 gives one a weight.",
         show_default=False,
     ),
 ]
@@ -86,6 +87,27 @@ MaxBad = Annotated[
         min=0,
         max=0.99,
         metavar="SHARE",
+    ),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Fault of training pairs to leave as it is; repeat it for several: "
+        f"{', '.join(get_args(config.Reason)[:-1])}. all: no cleaning.",
+        metavar="REASON",
+        show_default=False,
+    ),
+]
+Normalise = Annotated[
+    Literal["source", "both", "none"],
+    typer.Option(help="Sides whose variants of dashes, quotes and spaces are read as plain ones."),
+]
+CleanTable = Annotated[
+    Path | None,
+    typer.Option(
+        help="Table (.csv) to write of the pairs after cleaning, with their splits.",
+        metavar="FILE",
+        show_default=False,
     ),
 ]
 MaxMissing = Annotated[

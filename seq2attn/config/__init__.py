@@ -29,6 +29,7 @@ from seq2attn.config.modality import IMAGES, MODALITIES, TEXT, Modality, of_enco
 from seq2attn.config.parameters import estimate_parameters
 from seq2attn.config.schema import (
     BATCH_TOKENS,
+    BEFORE_CLEANING,
     MOST_BATCH_TOKENS,
     MOST_BEAM,
     MOST_PENALTY,
@@ -47,6 +48,7 @@ from seq2attn.config.schema import (
     ModelConfig,
     Part,
     Precision,
+    Reason,
     ReinforceConfig,
     RNNDecoderConfig,
     RNNEncoderConfig,
@@ -64,6 +66,7 @@ from seq2attn.config.typed import Changes, as_typed, assign, assign_all, refuse_
 __all__ = [
     "BACKBONES",
     "BATCH_TOKENS",
+    "BEFORE_CLEANING",
     "HARD",
     "IMAGES",
     "MAY_CHANGE_ON_RESUME",
@@ -96,6 +99,7 @@ __all__ = [
     "Precision",
     "RNNDecoderConfig",
     "RNNEncoderConfig",
+    "Reason",
     "ReinforceConfig",
     "ScoreName",
     "ScoreTraits",

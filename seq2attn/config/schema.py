@@ -44,6 +44,21 @@ Norm = Literal["layer", "rms"]
 Positions = Literal["sinusoidal", "learned", "rotary", "none"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 NormaliserName = Literal["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk", "hard-sample", "gumbel"]
+# Faults of a pair of texts, as `data.cleaning` counts them
+Reason = Literal[
+    "quotes",
+    "entities",
+    "control",
+    "placeholders",
+    "same-text",
+    "swapped",
+    "script",
+    "numbers",
+    "length-ratio",
+    "duplicates",
+    "test-sentences",
+    "all",
+]
 Numbers = Annotated[tuple[float, float, float], Field(strict=False)]
 PositiveNumbers = Annotated[tuple[Positive, Positive, Positive], Field(strict=False)]
 
@@ -78,6 +93,10 @@ class Section(BaseModel):
     def _is_consistent(self) -> Self:
         consistency.check(self)
         return self
+
+
+# What data settings are in files of versions without them
+BEFORE_CLEANING: dict[str, Any] = {"keep": ["all"], "normalise": "none"}
 
 
 class DataConfig(Section):
@@ -121,6 +140,17 @@ class DataConfig(Section):
     max_bad: Share = setting(
         0.01,
         "Malformed rows: maximum fraction of a table that is skipped; with more the table is refused.",
+        TEXT,
+    )
+    keep: Annotated[tuple[Reason, ...], Field(strict=False)] = setting(
+        (),
+        "Cleaning: faults of training pairs that are left as they are, such as numbers; all: no cleaning.",
+        TEXT,
+    )
+    normalise: Literal["source", "both", "none"] = setting(
+        "source",
+        "Variants of dashes, quotes and spaces: sides whose variants are read as - ' \" and a space, in "
+        "training and in use.",
         TEXT,
     )
     align: Literal["corpus", "eflomal"] = setting(

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     place: str  # for people: "train.en:17"
     split: str | None = None  # "train", "valid", "test..."; None: the corpus is not divided yet
     alignment: str | None = None  # gold links, Pharaoh `i-j`
+    weight: float = 1.0  # how often an epoch has it, if it is a training pair
 
 
 def split_name(name: str) -> str | None:

@@ -30,6 +30,28 @@ _SCRIPTS = {
 }
 
 
+# What people write above a column
+_TITLE_WORDS = (
+    "afrikaans albanian amharic arabic armenian aymara azerbaijani basque belarusian bengali bosnian "
+    "bulgarian burmese cantonese catalan chinese croatian czech danish dutch english esperanto "
+    "estonian faroese finnish french galician georgian german greek guarani gujarati haitian hausa "
+    "hawaiian hebrew hindi hungarian icelandic igbo indonesian irish italian japanese kannada kazakh "
+    "khmer kinyarwanda korean kurdish kyrgyz lao latin latvian lithuanian luxembourgish macedonian "
+    "malagasy malay malayalam maltese mandarin maori marathi mongolian nahuatl nepali norwegian "
+    "occitan pashto persian polish portuguese punjabi quechua romanian russian samoan sardinian "
+    "serbian shona sicilian sinhala slovak slovenian somali spanish sundanese swahili swedish tajik "
+    "tamil tatar telugu thai tibetan tigrinya turkish turkmen ukrainian urdu uyghur uzbek vietnamese "
+    "welsh wolof xhosa yiddish yoruba zulu deutsch english español français italiano nederlands "
+    "polski português svenska türkçe русский українська 中文 日本語 한국어"
+)
+_TITLES = frozenset(_TITLE_WORDS.split())
+
+
+def is_title(cell: str) -> bool:
+    """Whether the title of a column is the name of a language."""
+    return cell.strip().lower() in _TITLES
+
+
 def language_of(language: str | None, texts: Iterable[str]) -> str | None:
     """The code of two letters of a `language` or, without one, of the script of the first texts.
 

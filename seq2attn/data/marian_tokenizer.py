@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from seq2attn.data.formats import sentencepiece_model, sentencepiece_parts
+from seq2attn.data.formats.sentencepiece_model import Subword
 from seq2attn.data.formats.sentencepiece_parts import CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, Piece
 from seq2attn.data.tokenizer import SPACE, SPECIALS, STAND_IN, UNK, Tokenizer
+from seq2attn.errors import UsageError
 from seq2attn.strict_json import whole_text
 
 _CODE = re.compile(">>[^ <>]+<<")  # of a language, at the beginning of a text
@@ -66,10 +68,20 @@ class MarianTokenizer(Tokenizer):
     def _facts(self) -> dict[str, object]:
         return super()._facts | {"size": self.size}
 
+    def with_subwords(self, subwords: Iterable[Subword]) -> Self:
+        problem = "the vocabulary of an imported model cannot get more subwords: leave it out"
+        raise UsageError(f"extend_vocabulary: {problem}", setting="extend_vocabulary")
+
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
+        return self._encode(texts)
+
+    def _draw(self, texts: Iterable[str], amount: float) -> list[list[int]]:
+        return self._encode(texts, enable_sampling=True, alpha=amount, nbest_size=-1)
+
+    def _encode(self, texts: Iterable[str], **how: Any) -> list[list[int]]:
         codes, rests = zip(*map(self._split, texts), strict=True) if (texts := list(texts)) else ((), ())
         # by name: characters that the model does not know may be a token of the other side
-        encoded = self._processor.encode(list(rests), out_type=str, num_threads=1)
+        encoded = self._processor.encode(list(rests), out_type=str, num_threads=1, **how)
         return [
             [*code, *(self._numbers.get(subword, UNK) for subword in subwords)]
             for code, subwords in zip(codes, encoded, strict=True)

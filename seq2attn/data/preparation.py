@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from seq2attn.data.linking import Linker
 
 NOT_NFC = "are not in the normal form NFC of Unicode: they are put in it"
-_EXAMPLES = 3  # places that are named for each reason to drop something
-
 T = TypeVar("T")
 
 
@@ -78,6 +76,7 @@ class Preparation:
     stage: Callable[[str], Progress]  # the progress callback of a stage with this name
     linker: "Linker | None" = None  # links the words of training pairs; None: the corpus alone
     vocabulary: GivenVocabulary | None = None  # None: it is learned from the corpus
+    clean_table: Path | None = None  # the table to write of the pairs after cleaning
 
     def limits(self, split: str) -> DataConfig | None:
         """The options that drop pairs of a split; None for other splits than train, which keep all pairs."""
@@ -197,14 +196,26 @@ def note_small_vocabulary(notes: list[str], size: int, request: Preparation) -> 
 class Drops:
     """Rows that are dropped: their number and a few examples for each reason."""
 
+    EXAMPLES = 3  # places that are named for each reason, at most
+
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
 
     def add(self, reason: str, place: str) -> None:
         self._counts[reason] += 1
-        if len(examples := self._examples.setdefault(reason, [])) < _EXAMPLES:
+        if len(examples := self._examples.setdefault(reason, [])) < self.EXAMPLES:
             examples.append(place)
+
+    def add_all(self, reason: str, count: int, places: list[str]) -> None:
+        """Add `count` rows, of which `places` are the first ones."""
+        self._counts[reason] += count
+        examples = self._examples.setdefault(reason, [])
+        examples += places[: self.EXAMPLES - len(examples)]
+
+    def add_other(self, other: "Drops") -> None:
+        for reason, count in other._counts.items():
+            self.add_all(reason, count, other._examples[reason])
 
     @property
     def total(self) -> int:

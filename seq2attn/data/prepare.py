@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ import datasets
 
 from seq2attn import files
 from seq2attn.config import DataConfig
+from seq2attn.data.corpus_weights import split_weight
 from seq2attn.data.formats.text import printable
 from seq2attn.data.linking import Linker
 from seq2attn.data.preparation import AnyCorpus, GivenVocabulary, Preparation
 from seq2attn.data.prepared import REPORT
 from seq2attn.data.sources import open_corpus
+from seq2attn.data.text import clean_pairs, several
+from seq2attn.data.text.corpus import Corpus
 from seq2attn.data.text.prepared_corpus import is_prepared, open_prepared
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
@@ -26,7 +29,7 @@ from seq2attn.version import __version__
 
 
 def prepare(
-    corpus: str,
+    corpus: str | Sequence[str],
     out: Path,
     options: DataConfig,
     *,
@@ -40,38 +43,45 @@ def prepare(
     linker: Linker | None = None,
     linked_by: str = "",
     vocabulary: GivenVocabulary | None = None,
+    clean_table: Path | None = None,
 ) -> dict[str, Any]:
     """Write the prepared folder `out` of a corpus, and return its report. `out` is complete or untouched.
 
+    Several corpora of text become one; a name may end in a weight, as in "b.tsv:0.3" (see `corpus_weights`).
     `valid` and `test` pairs are held out of a corpus that has no such split (None: a twentieth, at most
     1,000, if its only split is train). Training pairs that are empty on a side, too long or of too different
-    lengths are dropped and counted. The other splits keep every pair. If a text does not hold
+    lengths are dropped and counted, and so are faulty ones (see `text.cleaner`). The other splits keep every
+    pair. If a text does not hold
     `options.vocab_size` subwords, it is refused or, with `shrink`, gets half of those that it holds, and the
     report says so. `force` replaces a prepared folder. `stage` returns the progress callback of a stage from
     its name. `linker` links the words of training pairs, for guided attention, in place of the corpus;
     `linked_by` says for people what it is. With a `vocabulary` no tokenizer is learned, and the corpus may be
-    a prepared folder of text, whose text is encoded again. Raises UsageError for a linker and a corpus of
-    images.
+    a prepared folder of text, whose text is encoded again. `clean_table` is a table to write of the pairs
+    after cleaning. Raises UsageError for a linker or `clean_table` and a corpus of images.
     """
     if printable(out) != str(out):
         raise UserError(f"{printable(out)}: a path that is not UTF-8; choose another name")
     with _replace_prepared(Path(out), force) as folder, _quiet_datasets():
-        opened: AnyCorpus | None
-        opened = open_prepared(corpus) if vocabulary is not None and is_prepared(corpus) else None
-        if opened is None:
-            opened = open_corpus(
-                corpus, options.source, options.target, options.max_bad, options.follow_links
-            )
+        opened: AnyCorpus
+        if vocabulary is not None and isinstance(corpus, str) and is_prepared(corpus):
+            opened = open_prepared(corpus)
+        else:
+            opened = _open(corpus, options)
         if options.tokenizer is None:
             options = options.model_copy(update={"tokenizer": opened.default_tokenizer})
         if linker is not None and not opened.modality.has_vocabulary:
-            problem = f"it links the words of two texts, and {corpus} holds {opened.modality.name}"
+            problem = f"it links the words of two texts, and {opened.name} holds {opened.modality.name}"
             raise UsageError(f"align: {problem}: leave it out", setting="align")
         if options.protect and not opened.modality.has_vocabulary:
-            problem = f"it marks what two texts have in common, and {corpus} holds {opened.modality.name}"
+            problem = (
+                f"it marks what two texts have in common, and {opened.name} holds {opened.modality.name}"
+            )
             raise UsageError(f"protect: {problem}: leave it out", setting="protect")
+        if clean_table is not None:
+            _refuse_table(clean_table, opened, force)
+        given = vocabulary, clean_table
         request = Preparation(
-            *(folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, vocabulary)
+            *(folder, folder / "work", options, valid, test, workers, seed, shrink, stage, linker, *given)
         )
         request.work.mkdir()
         facts = opened.prepare(request)
@@ -91,6 +101,36 @@ def prepare(
         }
         _finish(request, report, opened.inputs)
     return report
+
+
+def _open(corpus: str | Sequence[str], options: DataConfig) -> AnyCorpus:
+    def opened(name: str) -> AnyCorpus:
+        return open_corpus(name, options.source, options.target, options.max_bad, options.follow_links)
+
+    if isinstance(corpus, str):
+        return opened(corpus)
+    if len(corpus) == 1:
+        if split_weight(corpus[0]).name != corpus[0]:
+            problem = "a weight is for several corpora: leave it out"
+            raise UsageError(f"{corpus[0]}: {problem}", setting="corpus")
+        return opened(corpus[0])
+    parts = []
+    for name, weight in map(split_weight, corpus):
+        one = opened(name)
+        if not isinstance(one, Corpus):
+            raise UsageError(f"{name}: several corpora are all of text", setting="corpus")
+        parts.append((one, weight))
+    return several.join(parts)
+
+
+def _refuse_table(clean_table: Path, corpus: AnyCorpus, force: bool) -> None:
+    if not isinstance(corpus, Corpus):
+        problem = f"{corpus.name} holds {corpus.modality.name}, and only texts are cleaned: leave it out"
+        raise UsageError(f"clean_table {clean_table}: {problem}", setting="clean_table")
+    if corpus.has_weights:
+        problem = "the table has no weights: clean each corpus by itself"
+        raise UsageError(f"clean_table {clean_table}: {problem}", setting="clean_table")
+    clean_pairs.refuse(clean_table, corpus.inputs, force)
 
 
 def _finish(request: Preparation, report: dict[str, Any], inputs: list[Path]) -> None:

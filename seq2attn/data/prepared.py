@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seq2attn import strict_json
-from seq2attn.config import IMAGES, MODALITIES, TEXT, Modality, of_report
+from seq2attn.config import BEFORE_CLEANING, IMAGES, MODALITIES, TEXT, Modality, of_report
 from seq2attn.data.corpus import is_split
 from seq2attn.data.formats.text import printable
 from seq2attn.data.images.dataset import CaptionedSplit
@@ -38,6 +38,7 @@ def _check_report(report: object) -> dict[str, Any]:
     for name, flag in (flags | {"joint": report["options"].get("joint")}).items():
         if not isinstance(flag, bool):
             raise TypeError(f"{name} is neither true nor false")
+    report["options"] = {**BEFORE_CLEANING, **report["options"]}
     for name, facts in report["splits"].items():
         if not is_split(name):
             problem = f"a split may not be called {printable(repr(name)[:60])}"
@@ -102,7 +103,8 @@ class Prepared:
 
     @cached_property
     def target_tokenizer(self) -> Tokenizer:
-        return self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
+        tokenizer = self.source_tokenizer if self.joint else Tokenizer.load(self.path / "target.model")
+        return tokenizer.of_target
 
     @property
     def source_size(self) -> int:

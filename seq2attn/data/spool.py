@@ -5,7 +5,7 @@ image.
 """
 
 import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -52,8 +52,13 @@ class Spool(Generic[T]):
         with pa.memory_map(str(self.path)) as file:
             yield from pa.ipc.open_stream(file)
 
-    def sample(self, columns: tuple[str, ...], most: int, seed: int) -> Iterator[str]:
-        """The cells of `columns`: of all rows, or of `most` rows sampled by `seed`."""
+    def sample(
+        self, columns: tuple[str, ...], most: int, seed: int, change: Mapping[str, Callable[[str], str]] = {}
+    ) -> Iterator[str]:
+        """The cells of `columns`: of all rows, or of `most` rows sampled by `seed`.
+
+        The function of a column in `change` is applied to each of its cells.
+        """
         rows = np.arange(len(self.keys))
         if len(rows) > most:
             rows = np.sort(np.random.default_rng(seed).choice(len(rows), most, replace=False))
@@ -62,7 +67,8 @@ class Spool(Generic[T]):
             end = first + batch.num_rows
             here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
             for column in columns:
-                yield from batch.column(column).take(pa.array(here)).to_pylist()
+                cells = batch.column(column).take(pa.array(here)).to_pylist()
+                yield from map(change[column], cells) if column in change else cells
             first = end
 
     def select(self, mask: NDArray[np.bool_], path: Path) -> "Spool[T]":

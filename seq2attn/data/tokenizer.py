@@ -1,10 +1,11 @@
 """Text to subword ids and exactly back, with the SentencePiece model of one side, in one file.
 
-SentencePiece only segments. This module brings text to NFC (and, as an option, to lower case), and keeps
-white space. It joins subwords to text without SentencePiece, so that `decode(encode(text))` is `text` in NFC
-if every character is known. It knows no corpus and no model.
+SentencePiece only segments. This module brings text to NFC (and, as options, to lower case and to plain
+marks), and keeps white space. It joins subwords to text without SentencePiece, so that
+`decode(encode(text))` is `text` in NFC if every character is known. It knows no corpus and no model.
 """
 
+import copy
 import io
 import json
 import math
@@ -20,6 +21,7 @@ from typing import Any, Self
 import sentencepiece
 
 from seq2attn import files, strict_json
+from seq2attn.data import marks
 from seq2attn.data.formats import sentencepiece_model
 from seq2attn.data.formats.sentencepiece_model import Subword
 from seq2attn.errors import UserError
@@ -56,10 +58,12 @@ class Tokenizer:
     The vocabulary holds the special tokens PAD, UNK, BOS and EOS, and then subwords of one of KINDS.
     """
 
-    def __init__(self, model: bytes, kind: str, lowercase: bool) -> None:
+    def __init__(self, model: bytes, kind: str, lowercase: bool, plain_marks: str = "none") -> None:
         self.kind = kind
         self.lowercase = lowercase
         self.model = model  # of SentencePiece
+        self.plain_marks = plain_marks  # the sides whose marks become plain ones: one of marks.SIDES
+        self._target: Tokenizer | None = None
         self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         self.size: int = self._processor.get_piece_size()
         # An unknown word takes up the space before it.
@@ -74,7 +78,22 @@ class Tokenizer:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self.model, self.kind, self.lowercase)
+        return Tokenizer, (self.model, self.kind, self.lowercase, self.plain_marks)
+
+    @property
+    def of_target(self) -> "Tokenizer":
+        """The same vocabulary for targets, whose marks may stay as they are."""
+        if self.plain_marks != "source":
+            return self
+        if self._target is None:
+            self._target = copy.copy(self)
+            self._target.plain_marks = "none"
+        return self._target
+
+    def normal(self, text: str) -> str:
+        """The text as its subwords write it: in NFC and, as set, in lower case and with plain marks."""
+        text = normalise(text, self.lowercase)
+        return text if self.plain_marks == "none" else marks.plain(text)
 
     @classmethod
     def train(
@@ -113,7 +132,7 @@ class Tokenizer:
     def with_subwords(self, subwords: Iterable[Subword]) -> Self:
         """The same vocabulary with more subwords after those that it has, whose ids and scores stay."""
         model = sentencepiece_model.with_subwords(self.model, subwords)
-        return type(self)(model, self.kind, self.lowercase)
+        return type(self)(model, self.kind, self.lowercase, self.plain_marks)
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
@@ -133,6 +152,8 @@ class Tokenizer:
                 raise ValueError("changed")
             if facts["kind"] not in KINDS or not isinstance(facts["lowercase"], bool):
                 raise ValueError("an unknown kind")
+            if (plain_marks := facts.get("plain_marks", "none")) not in marks.SIDES:
+                raise ValueError("an unknown side")
             tokenizer: Tokenizer
             if "size" in facts:
                 from seq2attn.data import marian_tokenizer  # it is a kind of this class
@@ -140,7 +161,7 @@ class Tokenizer:
                 tokenizer = marian_tokenizer.load(model, facts)
             else:
                 sentencepiece_model.refuse_rules(model)
-                tokenizer = cls(model, facts["kind"], facts["lowercase"])
+                tokenizer = cls(model, facts["kind"], facts["lowercase"], plain_marks)
             specials = [
                 tokenizer._processor.id_to_piece(place) for place in range(min(len(SPECIALS), tokenizer.size))
             ]
@@ -165,14 +186,15 @@ class Tokenizer:
     @property
     def _facts(self) -> dict[str, object]:
         """What the file says beside the model."""
-        return {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self.model)}
+        facts = {"kind": self.kind, "lowercase": self.lowercase, "crc32": zlib.crc32(self.model)}
+        return facts if self.plain_marks == "none" else facts | {"plain_marks": self.plain_marks}
 
     def encode(self, text: str) -> list[int]:
         """Ids without BOS and EOS. The name of a special token in the text is plain text."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
-        normal = [normalise(text, self.lowercase) for text in texts]
+        normal = [self.normal(text) for text in texts]
         # SentencePiece joins neighbouring unknown words into one token; here each is one
         if self.kind == "word":
             return [self._encode_words(text) for text in normal]
@@ -186,7 +208,7 @@ class Tokenizer:
         """The text as subwords of SentencePiece, "▁" for a space. What is not in the vocabulary is there as
         it stands in the text, and neighbouring unknown characters are one.
         """
-        text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
+        text = self.normal(text).replace(SPACE, STAND_IN)
         subwords: list[str] = self._processor.encode(text, out_type=str)
         return subwords
 
@@ -199,14 +221,22 @@ class Tokenizer:
         """
         if self.kind not in SAMPLED_KINDS:
             raise ValueError(f"a {self.kind} tokenizer has one way to cut a text")
-        marked = [normalise(text, self.lowercase).replace(SPACE, STAND_IN) for text in texts]
         with _SAMPLES:
             # A call draws in a thread of its own, whose generator starts from the seed that is set now.
             sentencepiece.set_random_generator_seed(seed)
-            ids: list[list[int]] = self._processor.encode(
-                marked, num_threads=1, enable_sampling=True, alpha=amount, nbest_size=-1
-            )
+            ids = self._draw(texts, amount)
             sentencepiece.set_random_generator_seed(_UNSEEDED)
+        return ids
+
+    def _draw(self, texts: Iterable[str], amount: float) -> list[list[int]]:
+        """See `sample`."""
+        ids: list[list[int]] = self._processor.encode(
+            [self.normal(text).replace(SPACE, STAND_IN) for text in texts],
+            num_threads=1,
+            enable_sampling=True,
+            alpha=amount,
+            nbest_size=-1,
+        )
         return ids
 
     def _encode_words(self, text: str) -> list[int]:
@@ -222,7 +252,7 @@ class Tokenizer:
         A subword of a unigram vocabulary costs -ln of its probability, and of another one ln of the size of
         the vocabulary. A character that the vocabulary does not have costs as much as UNKNOWN_NATS more.
         """
-        text = normalise(text, self.lowercase).replace(SPACE, STAND_IN)
+        text = self.normal(text).replace(SPACE, STAND_IN)
         nats, rare = 0.0, math.log(self.size)
         for subword in self._processor.encode(text, out_type=str):
             i = self._processor.piece_to_id(subword)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from seq2attn.data.marks import PLAIN
 from seq2attn.data.tokenizer import Tokenizer
 from seq2attn.errors import UserError
 from seq2attn.inference import Translator
@@ -30,7 +31,9 @@ def description(run: Run, translator: Translator) -> dict[str, Any]:
         "model": run.config.model.model_dump(mode="json"),
         "search": run.config.search.model_dump(mode="json"),
         "choice": None if choice is None else choice._asdict(),
-        "tokenizers": [tokenizer(one) for one in ((source,) if source is target else (source, target))],
+        "tokenizers": [
+            tokenizer(one) for one in ((source,) if source.of_target is target else (source, target))
+        ],
         "parameters": index(model),
     }
 
@@ -72,4 +75,9 @@ def index(model: nn.Module) -> list[tuple[str, list[int], int]]:
 
 def tokenizer(own: Tokenizer) -> dict[str, Any]:
     """Kind, subwords by id, and their scores."""
-    return {"kind": own.kind, "lowercase": own.lowercase, "pieces": own.vocabulary, "scores": own.scores}
+    facts = {"kind": own.kind, "lowercase": own.lowercase, "pieces": own.vocabulary, "scores": own.scores}
+    if own.plain_marks == "none":
+        return facts
+    # as one for both sides, it may leave the marks of targets as they are
+    as_target = {"asTarget": {"plainMarks": None}} if own.plain_marks == "source" else {}
+    return facts | {"plainMarks": PLAIN} | as_target

@@ -264,6 +264,8 @@ def _parse_config(path: Path, tree: Any) -> Run:
             f"{path}: made by seq2attn {tree['seq2attn']}, newer than this one ({__version__}): "
             "upgrade seq2attn to open it"
         )
+    if isinstance(tree["config"], dict) and isinstance(data := tree["config"].get("data"), dict):
+        tree["config"]["data"] = {**config.BEFORE_CLEANING, **data}
     settings = config.validate(tree["config"], str(path / "config.json"))
     return Run(
         path,

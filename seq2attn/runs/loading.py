@@ -105,7 +105,7 @@ def load_runs(
             )
         models.append(_load_model(other).to(torch_device))
     tokenizers: dict[bytes, Tokenizer] = {}
-    target_tokenizer = load_tokenizer(first.target_tokenizer, first.target_size, tokenizers)
+    target_tokenizer = load_tokenizer(first.target_tokenizer, first.target_size, tokenizers).of_target
     for one, model in zip(runs, models, strict=True):
         if model.decoder.pointer is not None:
             source = load_tokenizer(one.source_tokenizer, one.source_size, tokenizers)

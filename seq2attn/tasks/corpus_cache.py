@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seq2attn import files
-from seq2attn.config import Config
+from seq2attn.config import BEFORE_CLEANING, Config
 from seq2attn.errors import UserError
 from seq2attn.notes import note
 from seq2attn.progress import SILENT, Stages
@@ -100,6 +100,9 @@ def _cache(corpus: str, settings: Config, vocabulary: "GivenVocabulary | None") 
     options = settings.data.model_dump(mode="json")
     if options["tokenizer"] is None:  # a trained run names its tokenizer: both share one folder
         options["tokenizer"] = opened.default_tokenizer
+    if all(options[name] == value for name, value in BEFORE_CLEANING.items()):
+        for name in BEFORE_CLEANING:  # the folder of a run of an older version, which resumes
+            del options[name]
     given = [] if vocabulary is None else [vocabulary.fingerprint]
     key = json.dumps([FORMAT, corpus if not files else "", files, options, *given])
     return (

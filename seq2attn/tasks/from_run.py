@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from seq2attn.tasks.training_data import TrainingData
 
 MOST_SUBWORDS = 100_000
-VOCABULARY = ("vocab_size", "tokenizer", "joint", "lowercase", "protect")  # settings of data that the tokenizers fix
+VOCABULARY = (
+    "vocab_size",
+    "tokenizer",
+    "joint",
+    "lowercase",
+    "normalise",
+    "protect",
+)  # settings of data that the tokenizers fix
 # Settings of a model that act before its first weights alone, which here are those of the run.
 FIRST_WEIGHTS = ("model.init", "model.init_range", "model.encoder.weights")
 

@@ -1,6 +1,7 @@
 """A corpus prepared for training, as `seq2attn prepare` does it."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    corpus: str | os.PathLike[str],
+    corpus: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     valid: int | None = None,
@@ -25,20 +26,23 @@ def prepare(
     seed: int = 1,
     align_with: str | os.PathLike[str] | None = None,
     align_reverse: str | os.PathLike[str] | None = None,
+    clean_table: str | os.PathLike[str] | None = None,
     progress: StageProgress | None = None,
     **options: Any,
 ) -> "Prepared":
     """Prepare a corpus for training: train a tokenizer, encode the text, check the images.
 
-    `corpus` is a bundled corpus (phrases, names, scenes or clips), a folder, a file, or hf:OWNER/NAME. `out`
-    is the folder to create, completely or not at all; `force` replaces a prepared folder there. `valid` and
+    `corpus` is a bundled corpus (phrases, names, scenes or clips), a folder, a file, or hf:OWNER/NAME; or a
+    list of corpora of text, each with a weight if its name ends in one: `["a.tsv", "b.tsv:0.3"]`. `out` is
+    the folder to create, completely or not at all; `force` replaces a prepared folder there. `valid` and
     `test` are numbers of pairs to set aside, by default a twentieth each, at most 1,000, of a corpus without
     splits.
     `workers` is the number of processes, by default one for each processor. `options` are the settings of
     `data`, as `source="en", target="de", vocab_size=4000, lowercase=True`; unless you set it, `vocab_size`
     fits the number of training pairs. `align="eflomal"` links the words of training pairs, for train.guide.
     `align_with` is a run whose attention links them instead, and `align_reverse` one that translates the
-    other way. `progress(stage, done, total)` is called during the work.
+    other way. `keep=["numbers"]` leaves faults of training pairs as they are, and `clean_table` is a table
+    (.csv) to write of the pairs after cleaning. `progress(stage, done, total)` is called during the work.
 
     Returns the prepared folder. Raises UsageError for options that make no sense, and UserError if the corpus
     cannot be read or the folder cannot be written.
@@ -48,7 +52,11 @@ def prepare(
     from seq2attn.progress import silent
     from seq2attn.tasks.linking import linker_of
 
-    corpus, out = arguments.path(corpus, "corpus"), arguments.path(out, "out")
+    several = list(corpus) if isinstance(corpus, list | tuple) else [corpus]
+    corpora = [arguments.path(one, "corpus") for one in several]
+    if not corpora:
+        raise UsageError("no corpus: name at least one", setting="corpus")
+    out = arguments.path(out, "out")
     for name, number, least in (
         ("valid", valid, 0),
         ("test", test, 0),
@@ -70,7 +78,7 @@ def prepare(
     settings = config.validate({"data": given}, "prepare").data
     linker = linker_of(settings, runs)
     prepare_folder(
-        corpus,
+        corpora,
         Path(out),
         settings,
         valid=valid,
@@ -86,5 +94,6 @@ def prepare(
         else f"the attention of {' and '.join(runs)}"
         if runs
         else settings.align,
+        clean_table=None if clean_table is None else Path(arguments.path(clean_table, "clean_table")),
     )
     return Prepared(Path(out))

@@ -39,6 +39,7 @@ class Family(NamedTuple):
     preset: str
     about: str
     settings: tuple[str, ...] = ()  # none: those of attention_study
+    steps: int = STEPS
 
 
 FAMILIES = {
@@ -47,8 +48,15 @@ FAMILIES = {
     "rnn-feeding": Family("luong15", "LSTM with input feeding"),
     "transformer": Family(
         "transformer",
-        "Transformer, 3 layers of 4 heads, 256 units",
-        ("train.lr=1.5e-3", "train.warmup=400"),  # its own size: one of 128 units does not learn in this time
+        "Transformer, 3 layers of 4 heads",
+        (
+            *PARALLEL,
+            "model.encoder.feedforward=344",
+            "model.decoder.feedforward=344",
+            "train.warmup=400",
+            "train.optimizer=adamw",  # the weight decay of the preset is for it
+        ),
+        1500,
     ),
     "conv": Family("gehring17", "convolutions, 4 layers", PARALLEL),
 }
@@ -57,8 +65,8 @@ FAMILIES = {
 def settings(family: Family) -> list[str]:
     """The `--set` of a family: its size, and its budget."""
     if not family.settings:
-        return attention_study.settings(family.preset, STEPS)
-    budget = (*attention_study.TRAIN, f"max_steps={STEPS}", f"validate_every={STEPS}")
+        return attention_study.settings(family.preset, family.steps)
+    budget = (*attention_study.TRAIN, f"max_steps={family.steps}", f"validate_every={family.steps}")
     own = ["train.lr=2e-3"]  # these families do not bear the rate of recurrent ones
     return [*(f"train.{value}" for value in budget), *own, *family.settings, "search.beam=1"]
 

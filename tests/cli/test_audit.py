@@ -47,7 +47,7 @@ def prepare(folder: Path, gold: str | None = GOLD) -> Path:
     prepare_folder(
         str(folder),
         folder / "prepared",
-        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False),
+        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False, keep=("all",)),
     )
     for side in ("source", "target"):
         tiny.tokenizer(side).save(folder / "prepared" / f"{side}.model")  # those of the runs below

@@ -52,7 +52,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         targets = tiny.FRENCH if split == "train" else outputs
         (data / f"{split}.fr").write_text("\n".join(targets[lines]) + "\n", encoding="utf-8")
     prepare_folder(
-        str(data), data / "prepared", config.DataConfig(source="en", target="fr", vocab_size=60, joint=False)
+        str(data),
+        data / "prepared",
+        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False, keep=("all",)),
     )
     for side in ("source", "target"):
         tiny.tokenizer(side).save(data / "prepared" / f"{side}.model")  # those of the run

@@ -49,7 +49,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare(
         str(folder),
         folder / "prepared",
-        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False),
+        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False, keep=("all",)),
     )
     for side in ("source", "target"):
         tiny.tokenizer(side).save(folder / "prepared" / f"{side}.model")  # those of the runs below
@@ -811,7 +811,9 @@ def test_evaluate_refuses_gold_links_past_the_end_of_a_sentence(
             shutil.copy(prepared.parent / f"{split}.{ending}", tmp_path / f"{split}.{ending}")
     (tmp_path / "test.align").write_text("0-0\n0-99\n\n\n\n", encoding="utf-8")
     prepare(
-        str(tmp_path), tmp_path / "p", config.DataConfig(source="en", target="fr", vocab_size=60, joint=False)
+        str(tmp_path),
+        tmp_path / "p",
+        config.DataConfig(source="en", target="fr", vocab_size=60, joint=False, keep=("all",)),
     )
     code, out, err = call(run, "--data", tmp_path / "p")
     assert (code, out, err.count("\n")) == (1, "", 1)

@@ -30,8 +30,9 @@ def corpus(tmp_path: Path) -> Path:
     draw = random.Random(1)
     for split, count in (("train", 200), ("valid", 10), ("test", 5)):
         lines = [" ".join("".join(draw.choices("abcdefgh", k=4)) for _ in range(5)) for _ in range(count)]
-        for language in ("en", "de"):
-            (folder / f"{split}.{language}").write_text("\n".join([*lines, ""]), encoding="utf-8")
+        backwards = [" ".join(reversed(line.split())) for line in lines]
+        for language, texts in (("en", lines), ("de", backwards)):
+            (folder / f"{split}.{language}").write_text("\n".join([*texts, ""]), encoding="utf-8")
     return folder
 
 
@@ -119,6 +120,12 @@ def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -
         "30",
         "--seed",
         "4",
+        "--keep",
+        "numbers",
+        "--keep",
+        "script",
+        "--normalise",
+        "both",
         "--workers",
         "2",
         "--quiet",
@@ -140,6 +147,8 @@ def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -
         "max_missing": 0.05,
         "align": "corpus",
         "follow_links": False,
+        "keep": ["numbers", "script"],
+        "normalise": "both",
     }
     assert report["options"] == expected
     assert report["seed"] == 4
@@ -213,7 +222,8 @@ def test_prepare_reads_the_bundled_corpus_with_defaults(call: Call, tmp_path: Pa
         (["CORPUS", "OUT", "--vocab-size", "many"], 2, "--vocab-size"),
         (["CORPUS", "OUT", "--workers", "0"], 2, "--workers"),
         (["CORPUS", "OUT", "--max-ratio", "0.5"], 2, "--max-ratio"),
-        (["CORPUS"], 2, "OUT"),
+        (["CORPUS"], 2, "name the corpus and the folder to make"),
+        (["CORPUS", "OUT", "--keep", "duplicate"], 2, "choose quotes, entities, control, "),
     ],
 )
 def test_prepare_refuses_on_one_line(

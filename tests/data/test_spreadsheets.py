@@ -206,3 +206,25 @@ def test_spreadsheet_refuses_two_columns_of_one_name(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("en,fr,fr\nrain,la pluie,x\nsnow,la neige,y\n")
     with pytest.raises(UserError, match="columns 2 and 3 have one name, fr: rename those"):
         read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("titles", ["en\t\tfr\tnotes", "English\t\tFrench\tNotes", "source\t\ttarget\tid"])
+def test_spreadsheet_says_what_it_takes_for_the_header(titles: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(f"{titles}\n" + "Hello.\t\tBonjour.\t1\n" * 3, encoding="utf-8")
+    corpus = open_corpus(str(path))
+    assert isinstance(corpus, Corpus)
+    assert pairs(corpus) == [("Hello.", "Bonjour.")] * 3
+    first, _, second, _ = titles.split("\t")
+    assert corpus.notes == [
+        f"a.tsv: the first line is the header: {first} is the source, {second} the target"
+    ]
+
+
+def test_spreadsheet_without_header_ignores_empty_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("\tHello.\t\tBonjour.\t\n" * 3, encoding="utf-8")
+    corpus = open_corpus(str(path))
+    assert isinstance(corpus, Corpus)
+    assert pairs(corpus) == [("Hello.", "Bonjour.")] * 3
+    assert corpus.notes == ["a.tsv has no header: column 2 is the source, column 4 the target"]

@@ -44,7 +44,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side, language in enumerate(("en", "fr")):
             lines = (" ".join(pair[side] for pair in line) + "\n" for line in pairs)
             (home / "corpus" / f"{split}.{language}").write_text("".join(lines))
-    options = {"source": "en", "target": "fr", "tokenizer": "word", "vocab_size": 20, "joint": False}
+    options = {
+        "source": "en",
+        "target": "fr",
+        "tokenizer": "word",
+        "vocab_size": 20,
+        "joint": False,
+        "keep": ["all"],
+    }
     prepared = seq2attn.prepare(home / "corpus", home / "prepared", workers=1, **options)  # type: ignore[arg-type]
     seq2attn.train("first-try", prepared.path, home / "run", SMALL, device="cpu")
     return home

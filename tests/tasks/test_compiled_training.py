@@ -43,7 +43,9 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def prepared(corpus: Path, tmp_path: Path) -> Path:
-    return seq2attn.prepare(corpus, tmp_path / "p", source="en", target="fr", vocab_size=80, joint=True).path
+    return seq2attn.prepare(
+        corpus, tmp_path / "p", source="en", target="fr", vocab_size=80, keep=("all",), joint=True
+    ).path
 
 
 def test_missing_compiler_is_told_before_there_is_a_run(

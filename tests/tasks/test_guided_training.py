@@ -39,7 +39,12 @@ def corpus(path: Path, links: bool) -> Path:
 
 def test_training_is_guided_by_the_links_of_a_corpus(tmp_path: Path) -> None:
     folder = seq2attn.prepare(
-        corpus(tmp_path / "corpus", True), tmp_path / "p", source="en", target="fr", vocab_size=80
+        corpus(tmp_path / "corpus", True),
+        tmp_path / "p",
+        source="en",
+        target="fr",
+        vocab_size=80,
+        keep=("all",),
     )
     losses = {}
     for guide in (0, 1):
@@ -54,7 +59,12 @@ def test_training_is_guided_by_the_links_of_a_corpus(tmp_path: Path) -> None:
 
 def test_training_without_links_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = seq2attn.prepare(
-        corpus(tmp_path / "corpus", False), tmp_path / "p", source="en", target="fr", vocab_size=80
+        corpus(tmp_path / "corpus", False),
+        tmp_path / "p",
+        source="en",
+        target="fr",
+        vocab_size=80,
+        keep=("all",),
     )
     with pytest.raises(UserError) as error:
         seq2attn.train("first-try", folder, tmp_path / "run", TINY | {"train.guide": 0.1})
@@ -113,7 +123,7 @@ def test_linkers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_aligner_with_too_few_lines_is_one_line(tmp_path: Path) -> None:
-    options = DataConfig(source="en", target="fr", vocab_size=80)
+    options = DataConfig(source="en", target="fr", vocab_size=80, keep=("all",))
     with pytest.raises(UserError) as error:
         prepare(
             str(corpus(tmp_path / "corpus", False)),
@@ -125,7 +135,7 @@ def test_aligner_with_too_few_lines_is_one_line(tmp_path: Path) -> None:
 
 
 def test_links_of_an_aligner_take_the_place_of_those_of_the_corpus(tmp_path: Path) -> None:
-    options = DataConfig(source="en", target="fr", vocab_size=80)
+    options = DataConfig(source="en", target="fr", vocab_size=80, keep=("all",))
     lines = ["0-0"] * len(tiny.ENGLISH)
     prepare(
         str(corpus(tmp_path / "corpus", True)),
@@ -143,7 +153,12 @@ def test_links_of_an_aligner_take_the_place_of_those_of_the_corpus(tmp_path: Pat
 
 def test_a_guided_run_remembers_what_it_was_taught(tmp_path: Path) -> None:
     folder = seq2attn.prepare(
-        corpus(tmp_path / "corpus", True), tmp_path / "p", source="en", target="fr", vocab_size=80
+        corpus(tmp_path / "corpus", True),
+        tmp_path / "p",
+        source="en",
+        target="fr",
+        vocab_size=80,
+        keep=("all",),
     )
     for guide in (0, 1):
         changes = TINY | {"train.guide": guide, "train.max_steps": 1}

@@ -49,7 +49,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side, language in enumerate(("en", "fr")):
             lines = (" ".join(pair[side] for pair in line) + "\n" for line in pairs)
             (home / "corpus" / f"{split}.{language}").write_text("".join(lines))
-    options = {"source": "en", "target": "fr", "tokenizer": "word", "vocab_size": 20, "joint": False}
+    options = {
+        "source": "en",
+        "target": "fr",
+        "tokenizer": "word",
+        "vocab_size": 20,
+        "joint": False,
+        "keep": ["all"],
+    }
     prepared = seq2attn.prepare(home / "corpus", home / "prepared", workers=1, **options)  # type: ignore[arg-type]
     for seed in (1, 2):
         settings = [*SMALL, f"train.seed={seed}"]

@@ -80,7 +80,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
         for number, side in enumerate(("en", "fr")):
             lines = [" ".join(pair[number] for pair in some) for some in pairs]
             (home / "corpus" / f"{split}.{side}").write_text("".join(f"{line}\n" for line in lines))
-    of = config.DataConfig(source="en", target="fr", tokenizer="word", vocab_size=20, joint=True)
+    of = config.DataConfig(source="en", target="fr", tokenizer="word", vocab_size=20, keep=("all",))
     prepare(str(home / "corpus"), home / "text", of)
     image_toy.folder(home / "images")
     return {False: home / "text", True: home / "images"}

@@ -436,7 +436,7 @@ def test_fingerprint_of_texts_is_of_their_ids_however_they_are_stored(tmp_path: 
     prepare(
         str(tmp_path),
         tmp_path / "out",
-        config.DataConfig(source="en", target="fr", tokenizer="word", vocab_size=30),
+        config.DataConfig(source="en", target="fr", tokenizer="word", vocab_size=30, keep=("all",)),
     )
     split = Prepared(tmp_path / "out").split("train")
 

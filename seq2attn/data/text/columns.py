@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from seq2attn.data.corpus import ALIGNMENT, LANGUAGE, NESTED, SPLIT, SPLIT_NAMES, Row, split_name
 from seq2attn.data.formats.text import one_line
+from seq2attn.data.languages import is_title
 from seq2attn.errors import UsageError, UserError
 from seq2attn.near import nearest
 
@@ -56,14 +57,14 @@ def choose_columns(
 
     If there are `nested` names, those in the column NESTED, the columns are among these, unless `source` is
     among `names`. They are written NAME, or NAME:LANGUAGE to say which language the column holds. Without
-    both: the only two that look like language codes, or "source" and "target". Raises UserError, which names
-    the columns that exist, and UsageError if the user must say which to use.
+    both: the only two that are codes or names of languages, or "source" and "target". Raises UserError, which
+    names the columns that exist, and UsageError if the user must say which to use.
     """
     inside = bool(nested) and not (source and _find(names, source))
     there = nested if inside else names
     facts = {"nested": inside, "split": SPLIT in names, "alignment": ALIGNMENT in names}
     if source is None and target is None:
-        codes = [name for name in there if LANGUAGE.fullmatch(name) and name != "id"]
+        codes = [name for name in there if (LANGUAGE.fullmatch(name) and name != "id") or is_title(name)]
         if len(codes) == 2:
             return Columns(codes[0], codes[1], (codes[0], codes[1]), **facts)
         if "source" in there and "target" in there:

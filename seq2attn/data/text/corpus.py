@@ -23,6 +23,8 @@ class Corpus:
     rows: Callable[[], Iterator[Row]]
     inputs: list[Path] = field(default_factory=list)  # the files that are read
     notes: list[str] = field(default_factory=list)  # decisions that the user is told of
+    top_weight: float = 1.0  # the largest of its rows
+    has_weights: bool = False  # whether a weight is not 1
 
     def prepare(self, request: Preparation) -> dict[str, Any]:
         from seq2attn.data.text.prepare import prepare_text

@@ -1,8 +1,8 @@
 """The pairs of one split of a prepared folder, memory-mapped. It knows no model.
 
 SPLIT/    Arrow as `datasets` saves it: source and target (as read), source_ids and target_ids (without BOS
-          and EOS), alignment if the corpus has gold word alignments, and links if words of training pairs
-          are linked (see `token_links`)
+          and EOS), alignment if the corpus has gold word alignments, weight if corpora are mixed (see
+          `weights`), and links if words of training pairs are linked (see `token_links`)
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seq2attn.data.batches import Texts
+from seq2attn.data.batches import Texts, plan
+from seq2attn.data.corpus_weights import LEAST, MOST
 from seq2attn.data.formats.saved_datasets import arrow_files
+from seq2attn.data.text.weights import rows_of_epoch
 from seq2attn.data.tokenizer import UNK
 from seq2attn.errors import UserError, is_out_of_threads
 
@@ -36,6 +38,7 @@ class TextSplit(Texts):
             for name in texts:
                 if self._table.column(name).type != pa.string() or self._table.column(name).null_count:
                     raise ValueError(f"{name} is not text in every row")
+            self.weights = self._weights()
             if self._links is not None and len(self._links.lengths) != len(self):
                 raise ValueError("links for another number of pairs")
             if len(self) != len(self._target.lengths) or len(self) != self._table.num_rows:
@@ -77,6 +80,27 @@ class TextSplit(Texts):
         yield from (self.source_lengths, self.target_lengths)
         yield from self._source.values()
         yield from self._target.values()
+        if self.weights is not None:
+            yield self.weights
+
+    def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        if self.weights is None:
+            return super().plan(batch_tokens, seed, epoch)
+        rows = rows_of_epoch(self.weights, seed, epoch)
+        lengths = self.source_lengths[rows], self.target_lengths[rows]
+        return [rows[batch] for batch in plan(*lengths, batch_tokens, seed, epoch)]
+
+    def _weights(self) -> NDArray[np.float64] | None:
+        """(N,): how often an epoch has each row; None: once."""
+        if "weight" not in self._table.column_names:
+            return None
+        column = self._table.column("weight")
+        if column.type != pa.float64() or column.null_count:
+            raise ValueError("weight is no number in every row")
+        weights: NDArray[np.float64] = column.to_numpy()
+        if not ((weights >= LEAST) & (weights <= MOST)).all():
+            raise ValueError("weights that are out of bounds")
+        return weights
 
     def texts(self, start: int = 0, stop: int | None = None) -> tuple[list[str], list[str]]:
         """Sources and targets of rows start .. stop - 1, as read. Raises UserError if they are damaged."""

@@ -15,8 +15,8 @@ import datasets
 import pyarrow as pa
 
 from seq2attn.config import DataConfig
-from seq2attn.data.formats.text import is_blank
 from seq2attn.data.linking import LINKS
+from seq2attn.data.marks import is_plain
 from seq2attn.data.preparation import Drops, Preparation
 from seq2attn.data.text.protection import mark_pair
 from seq2attn.data.text.token_links import token_links
@@ -27,17 +27,22 @@ from seq2attn.errors import UserError
 BLOCK = 200_000  # pairs that are encoded between two reports of progress
 MIN_PAIRS_PER_PROCESS = 5000  # with fewer, a process takes longer to start than it saves
 MARKED = "marked"  # how many pairs have a marker
-_NORMALISED = "normalised"  # a note, not on a dropped pair, but on how many lines of each side NFC changed
+WEIGHT = "weight"  # a column of the spool and of train
+# Notes, not on dropped pairs, but on how many lines of each side were changed
+NORMALISED = "normalised"  # by NFC
+PLAIN_MARKS = "plain_marks"  # by plain dashes, quotes and spaces
+_CHANGED = "changed"
 
 
 def encode_split(
-    spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation
+    spool: Path, out: Path, source: Tokenizer, target: Tokenizer, request: Preparation, before: Drops
 ) -> tuple[Drops, Counter[str]]:
     """Write the pairs of an Arrow file, with their ids, to the folder `out`.
 
     Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
-    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, how many
-    lines of each side NFC has changed, and how many pairs have a marker. Raises UserError if no pair is left.
+    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, and how many
+    lines of each side were changed, by "NORMALISED source" and the like, and how many pairs are MARKED. Raises
+    UserError if no pair is left; it names the pairs that were dropped `before`, too.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))
@@ -48,8 +53,10 @@ def encode_split(
     guides = None
     if request.limits(name) is not None:
         guides = LINKS if LINKS in rows.column_names else "alignment" if gold else None
+    has_weights = request.limits(name) is not None and _has_weights(spool)
+    columns |= {WEIGHT: datasets.Value("float64")} if has_weights else {}
     features = datasets.Features(columns | ({} if guides is None else {LINKS: ids}))
-    drops, normalised = Drops(), Counter({"source": 0, "target": 0, MARKED: 0})
+    drops, changed = Drops(), Counter[str]()
     blocks = []
     for first in range(0, len(rows), BLOCK):
         progress(first, len(rows))
@@ -69,6 +76,7 @@ def encode_split(
                 "limits": request.limits(name),
                 "protect": request.options.protect,
                 "gold": gold,
+                "has_weights": has_weights,
                 "guides": guides,
                 "notes": notes,
                 "parent": os.getpid(),
@@ -78,14 +86,15 @@ def encode_split(
             run_in_processes(share, processes)
         # from the files of the processes, if there were any
         blocks += [share(rank) for rank in range(processes)]
-        _collect(notes, drops, normalised)
+        _collect(notes, drops, changed)
     if drops.total == len(rows):
+        drops.add_other(before)
         raise UserError(f"no training pair is left: {drops}")
     datasets.concatenate_datasets(blocks).save_to_disk(str(out))
     progress(len(rows), len(rows))
     for first in range(0, len(rows), BLOCK):
         shutil.rmtree(request.work / f"{name}-{first}")
-    return drops, normalised
+    return drops, changed
 
 
 def _has_alignments(spool: Path) -> bool:
@@ -95,14 +104,19 @@ def _has_alignments(spool: Path) -> bool:
         )
 
 
-def _collect(notes: Path, drops: Drops, normalised: Counter[str]) -> None:
+def _has_weights(spool: Path) -> bool:
+    with pa.memory_map(str(spool)) as file:
+        return any((batch.column(WEIGHT).to_numpy() != 1).any() for batch in pa.ipc.open_stream(file))
+
+
+def _collect(notes: Path, drops: Drops, changed: Counter[str]) -> None:
     """Add up the notes that the processes wrote, in the order of the rows."""
     for file in sorted(notes.glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
                 reason, fact = json.loads(line)
-                if reason == _NORMALISED:
-                    normalised.update(fact)
+                if reason == _CHANGED:
+                    changed.update(fact)
                 else:
                     drops.add(reason, fact)
 
@@ -141,6 +155,7 @@ def _encode_table(
     limits: DataConfig | None,
     protect: bool,
     gold: bool,
+    has_weights: bool,
     guides: str | None,
     notes: Path,
     parent: int,
@@ -149,7 +164,10 @@ def _encode_table(
     """One batch of rows with its ids; runs in a worker. Notes on dropped rows go into the worker's file."""
     exit_without(parent)
     texts = {side: table[side].to_pylist() for side in ("source", "target")}
-    changed = {side: sum(map(is_changed, texts[side])) for side in texts}
+    changed = {f"{NORMALISED} {side}": sum(map(is_changed, texts[side])) for side in texts}
+    for side, tokenizer in (("source", source), ("target", target)):
+        if tokenizer.plain_marks != "none":
+            changed[f"{PLAIN_MARKS} {side}"] = sum(not is_plain(text) for text in texts[side])
     if protect:
         pairs = zip(texts["source"], texts["target"], strict=True)
         marked = [mark_pair(s or "", t or "", whole=not gold and guides is None) for s, t in pairs]
@@ -158,7 +176,7 @@ def _encode_table(
     source_ids, target_ids = source.encode_batch(texts["source"]), target.encode_batch(texts["target"])
     mine: list[tuple[str, object]] = []
     if any(changed.values()):
-        mine.append((_NORMALISED, changed))
+        mine.append((_CHANGED, changed))
     columns = {"source": table["source"], "target": table["target"]}
     columns |= {
         "source_ids": pa.array(source_ids, pa.list_(pa.int32())),
@@ -166,6 +184,8 @@ def _encode_table(
     }
     if gold:
         columns["alignment"] = table["alignment"].fill_null("")
+    if has_weights:
+        columns[WEIGHT] = table[WEIGHT]
     if guides is not None:
         sides = zip(*texts.values(), strict=True), zip(source_ids, target_ids, strict=True)
         lines, places = table[guides].fill_null("").to_pylist(), table["place"].to_pylist()
@@ -176,8 +196,7 @@ def _encode_table(
         columns[LINKS] = pa.array(links, pa.list_(pa.int32()))
     encoded = pa.table(columns)
     if limits is not None:
-        rows = zip(*texts.values(), source_ids, target_ids, strict=True)
-        reasons = [_drop_reason(s, t, len(i), len(j), limits) for s, t, i, j in rows]
+        reasons = [_drop_reason(len(i), len(j), limits) for i, j in zip(source_ids, target_ids, strict=True)]
         if any(reasons):
             places = zip(reasons, table["place"].to_pylist(), strict=True)
             mine += [(reason, place) for reason, place in places if reason]
@@ -188,12 +207,8 @@ def _encode_table(
     return encoded
 
 
-def _drop_reason(
-    source: str, target: str, source_length: int, target_length: int, limits: DataConfig
-) -> str | None:
+def _drop_reason(source_length: int, target_length: int, limits: DataConfig) -> str | None:
     """Why a training pair is dropped; None if it is kept."""
-    if is_blank(source) or is_blank(target):
-        return "empty"
     shorter, longer = sorted((source_length, target_length))
     if longer > limits.max_length:
         return "too long"

@@ -46,6 +46,9 @@ class GuidedTexts(Texts):
             yield np.array([len(links) for links in part], "<i4")
             yield np.ascontiguousarray(np.concatenate(part), "<i4")
 
+    def plan(self, batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+        return self.split.plan(batch_tokens, seed, epoch)
+
     def batch(self, rows: NDArray[np.integer], draw: int | None) -> Batch:
         batch = super().batch(rows, draw)
         shape = (*batch.targets_BT.shape, batch.source.size(1))

@@ -20,6 +20,7 @@ from seq2attn.data.formats.records import (
     named_cells,
 )
 from seq2attn.data.formats.text import printable
+from seq2attn.data.languages import is_title
 from seq2attn.data.text.columns import WITHOUT_TEXT, BadCell, Columns, choose_columns
 from seq2attn.data.text.corpus import Corpus
 from seq2attn.errors import UserError
@@ -117,6 +118,9 @@ def _open_cells(path: Path, source: str | None, target: str | None) -> Table:
         return Table(path, None, lambda: iter(()), notes)
     if headerless is None:
         columns = choose_columns(first, source, target, str(path))
+        if source is None and target is None:
+            sides = f"{columns.source} is the source, {columns.target} the target"
+            notes.append(f"{path.name}: the first line is the header: {sides}")
         for name in (columns.source, columns.target):
             if first.count(name) > 1:
                 places = " and ".join(str(place) for place, cell in enumerate(first, 1) if cell == name)
@@ -139,13 +143,18 @@ def _headerless(first: list[str], source: str | None, target: str | None) -> Col
         return None
     if sides and all(re.fullmatch(r"\d+(:.*)?", side) for side in sides):
         return choose_columns(numbers, source, target, "the file")
-    if len(first) != 2:
+    filled = [number for number, cell in zip(numbers, first, strict=True) if cell]  # the others are empty
+    titles = [cell for cell in first if cell]
+    if len(filled) != 2:
         return None
-    if not sides and (all(LANGUAGE.fullmatch(cell) for cell in first) or set(first) == {"source", "target"}):
+    if not sides and (
+        all(LANGUAGE.fullmatch(cell) or is_title(cell) for cell in titles)
+        or set(titles) == {"source", "target"}
+    ):
         return None
-    if any(side.lower() == cell.lower() for side in sides for cell in first):
+    if any(side.lower() == cell.lower() for side in sides for cell in titles):
         return None  # a header in other letters: better a question than a wrong pair
-    return Columns("1", "2", (source, target))
+    return Columns(*filled, (source, target))
 
 
 def _good_rows(table: Table, max_bad: float) -> Iterator[Row]:

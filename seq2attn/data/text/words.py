@@ -6,7 +6,7 @@ Words of the raw text are separated by white space.
 from collections.abc import Callable, Sequence
 
 from seq2attn.data.marian_tokenizer import MarianTokenizer
-from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer, normalise
+from seq2attn.data.tokenizer import SPACE, STAND_IN, UNK, Tokenizer
 
 
 def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
@@ -18,7 +18,7 @@ def word_numbers(text: str, ids: Sequence[int], tokenizer: Tokenizer) -> list[in
     if isinstance(tokenizer, MarianTokenizer):
         return tokenizer.word_numbers(text)[: len(ids)]
     # the tokenizer puts a space at the beginning
-    normal = " " + normalise(text, tokenizer.lowercase).replace(STAND_IN, SPACE)
+    normal = " " + tokenizer.normal(text).replace(STAND_IN, SPACE)
     word_at, words, inside = [], 0, False
     for character in normal:
         space = character.isspace()

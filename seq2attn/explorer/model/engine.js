@@ -21,8 +21,9 @@ export class Engine {
   constructor(about, numbers) {
     if (about.format !== FORMAT) throw new Error(`this page reads format ${FORMAT}, and the run has ${about.format}`);
     this.about = about;
-    this.source = new Tokenizer(about.tokenizers[0]);
-    this.target = about.tokenizers.length > 1 ? new Tokenizer(about.tokenizers[1]) : this.source;
+    const [source, target = { ...source, ...source.asTarget }] = about.tokenizers;
+    this.source = new Tokenizer(source);
+    this.target = new Tokenizer(target);
     const { encoder, decoder } = buildModel(about.model, new Parameters(about.parameters, numbers));
     const { heads, normaliser } = about.model.attention;
     this.encoder = encoder;

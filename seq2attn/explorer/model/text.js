@@ -16,6 +16,9 @@ export function normalise(text, lowercase) {
   return lowercase ? whole.toLowerCase() : whole;
 }
 
+/** The text with plain marks: `marks` has the plain one of each variant. */
+export const withPlainMarks = (text, marks) => Array.from(text, (character) => marks[character] ?? character).join("");
+
 export const isSpace = (character) => ONE_WHITE.test(character);
 
 /** The words of a text, between white space. */
@@ -30,7 +33,7 @@ export const isBlank = (text) => INVISIBLE.test(text);
  */
 export function wordNumbers(text, ids, tokenizer) {
   // the tokenizer puts a space at the beginning
-  const normal = Array.from(` ${normalise(text, tokenizer.lowercase).replaceAll(STAND_IN, SPACE)}`);
+  const normal = Array.from(` ${tokenizer.normal(text).replaceAll(STAND_IN, SPACE)}`);
   const wordAt = [];
   let count = 0, inside = false;
   for (const character of normal) {

@@ -1,7 +1,7 @@
 // Text to ids of one vocabulary, and exactly back, as SentencePiece does it: subwords by likelihood (unigram)
 // or by merges (bpe), characters, or words. It knows no model.
 
-import { isSpace, normalise, SPACE, STAND_IN } from "./text.js";
+import { isSpace, normalise, SPACE, STAND_IN, withPlainMarks } from "./text.js";
 
 export const PAD = 0;
 export const UNK = 1;
@@ -12,9 +12,10 @@ const UNKNOWN = "⁇"; // the text of an unknown token
 const UNKNOWN_PENALTY = 10; // below the lowest score, as in SentencePiece
 
 export class Tokenizer {
-  /** `pieces` are the subwords by id, `scores` their scores in float32. */
-  constructor({ kind, lowercase, pieces, scores }) {
+  /** `pieces` are the subwords by id, `scores` their scores in float32. `plainMarks` has the plain mark of variants. */
+  constructor({ kind, lowercase, pieces, scores, plainMarks = null }) {
     this.kind = kind;
+    this.plainMarks = plainMarks;
     this.lowercase = lowercase;
     this.scores = Float32Array.from(scores);
     this.ids = new Map(pieces.map((piece, id) => [piece, id]).slice(SPECIALS.length));
@@ -35,9 +36,15 @@ export class Tokenizer {
     return id === UNK;
   }
 
+  /** The text as its subwords write it. */
+  normal(text) {
+    const whole = normalise(text, this.lowercase);
+    return this.plainMarks ? withPlainMarks(whole, this.plainMarks) : whole;
+  }
+
   /** The ids of a text, without those of its beginning and end. */
   encode(text) {
-    const normal = normalise(text, this.lowercase).replaceAll(SPACE, STAND_IN);
+    const normal = this.normal(text).replaceAll(SPACE, STAND_IN);
     if (!normal) return [];
     if (this.kind === "word") return this.encodeWords(normal);
     const characters = Array.from(SPACE + normal.replaceAll(" ", SPACE));

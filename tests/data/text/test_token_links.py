@@ -74,7 +74,7 @@ def corpus(path: Path, links: list[str] | None) -> Path:
 
 
 def prepared(path: Path, links: list[str] | None) -> Prepared:
-    options = DataConfig(source="en", target="fr", vocab_size=80)
+    options = DataConfig(source="en", target="fr", vocab_size=80, keep=("all",))
     prepare(str(corpus(path / "corpus", links)), path / "out", options, shrink=True)
     return Prepared(path / "out")
 
