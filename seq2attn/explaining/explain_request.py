@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from seq2attn.errors import UsageError
 from seq2attn.explaining.experiment import Experiment
 
-PARTS = ("self_attention", "candidates", "beam", "attribution", "confidence")
+PARTS = ("self_attention", "candidates", "beam", "attribution", "confidence", "picture")
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk")
 MOST_BEAM = 8
 MOST_SOURCE = 128  # subwords of a text, so that the weights of all heads are a few million numbers at most
