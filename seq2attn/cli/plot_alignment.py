@@ -1,6 +1,6 @@
 """`seq2attn plot-alignment`: attention as a drawing in the terminal, an image or a page."""
 
-from seq2attn.cli import flags, mistaken, plot_images, plot_pages, search_flags
+from seq2attn.cli import flags, mistaken, plot_images, plot_pages, plot_pairs, search_flags
 from seq2attn.cli import plot_options as options
 from seq2attn.cli.conflicts import check, set_options
 from seq2attn.cli.plot_flags import Canvas
@@ -54,8 +54,8 @@ def plot_alignment(
     settings = set_ or []
     heads, canvas = Heads.parse(layer, head), Canvas.parse(title, size, dpi, colormap, font)
     image_options = plot_images.ImageOptions(image, data, split, number, reference)
-    of_image = image is not None or data is not None
-    runs, text = options.runs_and_text(run, text, source is not None or saved is not None or of_image)
+    given = (source, saved, image, data)
+    runs, text = options.runs_and_text(run, text, any(one is not None for one in given))
     of_saved = saved is not None and (run is None or saved.suffix in options.SAVED)
     values: dict[str, object] = {
         "RUN": run,
@@ -79,6 +79,10 @@ def plot_alignment(
         plot_over_training.draw(run, heads, output, words, canvas)
         return
     source = " ".join(text) if text else source
+    pair = plot_pairs.of_data(image_options)
+    if pair is not None:
+        source, target = pair.source, pair.target if pair.is_forced else target
+    of_image = image is not None or (data is not None and pair is None)
     options.check_inputs(run, source, target, saved, of_image)
     options.check_output(output)
     canvas.check(output, of_image)
@@ -91,7 +95,7 @@ def plot_alignment(
     options.check_kind(runs, of_image)
     canvas.style()
     search = plot_images.Search(beam, max_length, settings, seed, device, precision, allow_code)
-    page = plot_pages.Answers(heads, search) if is_page else None
+    page = plot_pages.Answers(heads, search, pair) if is_page else None
     if of_image:
         plot_images.draw(runs, image_options, target, heads, output, words, search, canvas, page)
         return

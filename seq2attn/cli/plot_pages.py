@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2attn.data.formats.pharaoh import Links
 from seq2attn.data.tokenizer import EOS
 from seq2attn.errors import UsageError
 from seq2attn.inference.alignments import Pair
@@ -15,6 +14,7 @@ from seq2attn.plotting.alignment import Alignment
 
 if TYPE_CHECKING:
     from seq2attn.cli.plot_images import Search
+    from seq2attn.cli.plot_pairs import PreparedPair
     from seq2attn.explaining.explanation import Explanation
     from seq2attn.explaining.page_answers import Drawing
     from seq2attn.inference import Caption, Captioner, Translation, Translator
@@ -26,9 +26,9 @@ _PARTS = ("self_attention", "candidates", "beam")
 class Answers:
     """The answers of a page, as they come."""
 
-    def __init__(self, heads: Heads, search: "Search | None" = None, links: Links | None = None) -> None:
-        """`links`: gold links of the only pair."""
-        self._heads, self._search, self._links = heads, search, links
+    def __init__(self, heads: Heads, search: "Search", pair: "PreparedPair | None" = None) -> None:
+        """The gold links of `pair` are shown with an output that is its target."""
+        self._heads, self._search, self._pair = heads, search, pair
         self._answers: dict[tuple[str, str], dict[str, Any]] = {}
         self._subwords = False
 
@@ -41,11 +41,17 @@ class Answers:
 
         texts = translation.source, translation.text
         drawing = page_answers.of_pair(
-            Pair.of_translation(translation), views, self._heads, _labels(views, texts[0], translation.score), texts
+            Pair.of_translation(translation),
+            views,
+            self._heads,
+            _labels(views, texts[0], translation.score),
+            texts,
         )
         if not self._heads.any:
             drawing = replace(drawing, attention=replace(drawing.attention, choice=translator.choice))
-        drawing = replace(drawing, log_probability=translation.log_probability, links=self._links)
+        drawing = replace(drawing, log_probability=translation.log_probability)
+        if self._pair is not None and self._pair.target.split() == translation.text.split():
+            drawing = replace(drawing, links=self._pair.links)
         explanation = self._explained(translator, translation, translation.source)
         if few and explanation is not None:
             values = with_attribution(translator, translation, "integrated").subword_attention
@@ -122,7 +128,6 @@ class Answers:
         from seq2attn.explaining.explanation import explain
 
         search, config = self._search, predictor.config
-        assert search is not None
         own = {} if search.max_length is None else {"max_length": search.max_length}
         try:
             predictor.config = config.model_copy(update={"search": config.search.model_copy(update=own)})

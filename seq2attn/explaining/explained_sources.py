@@ -15,6 +15,7 @@ from seq2attn.data.images.files import content_of
 from seq2attn.data.images.visible import visible_part
 from seq2attn.data.tokenizer import EOS
 from seq2attn.errors import UsageError
+from seq2attn.explaining.changed_captioner import changed_captioner
 from seq2attn.explaining.changed_translator import changed_translator
 from seq2attn.explaining.experiment import Experiment
 from seq2attn.explaining.explain_request import MOST_OUTPUT, MOST_SOURCE
@@ -180,8 +181,11 @@ class ImageReader(SourceReader[Captioner]):
         return other
 
     def with_experiment(self, predictor: Captioner, experiment: Experiment) -> Captioner:
-        name = next(name for name in ("mask", "attend", "uniform") if getattr(experiment, name))
-        raise UsageError(f"{name}: it changes what is read of a text, and this is an image", setting=name)
+        cells = predictor.cells
+        if self.source.frames is None:
+            return changed_captioner(predictor, experiment, range(1, cells + 1), "cell")
+        frames = [frame for frame in range(1, self.source.frames + 1) for _ in range(cells)]
+        return changed_captioner(predictor, experiment, frames, "frame")
 
     def of_positions(self, weights: Tensor) -> Tensor:
         if self.source.frames is None:
