@@ -57,7 +57,9 @@ class Side:
     text: str = ""
 
     @classmethod
-    def of_words(cls, words: Sequence[str]) -> "Side":
+    def of_words(cls, words: Sequence[str], ends: bool = False) -> "Side":
+        """With `ends`, the last word is the end token."""
+        words = [*words[:-1], END] if ends else words
         return cls(words, words, range(len(words)), " ".join(words))
 
     def to_dict(self) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def of_views(views: Sequence[Alignment], labels: Labels) -> Drawing:
     first = views[0]
     names = [view.title for view in views]
     weights = np.stack([np.asarray(view.attention, dtype=np.float64) for view in views])[None]
-    source, target = Side.of_words(first.source_words), Side.of_words(first.target_words)
+    source, target = (Side.of_words(words, first.ends) for words in (first.source_words, first.target_words))
     return Drawing(views, source, target, Attention(weights, names if any(names) else ()), labels)
 
 

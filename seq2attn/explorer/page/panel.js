@@ -190,7 +190,7 @@ export class Panel {
     const words = answer.source.words.filter(isWord).length, count = this.hardly.length;
     const few = this.hardly.slice(0, 10).map((c) => answer.source.words[c]).join(" ") + (count > 10 ? " \u2026" : "");
     return [
-      !engine.changes && answer.source.subwords.length > 0 && hint("ribbons_hint_recorded"),
+      !engine.changes && answer.source.subwords.length > 0 && hint(answer.attention?.shares || state.layer === "attribution" ? "ribbons_hint_share" : "ribbons_hint_recorded"),
       count > 0 && h("p", { class: "hint" }, t("hardly_read", { count, words, few })),
       (answer.notes ?? []).map((note) => h("p", { class: "hint" }, note)),
       !answer.attention && hint("no_attention"),

@@ -98,5 +98,6 @@ export const en = {
   hide_hint: "Delete hides the place that you point at from the decoder; a click keeps it chosen.",
   hardly: "hardly read: its weights add up to less than 0.2",
   hardly_read: "{count} of {words} source words hardly read (weights add up to less than 0.2): {few}",
+  ribbons_hint_share: "The thicker a ribbon, the more that word makes the other one probable. Point at a word.",
   matrix_share: "{column} has {weight} of what makes {row} more probable",
 };

@@ -98,5 +98,6 @@ export const zh = {
   hide_hint: "按 Delete 键使解码器看不到所指的地方；点击可固定选择。",
   hardly: "几乎未读：权重之和小于 0.2",
   hardly_read: "{words} 个源词中有 {count} 个几乎未读（权重之和小于 0.2）：{few}",
+  ribbons_hint_share: "带子越粗，该词越使另一个词更可能出现。指向一个词。",
   matrix_share: "使 {row} 更可能的因素中，{column} 占 {weight}",
 };
