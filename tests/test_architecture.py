@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "explaining": {
         *("inference", "evaluation", "attention", "copying", "models", "runs", "search", "data", "config"),
-        *("explorer", "errors", "files", "progress"),
+        *("explorer", "plotting", "errors", "files", "progress"),
     },
     "tasks": {
         *("explaining", "inference", "training", "evaluation", "data", "models", "own_code", "runs"),
@@ -96,7 +96,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("marian", "strict_json"),
     },
     "serving": {
-        *("tasks.loading", "inference", "runs.loading", "explaining", "data", "errors", "strict_json"),
+        *("tasks.loading", "inference", "runs", "explaining", "data", "errors", "strict_json"),
         "version",
     },
     "cli": {

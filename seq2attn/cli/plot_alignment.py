@@ -1,6 +1,6 @@
 """`seq2attn plot-alignment`: attention as a drawing in the terminal, an image or a page."""
 
-from seq2attn.cli import flags, mistaken, plot_images, search_flags
+from seq2attn.cli import flags, mistaken, plot_images, plot_pages, plot_pairs, search_flags
 from seq2attn.cli import plot_options as options
 from seq2attn.cli.conflicts import check, set_options
 from seq2attn.cli.plot_flags import Canvas
@@ -54,8 +54,8 @@ def plot_alignment(
     settings = set_ or []
     heads, canvas = Heads.parse(layer, head), Canvas.parse(title, size, dpi, colormap, font)
     image_options = plot_images.ImageOptions(image, data, split, number, reference)
-    of_image = image is not None or data is not None
-    runs, text = options.runs_and_text(run, text, source is not None or saved is not None or of_image)
+    given = (source, saved, image, data)
+    runs, text = options.runs_and_text(run, text, any(one is not None for one in given))
     of_saved = saved is not None and (run is None or saved.suffix in options.SAVED)
     values: dict[str, object] = {
         "RUN": run,
@@ -79,20 +79,25 @@ def plot_alignment(
         plot_over_training.draw(run, heads, output, words, canvas)
         return
     source = " ".join(text) if text else source
+    pair = plot_pairs.of_data(image_options)
+    if pair is not None:
+        source, target = pair.source, pair.target if pair.is_forced else target
+    of_image = image is not None or (data is not None and pair is None)
     options.check_inputs(run, source, target, saved, of_image)
     options.check_output(output)
     canvas.check(output, of_image)
     if of_image and heads.several:
         raise UsageError("--heads all is for texts: of an image choose one at a time: --layer N --head N")
-    page = output is not None and output.suffix.lower() in PAGES
-    numbers = options.line_numbers(lines, MOST_ON_A_PAGE if page else MOST_PANELS)
+    is_page = output is not None and output.suffix.lower() in PAGES
+    numbers = options.line_numbers(lines, MOST_ON_A_PAGE if is_page else MOST_PANELS)
     for one in runs:
         mistaken.refuse_no_run(one)
     options.check_kind(runs, of_image)
     canvas.style()
     search = plot_images.Search(beam, max_length, settings, seed, device, precision, allow_code)
+    page = plot_pages.Answers(heads, search, pair) if is_page else None
     if of_image:
-        plot_images.draw(runs, image_options, target, heads, output, words, search, canvas)
+        plot_images.draw(runs, image_options, target, heads, output, words, search, canvas, page)
         return
     from seq2attn.cli import plot_texts
     from seq2attn.cli.output import alignments
@@ -103,19 +108,21 @@ def plot_alignment(
         assert source is not None
         views, text_ = plot_comparison.parse(compare, runs, heads), " ".join(source.splitlines())
         rows = plot_comparison.side_by_side(runs[0], views, text_, target, words, search)
-        name = runs[0]
+        name = plot_pages.run_name(runs[0])
+        if page is not None:
+            page.add_each(rows[0], text_)
     elif of_saved:
         assert saved is not None
         rows = plot_texts.of_file(saved, numbers, words, heads, page)
         name = saved.name
     else:
-        texts = plot_texts.read(source, saved, numbers, page)
-        plot_texts.check_count(texts, runs, target, heads, page)
+        texts = plot_texts.read(source, saved, numbers, is_page)
+        plot_texts.check_count(texts, runs, target, heads, is_page)
         rows = plot_texts.of_runs(runs, texts, target, attention_of, words, heads, search, page)
-        name = ", ".join(runs)
+        name = ", ".join(map(plot_pages.run_name, runs))
     kind = "Attention" if attention_of == "cross" else f"{attention_of.capitalize()} self-attention"
     if attention_of != "cross" and canvas.title is None:
         canvas = canvas._replace(title=f"{kind} of {name}")
     # a page of a whole file may hold hundreds of lines
-    notes = not (page and saved is not None and numbers is None)
-    alignments.draw(rows, output, canvas, f"{kind} of {name}", notes)
+    notes = not (is_page and saved is not None and numbers is None)
+    alignments.draw(rows, output, canvas, f"{kind} of {name}", notes, page)

@@ -12,15 +12,17 @@ from seq2attn import config
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
 from seq2attn.cli.plot_flags import Canvas
+from seq2attn.cli.plot_pages import run_name
 from seq2attn.cli.search_flags import note_choice, require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.heads import Heads, select_head
-from seq2attn.plotting import PAGES
+from seq2attn.plotting.alignment import Alignment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seq2attn.cli.plot_pages import Answers
     from seq2attn.data.images.corpus import Box
     from seq2attn.data.images.visible import Part
     from seq2attn.data.tokenizer import Tokenizer
@@ -82,13 +84,14 @@ def draw(
     words: bool | None,
     search: Search,
     canvas: Canvas,
+    page: "Answers | None",
 ) -> None:
     """Describe the image with each run, or force a caption on it, and draw the attention of each word."""
     if len(runs) > MOST_RUNS:
         raise UsageError(f"{len(runs)} runs: {MOST_RUNS} are the most of one drawing of an image")
     names = run_names(runs)
     drawings = [
-        _of_run(run, name, options, target, heads, words, search, canvas)
+        _of_run(run, name, options, target, heads, words, search, canvas, page)
         for run, name in zip(runs, names, strict=True)
     ]
     if output is None:
@@ -99,8 +102,9 @@ def draw(
                 console.result(console.printable(drawing.title))
             _draw_in_terminal(drawing.rows.labels, drawing.rows.weights, drawing.grid)
         return
-    if output.suffix.lower() in PAGES:
-        _save_page(runs, drawings, output, canvas.title)
+    if page is not None:
+        title = drawings[0].title if len(drawings) == 1 else canvas.title
+        page.write(output, title or f"Attention of {', '.join(map(run_name, runs))}")
     else:
         result_files.warn_of_fonts(_save_image(drawings, output, canvas).unseen())
     console.note(f"wrote {output}")
@@ -115,6 +119,7 @@ def _of_run(
     words: bool | None,
     search: Search,
     canvas: Canvas,
+    page: "Answers | None",
 ) -> _Drawing:
     from seq2attn.cli.output import overlays
     from seq2attn.inference import Captioner, caption_panels
@@ -139,7 +144,7 @@ def _of_run(
         raise UsageError(f"{run}: reads clips, and a clip is drawn with one run at a time")
     image = _read(options, captioner.clips)
     pixels = captioner.decode_pixels(image.content, image.where)
-    attention: bool | Literal["all"] = "all" if heads.any else True
+    attention: bool | Literal["all"] = "all" if heads.any or page else True
     forced = image.reference if target is None else " ".join(target.splitlines())
     if forced is not None:
         refuse_long_target(forced, captioner.target_tokenizer)
@@ -160,25 +165,13 @@ def _of_run(
     boxes = part.boxes(image.boxes, image.width)
     boxes = [box._replace(word=rows.of_words[box.word]) for box in boxes if box.word < len(rows.of_words)]
     title = ": ".join(filter(None, (canvas.title, name, head))) or None
-    return _Drawing(name, title, rows, part, caption.grid, boxes, image.where)
-
-
-def _save_page(runs: Sequence[str], drawings: Sequence[_Drawing], output: Path, title: str | None) -> None:
-    from seq2attn.plotting import html_overlay
-
-    if len(drawings) == 1:
-        title = drawings[0].title
-    pages = [
-        html_overlay.CaptionAttention(
-            part.pixels_FYX3 if grid is None else part.pixels_FYX3[0],
-            rows.labels,
-            rows.weights,
-            grid,
-            ": ".join(filter(None, (name, where))),
+    if page is not None:
+        cells = [str(cell) for cell in range(1, rows.weights.shape[1] + 1)]
+        view = Alignment(cells, rows.labels, rows.weights, title=head, subwords=rows.subwords, score=score)
+        page.add_caption(
+            captioner, caption, pixels, part.pixels_FYX3, view, name or run_name(run), image.where
         )
-        for name, _, rows, part, grid, _, where in drawings
-    ]
-    html_overlay.save(pages, output, title or f"Attention of {', '.join(runs)}")
+    return _Drawing(name, title, rows, part, caption.grid, boxes, image.where)
 
 
 def _save_image(drawings: Sequence[_Drawing], output: Path, canvas: Canvas) -> "Fonts":

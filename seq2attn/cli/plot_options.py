@@ -43,10 +43,10 @@ _RULES: tuple[Conflict | Needs, ...] = (
     ),
     Conflict("--over-training", f"{_INPUTS}, --set", "it draws what the training has logged"),
     Conflict("--image", "TEXT, --source, --data", "each is what to describe or translate"),
-    Conflict("--data", "TEXT, --source", "it has images, and the other is a text"),
-    Needs("--split", "--data PREPARED", "it chooses images of that folder"),
-    Needs("--number", "--data PREPARED", "it chooses an image of that folder"),
-    Needs("--reference", "--data PREPARED", "it chooses a caption of that folder"),
+    Conflict("--data", "TEXT, --source, --from", "each is what to draw"),
+    Needs("--split", "--data PREPARED", "it is a split of that folder"),
+    Needs("--number", "--data PREPARED", "it chooses an image or a pair of that folder"),
+    Needs("--reference", "--data PREPARED", "it chooses a caption or the target of that folder"),
     Conflict("--reference", "--target", "each is an output to force"),
     Conflict("--target", _FORCED, "a forced output is not searched for"),
     Conflict("--reference", _FORCED, "a forced output is not searched for"),
@@ -99,7 +99,8 @@ Target = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Prepared folder with the image to describe, instead of --image.",
+        help="Prepared folder with the image to describe, instead of --image, or with the pair of texts to "
+        "draw. A page (.html) shows the gold links of a pair whose output is the target.",
         metavar="PREPARED",
         show_default=False,
     ),
@@ -108,14 +109,14 @@ Split = Annotated[str | None, typer.Option(help="Split of --data.", metavar="NAM
 Number = Annotated[
     int | None,
     typer.Option(
-        help="Number of the image in the split, counted from 1.", min=1, metavar="N", show_default="1"
+        help="Number of the image or pair in the split, counted from 1.", min=1, metavar="N", show_default="1"
     ),
 ]
 Reference = Annotated[
     int | None,
     typer.Option(
         help="Show attention for reference caption N (counted from 1) instead of a generated one, "
-        "with its bounding boxes if the data has any.",
+        "with its bounding boxes if the data has any. Of a pair, 1 is its target.",
         min=1,
         metavar="N",
         show_default=False,

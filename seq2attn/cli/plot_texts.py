@@ -12,6 +12,7 @@ import numpy as np
 from seq2attn.cli import console
 from seq2attn.cli.output.alignments import Views
 from seq2attn.cli.plot_images import Search, note_unknown_words, refuse_long_target, run_names
+from seq2attn.cli.plot_pages import MOST_ATTRIBUTIONS, Answers, run_name
 from seq2attn.cli.search_flags import note_choice, require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.alignments import Pair
@@ -92,11 +93,12 @@ def of_runs(
     words: bool | None,
     heads: Heads,
     search: Search,
-    page: bool,
+    page: Answers | None,
 ) -> list[list[Views]]:
     """Translate the texts with each run, or force the target, and align; or attend within one side.
 
-    For a page the words of a calibrated run have their confidence.
+    The answers of a `page` also have what explains a translation, and the words of a calibrated run have
+    their confidence.
     """
     if side == "cross" and heads.any:
         for run in runs:
@@ -104,7 +106,7 @@ def of_runs(
     columns = []
     for run, name in zip(runs, run_names(runs), strict=True):
         views = _of_run(run, name, texts, target, side, words, heads, search, page)
-        columns.append([[view._replace(name=name, line=text.line) for view in one] for text, one in views])
+        columns.append([[view._replace(name=name) for view in one] for one in views])
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -117,8 +119,8 @@ def _of_run(
     words: bool | None,
     heads: Heads,
     search: Search,
-    page: bool,
-) -> Iterator[tuple[Text, list[Alignment]]]:
+    page: Answers | None,
+) -> Iterator[list[Alignment]]:
     """The alignments of each text. `name` is that of the run among several, or empty."""
     translator, target = _load(run, target, search)
     if side == "cross":
@@ -128,8 +130,8 @@ def _of_run(
     if side == "encoder":
         translations: list[Translation | None] = [None] * len(texts)
     else:
-        attention: bool | Literal["all"] = side == "cross" and ("all" if heads.any else True)
-        sure = page and side == "cross" and target is None and _is_calibrated(translator)
+        attention: bool | Literal["all"] = side == "cross" and ("all" if heads.any or page else True)
+        sure = page is not None and side == "cross" and target is None and _is_calibrated(translator)
         sources = [text.text for text in texts]
         translations = [*_translations(translator, sources, target, search, attention, sure)]
     if target is not None and side != "encoder":
@@ -150,7 +152,15 @@ def _of_run(
             if output is not None and target is None:
                 console.note(where + output)
             views = plot_self_attention.alignments(translator, run, text.text, output, words, heads)
-        yield text, views
+        views = [view._replace(line=text.line) for view in views]
+        if page is not None:
+            named = [view._replace(name=name or run_name(run)) for view in views]
+            if side == "cross":
+                assert translation is not None
+                page.add_translation(translator, translation, named, len(texts) <= MOST_ATTRIBUTIONS)
+            else:
+                page.add_views(named, text.text if side == "encoder" else "")
+        yield views
 
 
 def _load(run: str, target: str | None, search: Search) -> "tuple[Translator, str | None]":
@@ -240,43 +250,47 @@ def note_subwords(views: Sequence[Alignment], words: bool | None, where: str = "
 
 
 def of_file(
-    path: Path, numbers: Sequence[int] | None, words: bool | None, heads: Heads, page: bool
+    path: Path, numbers: Sequence[int] | None, words: bool | None, heads: Heads, page: Answers | None
 ) -> list[list[Views]]:
     """Those lines of a file of saved attention; by default the first, or all for a page."""
     if page and numbers is None:
-        return [[views] for views in _whole_file(path, words, heads)]
+        return [[views] for views in _whole_file(path, words, heads, page)]
     numbers = numbers or [1]
     if heads.several and len(numbers) > 1 and not page:
         raise UsageError("--heads all draws one line: choose it with --line N, or give a head: --head N")
     lines: dict[int, list[Alignment]] = {}
+    entries: dict[int, SavedAttention] = {}
     last = 0
     for entry in read_attention(path):
         last = entry.line
         if entry.line in numbers:
             where = f"line {entry.line}: " if len(numbers) > 1 else ""
-            lines[entry.line] = _of_entry(entry, path, words, heads)
+            entries[entry.line], lines[entry.line] = entry, _of_entry(entry, path, words, heads)
             note_subwords(lines[entry.line], words, where)
         if len(lines) == len(numbers):
             break
     missing = next((number for number in numbers if number not in lines), None)
     if missing is not None:
         raise _no_line(path, missing, last)
+    if page is not None:
+        for number in numbers:
+            page.add_entry(entries[number], lines[number], path.name)
     return [[lines[number]] for number in numbers]
 
 
-def _whole_file(path: Path, words: bool | None, heads: Heads) -> list[Views]:
-    """Every line of a file, up to MOST_ON_A_PAGE. A line without translation has no weights."""
+def _whole_file(path: Path, words: bool | None, heads: Heads, page: Answers) -> list[Views]:
+    """Every line of a file, up to MOST_ON_A_PAGE, without those that have no weights."""
     pairs: list[Views] = []
     count = 0
     for entry in read_attention(path, keep_all=True):
         if not entry.words.attention.size:
-            pairs.append([Alignment(*entry.words[:3], line=entry.line)])
             continue
         if count == MOST_ON_A_PAGE:
             _warn_of_more(path)
             break
         count += 1
         pairs.append(_of_entry(entry, path, words, heads))
+        page.add_entry(entry, pairs[-1], path.name)
     if not count:
         raise UserError(f"{path}: there is no attention in it")
     return pairs

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from seq2attn.attention.normalisers import HardSample, HardTopK
+from seq2attn.config import Config
 from seq2attn.data.formats.text import is_blank
 from seq2attn.errors import UserError
 from seq2attn.explaining.changed_weights import Attention, ChangedWeights, Sentence
@@ -57,14 +58,10 @@ def changed_translator(
         Member(_changed(member, texts, ids, experiments, where), member.source_tokenizer)
         for member, ids in zip(translator.members, sources, strict=True)
     ]
-    settings = translator.config
-    if settings.search.cuda_graphs:  # a graph knows the batch that it was captured with
-        search = settings.search.model_copy(update={"cuda_graphs": False})
-        settings = settings.model_copy(update={"search": search})
     other = ChangedTranslator(
         *members[0],
         translator.target_tokenizer,
-        settings,
+        without_graphs(translator.config),
         languages=translator.languages,
         precision=translator.format,
         others=members[1:],
@@ -81,7 +78,7 @@ def _changed(
     where: Sequence[str],
 ) -> Seq2Seq:
     """The model of a member with what the experiments change."""
-    model, about = member.model, _attention(member.model)
+    model, about = member.model, attention_of(member.model)
     sentences = []
     for text, source, experiment, place in zip(texts, ids, experiments, where, strict=True):
         experiment.check_model(about.layers, about.heads, about.hard)
@@ -96,8 +93,14 @@ def _changed(
     return twin(model, changed.replace, changed.hide)
 
 
-def _attention(model: Seq2Seq) -> Attention:
-    """Raises UserError if there is none."""
+def without_graphs(config: Config) -> Config:
+    """The settings of a model with changes: a CUDA graph would know the batch that it was captured with."""
+    search = config.search.model_copy(update={"cuda_graphs": False})
+    return config.model_copy(update={"search": search})
+
+
+def attention_of(model: Seq2Seq) -> Attention:
+    """What an experiment must know of it. Raises UserError if there is none."""
     layers = attentions(model)
     if not layers:
         raise UserError("the model has no attention that an experiment could change")

@@ -86,11 +86,11 @@ class Experiment:
         for layer, head in () if isinstance(self.uniform, str) else self.uniform:
             yield "uniform", f"{layer}.{head}", [layer, head]
 
-    def check_words(self, words: int, readable: Collection[int], where: str = "") -> None:
+    def check_words(self, words: int, readable: Collection[int], where: str = "", unit: str = "word") -> None:
         """Raise UsageError for a source word that the text lacks, or of which the model reads no subword.
 
         The text has so many `words`. `readable` are the numbers of those that have a subword. `where` names
-        the text.
+        the text. Of an image, `unit` is what stands for a word.
         """
         named = [("mask", str(word), word) for word in self.mask]
         named += [
@@ -99,14 +99,14 @@ class Experiment:
         of_text = f" ({where})" if where else ""
         for name, value, word in named:
             if word > words:
-                has = f"{words} words" if words > 1 else "one word"
+                has = f"{words} {unit}s" if words > 1 else f"one {unit}"
                 raise UsageError(f"{name} {value}: the source has {has}{of_text}", setting=name)
             if word not in readable:
                 problem = f"the model reads no subword of source word {word}{of_text}"
                 raise UsageError(f"{name} {value}: {problem}", setting=name)
         if self.mask and set(readable) <= set(self.mask):
             numbers = ",".join(map(str, sorted(self.mask)))
-            problem = f"no word of the source would be left to read{of_text}"
+            problem = f"no {unit} of the source would be left to read{of_text}"
             raise UsageError(f"mask {numbers}: {problem}", setting="mask")
 
     def check_model(self, layers: int, heads: int, hard: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from seq2attn.errors import UsageError
 from seq2attn.explaining.experiment import Experiment
 
-PARTS = ("self_attention", "candidates", "beam", "attribution", "confidence")
+PARTS = ("self_attention", "candidates", "beam", "attribution", "confidence", "picture")
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk")
 MOST_BEAM = 8
 MOST_SOURCE = 128  # subwords of a text, so that the weights of all heads are a few million numbers at most
@@ -28,7 +28,8 @@ class ExplainRequest:
     beam: int | None = None
     """Beam size, from 1 to MOST_BEAM. None: that of the run, at most MOST_BEAM."""
     mask: Collection[int] = ()
-    """`Experiment.mask`: source words that no attention of the decoder reads."""
+    """`Experiment.mask`: source words that no attention of the decoder reads. Of an image, `mask` and
+    `attend` name cells, row by row, or frames of a clip in place of words."""
     attend: Mapping[Any, float] = field(default_factory=dict)
     """`Experiment.attend`: (step, source word) -> weight. A key may be the text "STEP:WORD", as in JSON."""
     uniform: Collection[Sequence[int]] | Literal["all"] = ()

@@ -3,14 +3,19 @@
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from seq2attn.data.formats.text import is_blank
+from seq2attn.data.images.data_uris import data_uris
+from seq2attn.data.images.files import content_of
+from seq2attn.data.images.visible import visible_part
 from seq2attn.data.tokenizer import EOS
 from seq2attn.errors import UsageError
+from seq2attn.explaining.changed_captioner import changed_captioner
 from seq2attn.explaining.changed_translator import changed_translator
 from seq2attn.explaining.experiment import Experiment
 from seq2attn.explaining.explain_request import MOST_OUTPUT, MOST_SOURCE
@@ -36,6 +41,7 @@ class ExplainedSource:
     grid: tuple[int, int] | None = None  # rows and columns of the positions of an image, row by row
     frames: int | None = None  # the positions of a clip
     fit: str | None = None  # how the image is brought to a square: "stretch", "crop" or "pad"
+    pictures: Sequence[str] | None = None  # what the model sees of the image or of each frame, as data URIs
 
     def to_dict(self) -> dict[str, Any]:
         tree: dict[str, Any] = {
@@ -50,6 +56,7 @@ class ExplainedSource:
             "grid": None if self.grid is None else list(self.grid),
             "frames": self.frames,
             "fit": self.fit,
+            "pictures": self.pictures,
         }
 
 
@@ -77,6 +84,10 @@ class SourceReader(abc.ABC, Generic[Own]):
     @abc.abstractmethod
     def of_positions(self, weights: Tensor) -> Tensor:
         """Weights (..., S) of the positions in the answer, from those of the padded positions of a batch."""
+
+    def with_pictures(self) -> ExplainedSource:
+        """The source with what the model sees of it, for a page. A text stays as it is."""
+        return self.source
 
     @abc.abstractmethod
     def attribution(self, predictor: Own, tokens: list[int], text: str) -> Weights | None:
@@ -135,9 +146,15 @@ class TextReader(SourceReader[Translator]):
 
 class ImageReader(SourceReader[Captioner]):
     def __init__(self, predictor: Captioner, image: Any) -> None:
-        """Raises UserError for what is no image."""
+        """The image is a path, the bytes of a file, or the result of `Captioner.load_pixels`.
+
+        Raises UserError for what is no image.
+        """
         super().__init__(predictor)
-        (self.pixels,) = predictor.load_pixels(image, "image" if isinstance(image, bytes) else None)
+        self.image = image
+        if not isinstance(image, list):
+            image = predictor.load_pixels(image, "image" if isinstance(image, bytes) else None)
+        (self.pixels,) = image
         frames, fit = (len(self.pixels) if predictor.clips else None), predictor.view.fit
         grid = None if predictor.clips else predictor.grid
         self.source = ExplainedSource(grid=grid, frames=frames, fit=fit)
@@ -146,6 +163,14 @@ class ImageReader(SourceReader[Captioner]):
 
     def read(self, predictor: Captioner) -> Any:
         return self.pixels
+
+    def with_pictures(self) -> ExplainedSource:
+        if isinstance(self.image, list):
+            raise UsageError("parts picture: the image was given as pixels: give its file", setting="parts")
+        is_file = isinstance(self.image, bytes)
+        content = [self.image] if is_file else content_of(Path(self.image), self.predictor.clips)
+        part = visible_part(content, "image" if is_file else str(self.image), self.predictor.view)
+        return replace(self.source, pictures=data_uris(part.pixels_FYX3))
 
     def with_model(self, model: Seq2Seq) -> Captioner:
         own = self.predictor
@@ -156,8 +181,11 @@ class ImageReader(SourceReader[Captioner]):
         return other
 
     def with_experiment(self, predictor: Captioner, experiment: Experiment) -> Captioner:
-        name = next(name for name in ("mask", "attend", "uniform") if getattr(experiment, name))
-        raise UsageError(f"{name}: it changes what is read of a text, and this is an image", setting=name)
+        cells = predictor.cells
+        if self.source.frames is None:
+            return changed_captioner(predictor, experiment, range(1, cells + 1), "cell")
+        frames = [frame for frame in range(1, self.source.frames + 1) for _ in range(cells)]
+        return changed_captioner(predictor, experiment, frames, "frame")
 
     def of_positions(self, weights: Tensor) -> Tensor:
         if self.source.frames is None:

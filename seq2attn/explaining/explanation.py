@@ -143,11 +143,12 @@ def explain(predictor: Translator | Captioner, source: Any, *, run: str = "", **
         done = seq2attn.explain(translator, "a big dog runs", parts=["candidates", "beam"])
         done.target.text, done.attention.shape, done.to_dict()
 
-    `source` is a text for a `Translator`; for a `Captioner` the path of an image or the bytes of its file.
-    `run` is a name that the answer repeats. The keywords of `request` are the fields of `ExplainRequest`:
-    `prefix` (target ids) and `beam` steer the search; `mask`, `attend`, `uniform`, `temperature` and
-    `normaliser` change the attention in every step of it; `parts` says what the answer holds beside the
-    output and its attention: "self_attention", "candidates", "beam", "attribution", "confidence".
+    `source` is a text for a `Translator`; for a `Captioner` the path of an image, the bytes of its file, or
+    the result of `load_pixels`. `run` is a name that the answer repeats. The keywords of `request` are the
+    fields of `ExplainRequest`: `prefix` (target ids) and `beam` steer the search; `mask`, `attend`,
+    `uniform`, `temperature` and `normaliser` change the attention in every step of it; `parts` says what the
+    answer holds beside the output and its attention: "self_attention", "candidates", "beam", "attribution",
+    "confidence", "picture".
 
     The model of the predictor stays as it is. Calls for one predictor must come one at a time.
 
@@ -183,7 +184,7 @@ def explain(predictor: Translator | Captioner, source: Any, *, run: str = "", **
         run,
         predictor.config.model.decoder.kind,
         predictor.languages,
-        reader.source,
+        reader.with_pictures() if "picture" in asked_for.parts else reader.source,
         **parts,
         choice=predictor.choice if predictor.attends else None,
     )

@@ -23,6 +23,8 @@ _IMPORT = re.compile(
 )
 _EXPORT = re.compile(r"^export\s+(?=(?:const|(?:async\s+)?function\*?|class)\s+(\w+))", re.MULTILINE)
 _SEVERAL = re.compile(r"^export\s+const\s+\w+\s*=[^;\n(\[{`\"']*,\s*\w+\s*=", re.MULTILINE)
+# the beginning of an element, control characters, marks of direction, and what is no character
+_UNSAFE = re.compile(r"[<\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]")
 _LEFT = re.compile(r"^(?:import|export)\b", re.MULTILINE)
 
 
@@ -92,6 +94,6 @@ def _function(path: Path, text: str, names: Mapping[Path, str]) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON that can end no element of the page."""
+    """JSON that can end no element of the page, without characters that turn text or drive a terminal."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -3,4 +3,6 @@
 import { RecordedEngine } from "./engine/recorded.js";
 import { start } from "./page/app.js";
 
-start(new RecordedEngine(JSON.parse(document.getElementById("answers").textContent)));
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+
+start(new RecordedEngine(read("answers"), read("about")));

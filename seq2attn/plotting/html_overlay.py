@@ -1,32 +1,22 @@
-"""Attention of captions as one HTML page to explore.
+"""Attention of a caption as a small page to explore, which a notebook shows in a cell.
 
 The reader points at a word, and its weights light up the image, or at the image, and the words that attend
 there stand out. A clip shows its frames in a row, each with a bar. This module knows pixels, words and
 weights, and no model.
 """
 
-import base64
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from seq2attn.data.images.data_uris import data_uri, is_crisp
 from seq2attn.errors import UsageError
 from seq2attn.plotting import html_page, spotlight
 from seq2attn.plotting.html_fragment import frame, lines_of
 
-_MAX_SIDE, _MAX_FRAME_SIDE = 768, 240  # pixels of the longer side of an image and of a frame
-_CRISP = 160  # pixels; an image that is smaller shows its pixels as squares
-# In a notebook images are smaller: the dots that they take, and the pixels that they have, at most.
-_SMALL_SIDE, _SMALL_FRAME = 390, 156
-_FEW, _FEW_OF_FRAME = 480, 160
-_HOW = (
-    "Point at a word, or move with the arrow keys: the image is lit where the word attends. "
-    "Point at the image: the words that attend there. A click pins a word until the next."
-)
+_SMALL_SIDE, _SMALL_FRAME = 390, 156  # dots that an image and a frame take, at most
+_MOST, _MOST_OF_FRAME = 480, 160  # pixels that they have
 
 
 class CaptionAttention(NamedTuple):
@@ -40,12 +30,6 @@ class CaptionAttention(NamedTuple):
     words: Sequence[str]
     weights: np.ndarray
     grid: tuple[int, int] | None
-    name: str = ""
-
-
-def save(images: Sequence[CaptionAttention], path: Path, title: str = "Attention") -> None:
-    """Write the page to `path`, whole or not at all. Raises UsageError if a shape does not fit."""
-    html_page.write(render(images, title), path)
 
 
 def fragment(image: CaptionAttention) -> str:
@@ -53,25 +37,24 @@ def fragment(image: CaptionAttention) -> str:
     high, wide = image.pixels.shape[-3:-1]
     longest = wide if image.grid is None else max(high, wide)
     picture = _SMALL_FRAME * high / longest + 60 if image.grid is None else _SMALL_SIDE * high / longest
-    return frame(render([image], small=True), round(picture) + 46 + 41 * lines_of(image.words))
+    return frame(render(image), round(picture) + 46 + 41 * lines_of(image.words))
 
 
-def render(images: Sequence[CaptionAttention], title: str = "Attention", *, small: bool = False) -> str:
-    """The page as text; a `small` one is for a notebook. Raises UsageError if a shape does not fit."""
-    sections = [_section(image, number, small) for number, image in enumerate(images)]
+def render(image: CaptionAttention) -> str:
+    """The page as text. Raises UsageError if a shape does not fit."""
+    section = _section(image)
     weights = [
-        [
-            *(image.grid or (0, 0)),
-            spotlight.scale_max(image.weights),
-            np.round(np.asarray(image.weights, dtype=np.float64), 5).tolist(),
-        ]
-        for image in images
+        *(image.grid or (0, 0)),
+        spotlight.scale_max(image.weights),
+        np.round(np.asarray(image.weights, dtype=np.float64), 5).tolist(),
     ]
     values = {"gamma": spotlight.GAMMA, "warm": ", ".join(map(str, spotlight.WARM))}
-    return html_page.page(title, _HOW, sections, weights, "overlay", images=True, values=values, small=small)
+    return html_page.page(
+        "Attention", "", [section], weights, "overlay", images=True, values=values, small=True
+    )
 
 
-def _section(image: CaptionAttention, number: int, small: bool) -> str:
+def _section(image: CaptionAttention) -> str:
     clip = image.grid is None
     pixels, weights = image.pixels, np.asarray(image.weights, dtype=np.float64)
     if pixels.ndim != 3 + clip or pixels.shape[-1] != 3 or pixels.dtype != np.uint8 or not pixels.size:
@@ -87,11 +70,8 @@ def _section(image: CaptionAttention, number: int, small: bool) -> str:
     full = f"full {'bar' if clip else 'light'}: weight {spotlight.scale_max(weights):g}"
     return "\n".join(
         [
-            f'<section data-image="{number}">',
-            *([f"<h2>{html_page.text(image.name)}</h2>"] if image.name else []),
-            _frames(pixels, _FEW_OF_FRAME if small else _MAX_FRAME_SIDE)
-            if clip
-            else _stage(pixels, _FEW if small else _MAX_SIDE),
+            "<section>",
+            _frames(pixels) if clip else _stage(pixels),
             html_page.line("caption", image.words),
             f'<p class="how">{full}</p>',
             "</section>",
@@ -99,26 +79,21 @@ def _section(image: CaptionAttention, number: int, small: bool) -> str:
     )
 
 
-def _stage(pixels: np.ndarray, longest: int) -> str:
+def _stage(pixels: np.ndarray) -> str:
     high, wide = pixels.shape[:2]
     style = f"aspect-ratio: {wide} / {high}; max-width: {30 * wide / max(high, wide):.2f}rem"
-    return f'<div class="stage" style="{style}">{_image(pixels, longest)}<canvas></canvas></div>'
+    return f'<div class="stage" style="{style}">{_image(pixels, _MOST)}<canvas></canvas></div>'
 
 
-def _frames(pixels: np.ndarray, longest: int) -> str:
+def _frames(pixels: np.ndarray) -> str:
     figures = "".join(
-        f"<figure>{_image(frame, longest)}<figcaption>{number}<small></small></figcaption><i></i></figure>"
+        f"<figure>{_image(frame, _MOST_OF_FRAME)}"
+        f"<figcaption>{number}<small></small></figcaption><i></i></figure>"
         for number, frame in enumerate(pixels, 1)
     )
     return f'<div class="strip">{figures}</div>'
 
 
 def _image(pixels: np.ndarray, longest: int) -> str:
-    image = Image.fromarray(pixels)
-    image.thumbnail((longest, longest))
-    file = io.BytesIO()
-    image.save(file, "PNG", optimize=True)
-    crisp = ' class="crisp"' if max(image.size) < _CRISP else ""
-    return (
-        f'<img{crisp} alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode("ascii")}">'
-    )
+    crisp = ' class="crisp"' if is_crisp(pixels.shape[:2]) else ""
+    return f'<img{crisp} alt="" src="{data_uri(pixels, longest)}">'

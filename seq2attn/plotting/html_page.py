@@ -2,7 +2,7 @@
 
 `web/` holds the style and the scripts. The page is a single file. It works without a network, with the
 keyboard, in light and dark mode, and in any script that the browser can draw. This module knows no weights:
-`html_alignment` and `html_overlay` supply them.
+`html_alignment`, `html_overlay` and `html_film` supply them.
 """
 
 import html

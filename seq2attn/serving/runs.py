@@ -13,6 +13,7 @@ from typing import Any
 from seq2attn.errors import UsageError
 from seq2attn.runs.loading import run_paths
 from seq2attn.serving.errors import Refusal, short
+from seq2attn.serving.examples import example_of
 from seq2attn.serving.languages import code_of
 from seq2attn.tasks.loading import load
 
@@ -27,6 +28,7 @@ class ServedRun:
 
     name: str
     predictor: Any
+    example: str | None = None  # a text that a page begins with
 
     @property
     def kind(self) -> str:
@@ -82,9 +84,13 @@ class ServedRuns:
     @classmethod
     def load(cls, runs: Mapping[str, str], **arguments: Any) -> "ServedRuns":
         """`arguments` and errors: see `tasks.loading.load`."""
-        served = [ServedRun(name, load(path, **arguments)) for name, path in runs.items()]
-        for run in served:
-            run.predictor.group = 1  # a single sentence is what most requests have
+        served = []
+        for name, path in runs.items():
+            predictor = load(path, **arguments)
+            predictor.group = 1  # a single sentence is what most requests have
+            reads_text = predictor.config.model.modality.has_vocabulary
+            example = example_of(predictor.run) if reads_text and predictor.run is not None else None
+            served.append(ServedRun(name, predictor, example))
         return cls(served)
 
     def __iter__(self) -> Iterator[ServedRun]:

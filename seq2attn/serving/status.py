@@ -35,6 +35,7 @@ class Status:
                     "languages": list(run.predictor.languages),
                     "beam": run.trained_beam,
                     "attends": run.predictor.attends,
+                    "example": run.example,
                 }
                 for run in self._service.runs
             ]

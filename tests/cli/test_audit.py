@@ -11,10 +11,12 @@ import pytest
 import tiny
 import tiny_captions
 from explained_models import FAMILIES
+from page_reader import answers
 
 import seq2attn
 from seq2attn import config
 from seq2attn.cli import app as application
+from seq2attn.data.prepared import Prepared
 from seq2attn.inference import Translator
 from seq2attn.inference.attention_weights import select
 from seq2attn.runs import directory
@@ -293,3 +295,24 @@ def test_audit_in_python_gives_a_report(run: Path) -> None:
     for function in (seq2attn.audit, seq2attn.calibrate):
         with pytest.raises(seq2attn.UsageError, match=r"limit 2\.5: it must be a whole number"):
             function(run, limit=2.5)  # type: ignore[operator]
+
+
+def test_page_of_a_pair_has_its_gold_links(call: Call, run: Path, prepared: Path, tmp_path: Path) -> None:
+    page, number = tmp_path / "pair.html", ("--data", prepared, "--number", 3)
+    assert call(run, *number, "--reference", 1, "-o", page, command="plot-alignment")[0] == 0
+    [answer] = answers(page)
+    source, target = (answer[side]["words"] for side in ("source", "target"))
+    [words], [forced] = Prepared(prepared).split("test").texts(2, 3)
+    assert (answer["label"], answer["target"]["text"]) == (words, forced)
+    linked = {name: [(source[i], target[j]) for i, j in links] for name, links in answer["links"].items()}
+    words, forced = words.split(), forced.split()
+    assert linked == {"sure": [(words[i], forced[i]) for i in (0, 1)], "possible": [(words[2], forced[2])]}
+    assert call(run, *number, "-o", page, command="plot-alignment")[0] == 0
+    assert ("links" in answers(page)[0]) == (answers(page)[0]["target"]["text"].split() == forced)
+    for wrong, message in (
+        (("--data", prepared, "--number", 99), "--number 99: test of"),
+        (("--data", prepared, "--reference", 2), "a pair of texts has one target"),
+    ):
+        code, _, err = call(run, *wrong, command="plot-alignment")
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err

@@ -14,6 +14,7 @@ import pytest
 import test_audit
 import tiny
 import tiny_captions
+from page_reader import answers
 
 import seq2attn
 from seq2attn import config
@@ -156,22 +157,21 @@ def test_page_shades_doubtful_words(pipe: Call, run: Path, ready: Path, tmp_path
     arguments = ["plot-alignment", ready, "--source", "the small dog", "-o", page]
     code, _, err = pipe(*arguments)
     assert code == 0, err
-    text = page.read_text(encoding="utf-8")
+    [answer] = answers(page)
     [[one]] = Translator.load(ready, device="cpu").translate(["the small dog"], confidence=True)
     assert one.confidence is not None
-    shades = [float(value) for value in re.findall(r'style="--P: ([0-9.]+)"', text)]
+    shades = answer["confidence"]
     assert len(shades) >= len(one.target_words)
-    assert set(shades) == {round(float(value), 2) for value in one.confidence}
-    assert "Shaded target words" in text
+    assert set(shades) == {round(float(value), 4) for value in one.confidence}
     assert "--P: " in one._repr_html_().replace("&quot;", '"')
     (run / "confidence.json").write_text("{}", encoding="utf-8")
     code, _, err = pipe("plot-alignment", run, "--source", "the small dog", "-o", page)
     assert code == 0
     assert "confidence.json: damaged" in err
     assert "words are not shaded" in err
-    assert "--P: " not in page.read_text(encoding="utf-8")
+    assert answers(page)[0]["confidence"] is None
     assert pipe(*arguments, "--target", "le chien")[0] == 0
-    assert "--P: " not in page.read_text(encoding="utf-8")
+    assert answers(page)[0]["confidence"] is None
 
 
 def test_parts_of_a_word_have_its_shade() -> None:

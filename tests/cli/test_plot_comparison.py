@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 from explained_models import TRANSFORMER
+from page_reader import answers
 
 from seq2attn.cli import app as application
-from seq2attn.explaining.output_attribution import with_attribution
+from seq2attn.explaining.output_attribution import positive_shares, with_attribution
 from seq2attn.inference import Translator
 
 Call = Callable[..., tuple[int, str, str]]
@@ -78,7 +80,10 @@ def test_compare_draws_shares_of_what_adds_to_a_word(call: Call) -> None:
     [[output]] = model.translate([TEXT], max_length=6)
     matrix = with_attribution(model, output, "occlusion").subword_attention
     assert matrix is not None
-    assert "occlusion" in Path("a.html").read_text()
+    attention, occlusion = answers(Path("a.html"))
+    assert (attention["run"], occlusion["run"]) == ("one: attention, mean of all heads", "one: occlusion")
+    assert (attention["attention"].get("shares"), occlusion["attention"]["shares"]) == (None, True)
+    np.testing.assert_allclose(occlusion["attention"]["weights"][0][0], positive_shares(matrix), atol=1e-4)
 
 
 def test_compare_draws_in_the_terminal(call: Call) -> None:

@@ -5,9 +5,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import tiny_images
+from page_reader import about, answers
 
 from seq2attn.cli import app as application
 from seq2attn.inference import Translator
@@ -82,12 +84,14 @@ def test_runs_follow_each_other_in_the_terminal_and_on_a_page(call: Call) -> Non
         assert "\n".join([run, *drawing[:9]]) in both
     assert both.count("weights: ") == 1
     assert call("one", "two", *forced, "-o", "a.html")[0] == 0
-    assert re.findall("<h2>(.*?)</h2>", Path("a.html").read_text()) == ["one", "two"]
+    assert [answer["run"] for answer in answers(Path("a.html"))] == ["one", "two"]
+    assert about(Path("a.html")) == {"title": "Attention of one, two", "view": {"runs": ["one", "two"]}}
 
 
 def test_a_page_has_every_text_of_a_file_and_an_image_the_first(call: Call) -> None:
     assert call("one", "--from", "texts", "-o", "a.html")[0] == 0
-    assert re.findall("<h2>(.*?)</h2>", Path("a.html").read_text()) == ["line 1", "line 3", "line 4"]
+    labels = [answer["label"] for answer in answers(Path("a.html"))]
+    assert labels == [f"line {number}: {TEXTS[number - 1]}" for number in (1, 3, 4)]
     assert call("one", "--from", "texts") == call("one", "--from", "texts", "--line", 1)
     assert call("one", "--from", "texts", "--line", 3)[1] == call("one", "--source", TEXTS[2])[1]
 
@@ -175,10 +179,15 @@ def test_runs_over_one_image_are_below_each_other(call: Call, tmp_path: Path) ->
     both = ("still", "other", "--image", "a.png", "--target", "un chat", "--quiet")
     for ending in ("svg", "html"):
         assert call(*both, "-o", f"a.{ending}") == (0, "", "")
-    svg, page = Path("a.svg").read_text(), Path("a.html").read_text()
+    svg = Path("a.svg").read_text()
     assert [svg.count(f">{text}</text>") for text in ("still", "other", "un", "chat")] == [1, 1, 2, 2]
     assert svg.index(">still<") < svg.index(">un<") < svg.index(">other<")
-    assert re.findall("<h2>(.*?)</h2>", page) == ["still: a.png", "other: a.png"]
+    for answer, name in zip(answers(Path("a.html")), ("still", "other"), strict=True):
+        assert (answer["run"], answer["label"]) == (name, "a.png")
+        [picture] = answer["source"]["pictures"]
+        assert picture.startswith("data:image/png;base64,")
+        assert answer["target"]["words"] == ["un", "chat"]
+        assert len(answer["attention"]["weights"][0][0][0]) == np.prod(answer["source"]["grid"])
     out = call(*both)[1]
     alone = call("still", *both[2:])[1]
     assert out.startswith(f"still\n{alone}\nother\n")

@@ -25,7 +25,7 @@ from seq2attn.data import prepare as preparing
 from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UserError
 from seq2attn.inference.attention_file import AttentionWriter
-from seq2attn.plotting import heatmap, html_alignment
+from seq2attn.plotting import heatmap
 from seq2attn.plotting.alignment import Alignment
 from seq2attn.tasks.corpus_cache import prepared_folder
 
@@ -174,7 +174,7 @@ def test_translate_names_standard_output_if_it_fails(command: str, run: Path, tm
 def test_save_names_the_output_file_on_a_full_disk(tmp_path: Path) -> None:
     weights = np.full((2, 3), 1 / 3)
     pair = Alignment(["a", "b", "c"], ["x", "y"], weights)
-    for ending in (".png", ".svg", ".pdf", ".html"):
+    for ending in (".png", ".svg", ".pdf"):
         path = tmp_path / f"p{ending}"
         path.write_bytes(b"of yesterday")
         path.chmod(0o640)
@@ -185,16 +185,12 @@ def test_save_names_the_output_file_on_a_full_disk(tmp_path: Path) -> None:
                     UserError, match=rf"^{re.escape(str(path))}: cannot be written: File too large"
                 ),
             ):
-                html_alignment.save([pair], path) if ending == ".html" else heatmap.save(
-                    weights, pair.source_words, pair.target_words, path
-                )
+                heatmap.save(weights, pair.source_words, pair.target_words, path)
         assert path.read_bytes() == b"of yesterday"
-        html_alignment.save([pair], path) if ending == ".html" else heatmap.save(
-            weights, pair.source_words, pair.target_words, path
-        )
+        heatmap.save(weights, pair.source_words, pair.target_words, path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o640
         assert path.stat().st_size > 200
-    assert names(tmp_path) == ["p.html", "p.pdf", "p.png", "p.svg"]
+    assert names(tmp_path) == ["p.pdf", "p.png", "p.svg"]
     with pytest.raises(
         UserError, match=r"none/p\.png: cannot be written: there is no folder .*none; make it first"
     ):

@@ -320,8 +320,22 @@ def test_captions_are_explained_by_cells_or_frames(clips: bool, tmp_path: Path) 
     assert done.beam
     colder = explain(model, image, beam=2, temperature=0.05)
     assert colder.attention.max(-1).mean() > done.attention.max(-1).mean()
-    with pytest.raises(UsageError, match=r"^mask: it changes what is read of a text"):
-        explain(model, image, mask=[1])
+    places = done.attention.shape[-1]
+    hidden = explain(model, image, beam=2, mask=[1, places])
+    assert hidden.attention[..., [0, -1]].max() == 0
+    np.testing.assert_allclose(hidden.attention.sum(-1), done.attention.sum(-1), atol=1e-5)
+    read = explain(model, image, beam=2, attend={"1:2": 1.0}, uniform=[(1, 1)])
+    np.testing.assert_allclose(read.attention[:, :, 0, 1], 1, atol=1e-5)
+    np.testing.assert_allclose(read.attention[0, 0, 1:], 1 / places, atol=1e-5)
+    again = explain(model, image, beam=2)
+    np.testing.assert_array_equal(again.attention, done.attention)
+    unit = "frames" if clips else "cells"
+    unit = "frames" if clips else "cells"
+    with pytest.raises(UsageError, match=f"^mask 99: the source has {places} {unit}"):
+        explain(model, image, mask=[99])
+    pictures = explain(model, image, parts=["picture"]).source.pictures
+    assert len(pictures) == (4 if clips else 1)
+    assert pictures[0].startswith("data:image/png;base64,")
 
 
 REFUSED = {
@@ -413,7 +427,7 @@ def test_page_holds_the_explanations(tmp_path: Path) -> None:
     for wrong, message in [
         ([], "there are 0 explanations"),
         (done * 2, "two explanations are of run 'one'"),
-        ([replace(done[0], source=ExplainedSource(fit="crop"))], "one is of an image"),
+        ([replace(done[0], source=ExplainedSource(fit="crop"))], 'needs its part "picture"'),
     ]:
         with pytest.raises(UsageError, match=message):
             write_page(wrong, path)

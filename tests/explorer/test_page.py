@@ -16,10 +16,12 @@ import pytest
 import tiny
 from explained_models import SOURCES
 from explorer.page_server import served
+from PIL import Image
 from real_browser import chromium, needs_browser
 
+from seq2attn import config
 from seq2attn.explaining.explanation import explain
-from seq2attn.explaining.explanation_page import write_page
+from seq2attn.explaining.explanation_page import write_answers, write_page
 from seq2attn.inference import Captioner, Translator
 from seq2attn.inference.words import between_words
 
@@ -30,8 +32,10 @@ TEXT = SOURCES[1]
 Open = Callable[..., Any]
 
 
-def image_captioner() -> Captioner:
-    of = image_toy.settings("model.decoder.size=32")
+def image_captioner(*changes: str) -> Captioner:
+    tree = image_toy.settings("model.decoder.size=32").model_dump(mode="json")
+    config.assign_all(tree, changes)
+    of = config.validate(tree, "test")
     model = image_toy.model(of, image_toy.tokenizer().size, 4, 2.0)
     return Captioner(model, image_toy.tokenizer(), of, languages=(None, "en"))
 
@@ -43,10 +47,12 @@ def brief(translator: Translator) -> Translator:
     return translator
 
 
+ABOUT = {"name": "small", "kind": "text", "model": "transformer", "languages": ["en", "fr"], "attends": True}
 PREDICTORS = {
     "small": lambda: brief(explained_models.translator("transformer", seed=5)),
     "recurrent": lambda: brief(tiny.translator()),
     "pictures": image_captioner,
+    "clips": lambda: image_captioner("model.encoder.max_frames=6"),
 }
 
 
@@ -79,7 +85,12 @@ def opened(browser: Any, address: str) -> Iterator[Open]:
         page = context.new_page()
         page.set_default_timeout(60_000)  # a busy machine starts a browser slowly
         # the browser itself notes each answer that is a refusal
-        page.on("console", lambda one: "status of 400" in one.text or complaints.append(one.text))
+        page.on(
+            "console",
+            lambda one: (
+                any(f"status of {code}" in one.text for code in (400, 403)) or complaints.append(one.text)
+            ),
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(at or f"{address}/#{urlencode(state)}")
         if wait:
@@ -315,15 +326,16 @@ def test_newest_request_wins(opened: Open, predictors: dict[str, Any]) -> None:
 def test_picture_is_lit_by_words_and_words_by_places(
     opened: Open, predictors: dict[str, Any], tmp_path: Path
 ) -> None:
-    page = opened(wait=False, runs="pictures")
+    page, model = opened(wait=False, runs="pictures"), predictors["pictures"]
     file = tmp_path / "picture.png"
     [content] = image_toy.image(3).content()
     file.write_bytes(content)
     page.wait_for_selector("#picture:visible")
     page.set_input_files("#file", str(file))
     ready(page)
-    done = explain(predictors["pictures"], content)
+    done = explain(model, content)
     assert output(page) == done.target.words
+    page.wait_for_function("document.querySelector('.stage img').naturalWidth > 0")
     canvas = "document.querySelector('canvas.picture').toDataURL()"
     before = page.evaluate(canvas)
     page.hover(".target .word[data-index='0']")
@@ -335,6 +347,14 @@ def test_picture_is_lit_by_words_and_words_by_places(
         "all => all.map((one) => one.style.getPropertyValue('--weight'))"
     )
     assert any(float(weight) > 0 for weight in weights)
+    page.keyboard.press("Delete")
+    page.wait_for_selector(".chips")
+    ready(page)
+    assert state(page)["mask"] == "2"
+    assert focus(page) == "picture"
+    assert output(page) == explain(model, content, mask=[2]).target.words
+    page.keyboard.press("Delete")
+    page.wait_for_selector(".chips", state="detached")
 
 
 @pytest.mark.slow
@@ -390,3 +410,111 @@ def test_recorded_page_needs_no_server(opened: Open, predictors: dict[str, Any],
     playwright.expect(page.locator(".source .word")).to_have_count(1)
     ready(page)
     assert output(page) == answers[1].target.words
+
+
+@pytest.mark.slow
+def test_clip_shows_its_frames_and_hides_one(
+    opened: Open, predictors: dict[str, Any], tmp_path: Path
+) -> None:
+    page, model = opened(wait=False, runs="clips"), predictors["clips"]
+    file = tmp_path / "clip.gif"
+    frames = [Image.new("RGB", (32, 32), (60 * number, 90, 200)) for number in range(4)]
+    frames[0].save(file, save_all=True, append_images=frames[1:], duration=100)
+    page.wait_for_selector("#picture:visible")
+    page.set_input_files("#file", str(file))
+    ready(page)
+    done = explain(model, file.read_bytes())
+    assert done.attention is not None
+    assert output(page) == done.target.words
+    assert page.locator(".frame").count() == done.source.frames == 4
+    page.hover(".target .word[data-index='0']")
+    row = np.mean([done.attention.mean((0, 1))[t] for t, w in enumerate(done.target.word_of) if w == 0], 0)
+    parts = values(page, ".frame", "Number(one.style.getPropertyValue('--part'))")
+    assert np.argmax(parts) == np.argmax(row)
+    page.focus(".frame >> nth=0")
+    page.keyboard.press("ArrowRight")
+    assert focus(page) == "frame-1"
+    assert page.locator(".frame.at").count() == 1
+    weights = values(page, ".target .word", "Number(one.style.getPropertyValue('--weight'))")
+    assert weights[0] == pytest.approx(row[1], abs=2e-3)
+    page.keyboard.press("Delete")
+    page.wait_for_selector(".frame.masked")
+    ready(page)
+    assert output(page) == explain(model, file.read_bytes(), mask=[2]).target.words
+
+
+@pytest.mark.slow
+def test_recorded_page_has_gold_links_notes_names_and_pictures(
+    opened: Open, predictors: dict[str, Any], tmp_path: Path
+) -> None:
+    answer = explain(predictors["small"], "the dog", run="small").to_dict()
+    count, places = len(answer["target"]["subwords"]), len(answer["source"]["subwords"])
+    answer["target"] |= {"words": ["x", "y"], "word_of": [0, 1, *[-1] * (count - 2)]}
+    weights = np.zeros((1, 2, count, places))
+    weights[..., 0] = 1
+    answer |= {
+        "label": "line 1: the dog",
+        "notes": ["score <b>"],
+        "links": {"sure": [[0, 0]], "possible": [[1, 1]]},
+        "attention": {
+            "layers": 1,
+            "heads": 2,
+            "weights": weights.tolist(),
+            "choice": None,
+            "names": [["head one", "head two"]],
+        },
+    }
+    path = tmp_path / "page.html"
+    about = {"title": "<i>title", "view": {"open": ["matrix", "heads"], "unit": "words"}}
+    write_answers([answer], path, about)
+    page = opened(path.as_uri())
+    assert page.inner_text("h1") == page.title() == "<i>title"
+    assert "score <b>" in page.inner_text(".panel")
+    assert values(page, ".cell.gold", "one.dataset.row + one.dataset.column + one.classList") == [
+        "00cell gold sure",
+        "11cell gold possible",
+    ]
+    assert page.locator(".ribbons path.gold").count() == 2
+    assert page.locator(".word.hardly").all_inner_texts() == ["dog"]
+    assert "1 of 2 source words hardly read" in page.inner_text(".panel")
+    assert [text.split("\n")[0] for text in page.locator(".head").all_inner_texts()][1:] == [
+        "head one",
+        "head two",
+    ]
+    page.uncheck("[data-key=gold]")
+    assert page.locator(".gold").count() == 0
+    assert state(page) == {"text": "line 1: the dog", "gold": "0"}
+
+
+@pytest.mark.slow
+def test_page_asks_for_the_key_of_a_server(opened: Open, address: str) -> None:
+    def guard(route: Any) -> None:
+        if route.request.headers.get("authorization") == "Bearer secret":
+            return route.continue_()
+        route.fulfill(status=403, json={"error": "this server needs an API key"})
+
+    page = opened(wait=False)
+    page.route("**/explain", guard)
+    page.fill("#text", "the dog")
+    page.wait_for_selector("#key:visible")
+    assert page.evaluate("document.activeElement.id") == "key-of-server"
+    page.keyboard.type("secret")
+    page.keyboard.press("Enter")
+    ready(page)
+    assert page.locator("#key:visible").count() == 0
+    assert "secret" not in page.url
+    page.reload()
+    ready(page)
+
+
+@pytest.mark.slow
+def test_page_begins_with_an_example_of_the_run(opened: Open) -> None:
+    page = opened(wait=False)
+    page.wait_for_selector("#status[data-state=blank]")
+    page.route("**/runs", lambda route: route.fulfill(json=[ABOUT | {"example": "the old house"}]))
+    page.reload()
+    ready(page)
+    assert page.input_value("#text") == "the old house"
+    page.keyboard.type("a cat")
+    playwright.expect(page.locator(".source .word")).to_have_count(2)
+    assert page.input_value("#text") == "a cat"

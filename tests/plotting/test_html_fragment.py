@@ -31,7 +31,7 @@ def test_an_alignment_is_a_page_in_a_frame():
 
 def test_a_caption_is_a_page_in_a_frame():
     image = html_overlay.CaptionAttention(
-        np.zeros((4, 6, 3), np.uint8), [HOSTILE], np.array([[0.5, 0.5]]), (1, 2), HOSTILE
+        np.zeros((4, 6, 3), np.uint8), [HOSTILE], np.array([[0.5, 0.5]]), (1, 2)
     )
     page = unframed(html_overlay.fragment(image))
     assert page.count("<img") == 1

@@ -11,10 +11,11 @@ import numpy as np
 from seq2attn.cli import console
 from seq2attn.cli.output import result_files
 from seq2attn.cli.plot_flags import Canvas
-from seq2attn.plotting import PAGES, terminal_heatmap
+from seq2attn.plotting import terminal_heatmap
 from seq2attn.plotting.alignment import Alignment, count_line, hardly_read, mean
 
 if TYPE_CHECKING:
+    from seq2attn.cli.plot_pages import Answers
     from seq2attn.plotting.fonts import Fonts
 
 
@@ -22,9 +23,14 @@ Views = Sequence[Alignment]  # the attention of one pair: one alignment, or one 
 
 
 def draw(
-    rows: Sequence[Sequence[Views]], output: Path | None, canvas: Canvas, title: str, notes: bool
+    rows: Sequence[Sequence[Views]],
+    output: Path | None,
+    canvas: Canvas,
+    title: str,
+    notes: bool,
+    page: "Answers | None" = None,
 ) -> None:
-    """Draw rows of pairs. `title` is the default title of a page.
+    """Draw rows of pairs. `title` is the default title of a `page`, which has them as answers.
 
     In an image or the terminal, several pairs have one alignment each. With `notes`, notes tell what is
     remarkable in each pair.
@@ -36,10 +42,8 @@ def draw(
     if output is None:
         _draw_in_terminal(pairs, canvas.title)
         return
-    if output.suffix.lower() in PAGES:
-        from seq2attn.plotting import html_alignment
-
-        html_alignment.save(pairs, output, title if canvas.title is None else canvas.title)
+    if page is not None:
+        page.write(output, title if canvas.title is None else canvas.title)
     else:
         result_files.warn_of_fonts(_save_image(rows, output, canvas).unseen())
     console.note(f"wrote {output}")

@@ -8,13 +8,18 @@
 //
 // All else is optional:
 //
-//   engine.runs()      async; [{ name, kind: "text" | "images", model, languages: [source, target], beam, attends }].
-//                      Without it there is one run, and requests name none.
+//   engine.runs()      async; [{ name, kind: "text" | "images", model, languages: [source, target], beam, attends,
+//                      example }]. `example`: a text to begin with, or null. Without it there is one run, and
+//                      requests name none.
 //   engine.parts       the names that `request.parts` may hold. Without it: all.
 //   engine.changes     false: it cannot force, hide, weigh or sharpen anything. The page then offers none of that.
 //   engine.texts       the only texts that it answers, for the page to offer. Without it: any text.
+//   engine.hasLinks    true: some answers have gold links.
+//   engine.title       of the page, and
+//   engine.view        what it shows first: fields of the state, see page/state.js.
+//   engine.key         what a server may want. An Error of it with `needsKey` makes the page ask for one.
 
-export const PARTS = ["self_attention", "candidates", "beam", "attribution", "confidence"];
+export const PARTS = ["self_attention", "candidates", "beam", "attribution", "confidence", "picture"];
 
 /** The engine with a value for everything that it leaves out. */
 export function completed(engine) {
@@ -24,5 +29,9 @@ export function completed(engine) {
     parts: engine.parts ?? PARTS,
     changes: engine.changes ?? true,
     texts: engine.texts ?? null,
+    hasLinks: engine.hasLinks ?? false,
+    title: engine.title ?? null,
+    view: engine.view ?? {},
+    enter: (key) => (engine.key = key),
   };
 }

@@ -1,14 +1,23 @@
 // An engine that asks the server which the page came from.
 
+const STORE = "seq2attn-api-key";
+
 export class ServedEngine {
-  /** `key`: what a server wants that was started with an API key. */
-  constructor(address = "", key = null) {
+  constructor(address = "") {
     this.address = address;
-    this.headers = key ? { authorization: `Bearer ${key}` } : {};
+  }
+
+  /** The key of a server that wants one. This tab alone remembers it, and no address has it. */
+  get key() {
+    return sessionStorage.getItem(STORE) ?? "";
+  }
+
+  set key(key) {
+    sessionStorage.setItem(STORE, key);
   }
 
   async runs() {
-    return json(await fetch(`${this.address}/runs`, { headers: this.headers }));
+    return json(await fetch(`${this.address}/runs`));
   }
 
   async explain(request, { signal, image } = {}) {
@@ -21,14 +30,14 @@ export class ServedEngine {
   }
 
   async post(path, body, type, signal) {
-    const headers = { ...this.headers, "content-type": type };
+    const headers = { "content-type": type, ...(this.key && { authorization: `Bearer ${this.key}` }) };
     return json(await fetch(`${this.address}${path}`, { method: "POST", body, headers, signal }));
   }
 }
 
 async function json(response) {
   const tree = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(tree?.error ?? `${response.status} ${response.statusText}`);
+  if (!response.ok) throw Object.assign(new Error(tree?.error ?? `${response.status} ${response.statusText}`), { needsKey: response.status === 403 });
   if (tree === null) throw new Error("the answer of the server is no JSON");
   return tree;
 }

@@ -1,11 +1,12 @@
 // What is drawn of an answer: its lines of words or subwords, and the weights between them.
 
-const END = "</s>";
+const END = "</s>", LAST = "\u23ce"; // a subword, and a word
+const HARDLY = 0.2; // the sum of the weights on a word, below which it was hardly read
 const SPACE = "\u2581";
 
 /** The subword for people: a space is shown, the end is not a token of a model. */
 export function label(subword) {
-  return subword === END ? "\u23ce" : subword.replaceAll(SPACE, "\u00b7");
+  return subword === END ? LAST : subword.replaceAll(SPACE, "\u00b7");
 }
 
 /** The source positions by word, or each by itself: [{ label, positions, word }]; `word` from 1, or 0. */
@@ -17,9 +18,29 @@ export function columns(answer, unit) {
   return source.words.map((word, w) => ({ label: word, positions: places(source.word_of, w), word: w + 1 }));
 }
 
+/** Source words with letters that hardly any word of the output reads: their columns. */
+export function hardlyRead(answer, view, weights) {
+  const isShown = view.unit === "words" && view.layer === "attention" && weights?.length && answer.source.words.length;
+  if (!isShown || answer.attention.shares || answer.attention.self) return [];
+  const read = weights.filter((_, r) => answer.target.words[r] !== LAST);
+  const sums = answer.source.words.map((_, c) => read.reduce((sum, row) => sum + row[c], 0));
+  return sums.flatMap((sum, c) => (sum < HARDLY && isWord(answer.source.words[c]) ? [c] : []));
+}
+
+export const isWord = (text) => text !== LAST && /[\p{L}\p{N}\p{S}]/u.test(text);
+
+/** A function of row and column: "sure" or "possible" where gold links join them, else null; null without links. */
+export function linked(answer, view) {
+  if (!answer.links || !view.gold) return null;
+  const { source, target } = answer, key = (s, t) => `${s}:${t}`;
+  const kinds = new Map(["possible", "sure"].flatMap((kind) => answer.links[kind].map(([s, t]) => [key(s, t), kind])));
+  const word = view.unit === "words" ? (_, place) => place : ({ word_of }, place) => word_of[place];
+  return (row, column) => kinds.get(key(word(source, column), word(target, row))) ?? null;
+}
+
 function cells({ source, attention }) {
   const count = source.grid ? source.grid[0] * source.grid[1] : source.frames ?? attention?.weights[0][0][0].length ?? 0;
-  return Array.from({ length: count }, (_, i) => ({ label: String(i + 1), positions: [i], word: 0 }));
+  return Array.from({ length: count }, (_, i) => ({ label: String(i + 1), positions: [i], word: i + 1 }));
 }
 
 /** The steps by target word, or each by itself: [{ label, steps }], steps from 0. */

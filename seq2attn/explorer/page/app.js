@@ -4,7 +4,7 @@ import { completed } from "../engine/interface.js";
 import { h, replace } from "./dom.js";
 import { Panel } from "./panel.js";
 import { Requests } from "./requests.js";
-import { editsOf, fromHash, initial, isChanged, NORMALISERS, toHash, withoutChanges } from "./state.js";
+import { begin, editsOf, fromHash, initial, isChanged, NORMALISERS, toHash, withoutChanges } from "./state.js";
 import { speak, spoken, t, translate } from "./words.js";
 
 const TYPING = 80; // milliseconds without a key, after which a text is sent
@@ -21,11 +21,12 @@ export async function start(engine) {
 class App {
   constructor(engine) {
     this.engine = engine;
+    begin(engine.view);
     this.requests = new Requests(engine);
     this.state = initial();
     this.runs = [];
     this.panels = new Map();
-    this.bitmap = this.image = null;
+    this.image = null;
     this.text = document.getElementById("text");
     this.status = document.getElementById("status");
   }
@@ -42,9 +43,18 @@ class App {
       return this.say("failed", { message: error.message }, true);
     }
     if (this.engine.texts && !this.engine.texts.includes(this.state.text)) this.state.text = this.engine.texts[0] ?? "";
+    this.begin();
     this.text.value = this.state.text;
     this.relabel();
     this.ask(0);
+  }
+
+  /** Where the address has no text, begin with a sentence that the run knows, to be replaced by typing. */
+  begin() {
+    if (this.state.text || this.isOfImages || this.engine.texts) return;
+    this.state.text = this.chosen[0]?.example ?? "";
+    this.text.value = this.state.text;
+    this.text.select();
   }
 
   listen() {
@@ -66,6 +76,13 @@ class App {
       this.applyTheme();
       this.saved();
       this.render();
+    });
+    document.getElementById("key").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.engine.enter(event.target.elements.key.value);
+      event.target.reset();
+      event.target.hidden = true;
+      this.ask(0);
     });
     const drop = document.getElementById("picture");
     document.getElementById("file").addEventListener("change", ({ target }) => this.take(target.files[0]));
@@ -136,12 +153,12 @@ class App {
     this.change(withoutChanges(this.state));
   }
 
-  async take(file) {
+  take(file) {
     if (!file) return;
     this.image = file;
-    this.state = { ...this.state, edits: {} };
+    this.state = { ...this.state, mask: [], edits: {} };
     this.saved();
-    this.bitmap = await createImageBitmap(file).catch(() => null); // of a clip the first frame, or nothing
+    for (const panel of this.panels.values()) panel.forget();
     this.ask(0);
   }
 
@@ -157,7 +174,9 @@ class App {
       state.layer === "attribution" && "attribution",
       state.confidence && "confidence",
     ].filter((part) => part && this.engine.parts.includes(part));
-    const request = { ...(run.name && { run: run.name }), ...(run.kind !== "images" && { text: state.text }), ...(state.beam && { beam: state.beam }), parts };
+    if (run.kind === "images" && !this.panels.get(run.name)?.pictures) parts.push("picture");
+    const hasText = run.kind !== "images" || this.engine.texts;
+    const request = { ...(run.name && { run: run.name }), ...(hasText && { text: state.text }), ...(state.beam && { beam: state.beam }), parts };
     if (!changed) return request;
     return {
       ...request,
@@ -181,7 +200,7 @@ class App {
 
   async askNow() {
     const round = (this.round = (this.round ?? 0) + 1), isCurrent = () => round === this.round;
-    if (this.isOfImages ? !this.image : !this.state.text.trim()) {
+    if (this.isOfImages && !this.engine.texts ? !this.image : !this.state.text.trim()) {
       for (const panel of this.panels.values()) panel.element.hidden = true;
       return this.say(this.isOfImages ? "picture_drop" : "blank");
     }
@@ -189,8 +208,16 @@ class App {
     const results = await Promise.allSettled(this.chosen.map((run) => this.askRun(run)));
     if (!isCurrent()) return;
     const failure = results.find(({ status }) => status === "rejected");
-    if (failure) this.say("failed", { message: failure.reason.message }, true);
+    if (failure?.reason.needsKey) this.askForKey(failure.reason.message);
+    else if (failure) this.say("failed", { message: failure.reason.message }, true);
     else this.say("ready");
+  }
+
+  askForKey(message) {
+    const form = document.getElementById("key");
+    form.hidden = false;
+    form.elements.key.focus();
+    this.say("failed", { message }, true);
   }
 
   async askRun(run) {
@@ -222,7 +249,7 @@ class App {
     const elements = names.map((name) => this.panels.get(name).element), place = document.getElementById("panels");
     if (elements.some((element, i) => place.children[i] !== element)) place.replaceChildren(...elements);
     document.getElementById("ask").hidden = this.isOfImages || this.engine.texts !== null;
-    document.getElementById("picture").hidden = !this.isOfImages;
+    document.getElementById("picture").hidden = !this.isOfImages || this.engine.texts !== null;
   }
 
   render() {
@@ -230,15 +257,18 @@ class App {
   }
 
   relabel() {
-    document.title = t("title");
     translate(document);
+    if (this.engine.title) document.querySelector("h1").textContent = this.engine.title;
+    document.title = document.querySelector("h1").textContent;
+    const lead = this.engine.texts ? "lead_recorded" : this.isOfImages ? "lead_picture" : null;
+    if (lead) document.querySelector(".lead").textContent = t(lead);
     document.getElementById("language").textContent = spoken() === "en" ? "中文" : "English";
     this.controls();
     if (!this.status.classList.contains("error")) this.say(this.state.text.trim() ? "ready" : "blank");
   }
 
   controls() {
-    replace(document.getElementById("runs"), this.runs.length > 1 ? this.runChoice() : null, this.engine.texts ? this.textChoice() : null);
+    replace(document.getElementById("runs"), this.runs.length > 1 ? this.runChoice() : null, this.engine.texts?.length > 1 ? this.textChoice() : null);
     replace(document.getElementById("view"), this.viewControls());
     if (!this.sliding) replace(document.getElementById("search"), this.searchControls());
     document.getElementById("search").hidden = !this.engine.changes;
@@ -261,7 +291,7 @@ class App {
 
   textChoice() {
     const options = this.engine.texts.map((text) => h("option", { value: text, selected: text === this.state.text, dir: "auto" }, text));
-    return labelled(t("choose_text"), h("select", { "data-key": "texts", on: { change: ({ target }) => this.change({ text: target.value }) } }, options));
+    return labelled(t(this.isOfImages ? "choose_picture" : "choose_text"), h("select", { "data-key": "texts", on: { change: ({ target }) => this.change({ text: target.value }) } }, options));
   }
 
   viewControls() {
@@ -271,7 +301,8 @@ class App {
     return [
       this.isOfImages && state.unit === "words" ? null : labelled(t("units"), choose("unit", [["words", t("unit_words")], ["subwords", t("unit_subwords")]], state.unit, (unit) => ({ unit }))),
       labelled(t("reads"), choose("shift", [["auto", t("reads_auto")], ["0", t("reads_written")], ["1", t("reads_read")]], shift, (value) => ({ shift: value === "auto" ? null : Number(value) }))),
-      engine.parts.includes("attribution") && labelled(t("layer"), choose("layer", [["attention", t("layer_attention")], ["attribution", t("layer_attribution")]], state.layer, (layer) => ({ layer }))),
+      engine.parts.includes("attribution") && !this.isOfImages && labelled(t("layer"), choose("layer", [["attention", t("layer_attention")], ["attribution", t("layer_attribution")]], state.layer, (layer) => ({ layer }))),
+      engine.hasLinks && h("label", { class: "check" }, h("input", { type: "checkbox", checked: state.gold, "data-key": "gold", on: { change: ({ target }) => this.change({ gold: target.checked }) } }), t("gold")),
       engine.parts.includes("confidence") && h("label", { class: "check" }, h("input", { type: "checkbox", checked: state.confidence, "data-key": "confidence", on: { change: ({ target }) => this.change({ confidence: target.checked }) } }), t("confidence")),
     ];
   }
@@ -297,7 +328,7 @@ class App {
       labelled(t("beam"), select("beam", beams, String(state.beam), (value) => ({ beam: Number(value) }))),
       labelled(t("normaliser"), select("normaliser", normalisers, state.normaliser, (normaliser) => ({ normaliser }))),
       labelled(t("temperature"), h("span", { class: "slider" }, slider, output)),
-      this.isOfImages ? null : h("label", { class: "check" }, all, t("uniform_all")),
+      h("label", { class: "check" }, all, t("uniform_all")),
     ];
   }
 }

@@ -1,16 +1,16 @@
 // What is shown as one SVG picture that stands by itself, and the same as PNG.
 
-import { columns, rows, table } from "./answer.js";
+import { columns, linked, rows, table } from "./answer.js";
 import { direction, s } from "./dom.js";
 import { width } from "./matrix.js";
 
 const FONT = 16, GAP = 18, HIGH = 130, EDGE = 24, LEAST = 0.04;
-const INK = "#1f2933", BLUE = "#1e6fbf";
+const INK = "#1f2933", BLUE = "#1e6fbf", GOLD = "#b8430f";
 
 /** The ribbons above the matrix. */
 export function figure(answer, view) {
   const across = columns(answer, view.unit).map(({ label }) => label), down = rows(answer, view.unit).map(({ label }) => label);
-  const weights = table(answer, view) ?? [];
+  const weights = table(answer, view) ?? [], links = linked(answer, view);
   const lines = [across, down].map((words, i) => laid(words, i ? answer.target.text : answer.source.text));
   const wide = Math.max(lines[0].wide, lines[1].wide);
   for (const line of lines) line.shift = (wide - line.wide) / 2;
@@ -24,7 +24,7 @@ export function figure(answer, view) {
   const texts = lines.map((line, i) => line.words.map((word, k) => s("text", { x: line.middles[k] + line.shift, y: i ? 26 + HIGH + 20 : 17, "text-anchor": "middle", direction: direction(word) }, word)));
   const left = Math.max(20, ...down.map((text) => width(text, 13))) + 10, tall = Math.max(20, ...across.map((text) => width(text, 13)));
   const top = 26 + HIGH + 60 + tall * 0.82, cell = 26;
-  const cells = weights.flatMap((row, r) => row.map((weight, c) => s("rect", { x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2, fill: BLUE, "fill-opacity": Math.max(0.03, Math.min(1, weight)) })));
+  const cells = weights.flatMap((row, r) => row.map((weight, c) => s("rect", { x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2, fill: BLUE, "fill-opacity": Math.max(0.03, Math.min(1, weight)), ...(links?.(r, c) && { stroke: GOLD, "stroke-width": 2, "stroke-dasharray": links(r, c) === "sure" ? null : "3 3" }) })));
   const small = { "font-size": 13 };
   const labels = [
     across.map((text, c) => s("text", { ...small, transform: `translate(${left + (c + 0.5) * cell + 4} ${top - 6}) rotate(-55)` }, text)),

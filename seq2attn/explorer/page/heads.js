@@ -9,17 +9,17 @@ import { t } from "./words.js";
  * `weights` [L][H][T][S]; `chosen` is "mean" or "layer.head"; `choose` takes such a name. With `automatic`, "auto" is
  * one of them.
  */
-export function heads(weights, chosen, choose, { name, automatic = null } = {}) {
+export function heads(weights, chosen, choose, { name, names = null, automatic = null } = {}) {
   const places = weights.flatMap((layer, l) => layer.map((_, i) => [l + 1, i + 1]));
   const options = [
     ...(automatic ? [["auto", t("head_auto"), automatic]] : []),
     ["mean", t("head_mean"), select(weights, null, null)],
-    ...places.map(([layer, head]) => [`${layer}.${head}`, t("head_name", { layer, head }), weights[layer - 1][head - 1]]),
+    ...places.map(([layer, head]) => [`${layer}.${head}`, names?.[layer - 1][head - 1] ?? t("head_name", { layer, head }), weights[layer - 1][head - 1]]),
   ];
   const buttons = options.map(([value, label, own]) => {
     const isChosen = value === chosen;
     const properties = { type: "button", class: "head", role: "radio", "aria-checked": String(isChosen), tabindex: isChosen ? 0 : -1, "data-key": `${name}-${value}` };
-    return h("button", { ...properties, on: { click: () => choose(value) } }, thumbnail(own), h("span", {}, value === "auto" || value === "mean" ? label : value.replace(".", "\u00b7")), h("span", { class: "unseen" }, ` ${label}`));
+    return h("button", { ...properties, on: { click: () => choose(value) } }, thumbnail(own), h("span", {}, names || value === "auto" || value === "mean" ? label : value.replace(".", "\u00b7")), h("span", { class: "unseen" }, ` ${label}`));
   });
   if (!buttons.some((one) => one.tabIndex === 0)) buttons[0].tabIndex = 0;
   const keydown = (event) => {

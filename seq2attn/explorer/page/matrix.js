@@ -20,12 +20,13 @@ export function width(text, size = FONT) {
 const short = (text) => (text.length > 18 ? `${text.slice(0, 17)}\u2026` : text);
 
 /**
- * The matrix. `marks`: "row:column" of the cells that were changed. `handlers`: point(row, column) and, where weights
+ * The matrix. `marks`: "row:column" of the cells that were changed. `gold(row, column)`: the kind of the gold link of a
+ * cell, or null. `caption`: the text that says what a weight is. `handlers`: point(row, column) and, where weights
  * can be changed, canEdit(row, column), edit(row, column, weight, done) and undo(row, column); weight(row, column) is
  * the weight that was chosen last, or undefined. `at` is the cell that
  * the arrow keys start from; it is changed in place, so that a matrix that is drawn anew goes on there.
  */
-export function matrix(down, across, weights, { marks = new Set(), handlers = null, name = "matrix", room = 640, at = { row: 0, column: 0 } } = {}) {
+export function matrix(down, across, weights, { marks = new Set(), gold = null, caption: said = "matrix_cell", handlers = null, name = "matrix", room = 640, at = { row: 0, column: 0 } } = {}) {
   const left = Math.ceil(Math.max(20, ...down.map((text) => width(short(text))))) + 10;
   const tall = Math.max(20, ...across.map((text) => width(short(text))));
   const top = Math.ceil(tall * 0.82) + 14;
@@ -38,7 +39,7 @@ export function matrix(down, across, weights, { marks = new Set(), handlers = nu
   ];
   const cells = weights.map((row, r) =>
     row.map((weight, c) =>
-      s("rect", { class: `cell${marks.has(`${r}:${c}`) ? " changed" : ""}`, "data-row": r, "data-column": c, x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2, style: `--w: ${Math.min(1, weight).toFixed(4)}` }),
+      s("rect", { class: `cell${marks.has(`${r}:${c}`) ? " changed" : ""}${gold?.(r, c) ? ` gold ${gold(r, c)}` : ""}`, "data-row": r, "data-column": c, x: left + c * cell, y: top + r * cell, width: cell - 1, height: cell - 1, rx: 2, style: `--w: ${Math.min(1, weight).toFixed(4)}` }),
     ),
   );
   const caption = h("p", { class: "caption", "aria-live": "polite" }, "\u00a0");
@@ -55,7 +56,7 @@ export function matrix(down, across, weights, { marks = new Set(), handlers = nu
     say(weights[row][column]);
     handlers?.point?.(row, column);
   };
-  const say = (weight) => (caption.textContent = t("matrix_cell", { row: down[at.row], column: across[at.column], weight: weight.toFixed(2) }));
+  const say = (weight) => (caption.textContent = t(said, { row: down[at.row], column: across[at.column], weight: weight.toFixed(2) }));
   picture.go = go;
   picture.addEventListener("pointerover", ({ target }) => target.matches?.(".cell") && go(Number(target.dataset.row), Number(target.dataset.column)));
   picture.addEventListener("pointerleave", () => go(null));

@@ -1,6 +1,6 @@
 // What is shown of one run: the output beside the one before, ribbons, and a section for each other view.
 
-import { columns, differences, label, resolve, rows, select, table } from "./answer.js";
+import { columns, differences, hardlyRead, isWord, label, linked, resolve, rows, select, table } from "./answer.js";
 import { candidates } from "./candidates.js";
 import { direction, find, h, replace } from "./dom.js";
 import { figure, savePng, saveSvg } from "./figure.js";
@@ -15,12 +15,14 @@ import { t } from "./words.js";
 const GROWS = 70; // milliseconds from word to word
 
 export class Panel {
-  /** `app`: the state, `change(fields)`, `edit(run, edits, done)`, `engine`, and `bitmap` of a picture. */
+  /** `app`: the state, `change(fields)`, `edit(run, edits, done)` and `engine`. */
   constructor(app, run) {
     this.app = app;
     this.run = run;
     this.base = this.answer = null; // as the model is, and with the changes
     this.grown = Infinity;
+    this.pictures = null; // of the image of the answers
+    this.picture = null;
     this.pinned = null;
     this.pruned = false;
     this.at = { row: 0, column: 0 }; // the cell of the matrix where the keyboard is
@@ -28,6 +30,11 @@ export class Panel {
     this.element = h("section", { class: "panel", on: { keydown: walk } });
     this.observer = new ResizeObserver(() => this.element.querySelector(".lines")?.draw());
     this.observer.observe(this.element);
+  }
+
+  /** Another picture comes. */
+  forget() {
+    this.pictures = this.picture = this.pinned = this.base = this.answer = null;
   }
 
   close() {
@@ -42,7 +49,11 @@ export class Panel {
    */
   show(base, answer, parts) {
     this.parts = parts;
-    const isNew = this.base?.source.text !== base.source.text;
+    const isNew = this.base?.source.text !== base.source.text || this.base.label !== base.label;
+    if (base.source.pictures && base.source.pictures !== this.pictures) {
+      this.pictures = base.source.pictures;
+      this.picture = null;
+    }
     this.base = base;
     this.answer = answer;
     clearInterval(this.timer);
@@ -71,8 +82,8 @@ export class Panel {
   }
 
   get view() {
-    const { unit, head, shift, layer, confidence } = this.app.state;
-    return { unit, head, shift, layer, confidence };
+    const { unit, head, shift, layer, confidence, gold } = this.app.state;
+    return { unit, head, shift, layer, confidence, gold };
   }
 
   render() {
@@ -83,32 +94,33 @@ export class Panel {
     const changed = isChanged(this.app.state, this.run.name) && engine.changes;
     const words = differences(this.base.target.words, answer.target.words);
     const isText = answer.source.subwords.length > 0;
+    this.hardly = hardlyRead(answer, view, this.weights);
     const handlers = {
       point: (side, index) => this.point(side, index),
       pin: (side, index) => this.pin(side, index),
-      mask: canChange && isText ? (word) => this.app.mask(word) : null,
+      mask: canChange ? (word) => this.app.mask(word) : null,
     };
     replace(
       this.element,
       this.heading(),
       changed && this.changes(),
       changed && this.before(words.lost),
-      isText ? null : this.pictureOf(handlers),
-      ribbons(answer, view, { marks: changed ? words.gained : null, masked: this.app.state.mask, handlers }),
-      isText && handlers.mask ? this.action() : null,
+      isText || !this.pictures ? null : this.pictureOf(handlers),
+      ribbons(answer, view, { marks: changed ? words.gained : null, masked: this.app.state.mask, hardly: this.hardly, handlers }),
+      handlers.mask ? this.action() : null,
       this.notes(),
-      answer.source.grid ? null : this.section("matrix", t("matrix"), () => this.matrix(canChange && isText)),
-      answer.attention && answer.attention.layers * answer.attention.heads > 1 && this.section("heads", t("heads"), () => this.heads(canChange && isText)),
-      this.section("candidates", t("candidates"), () => answer.candidates && this.candidates()),
-      this.section("beam", t("beam_tree"), () => answer.beam && [hint("beam_hint"), tree(answer, { pruned: this.pruned, togglePruned: () => this.toggle() })]),
-      this.section("self", t("self_attention"), () => this.selfAttention()),
+      answer.source.grid ? null : this.section("matrix", t("matrix"), () => this.matrix(canChange)),
+      answer.attention && answer.attention.layers * answer.attention.heads > 1 && this.section("heads", t("heads"), () => this.heads(canChange)),
+      this.has("candidates") && this.section("candidates", t("candidates"), () => answer.candidates && this.candidates()),
+      this.has("beam") && this.section("beam", t("beam_tree"), () => answer.beam && [hint("beam_hint"), tree(answer, { pruned: this.pruned, togglePruned: () => this.toggle() })]),
+      this.has("self_attention") && this.section("self", t("self_attention"), () => this.selfAttention()),
     );
     this.applyGrowth();
     if (this.pinned) this.point(...this.pinned);
   }
 
   heading() {
-    const { name, model, languages } = this.run, { target } = this.answer;
+    const { name, model, languages } = this.run, { target } = this.answer, names = this.answer.attention?.names?.[0];
     const codes = (languages ?? []).filter(Boolean).join(" \u2192 ");
     const saves = [["svg", saveSvg], ["png", savePng]].map(([kind, save]) =>
       h("button", { type: "button", class: "plain", "data-key": `save-${kind}`, on: { click: () => save(figure(this.answer, this.view), name || "attention") } }, t(`export_${kind}`)),
@@ -118,7 +130,8 @@ export class Panel {
       {},
       h("h2", {}, h("bdi", {}, name || model || this.answer.kind)),
       h("span", { class: "about" }, [name ? model ?? this.answer.kind : "", codes].filter(Boolean).join(", ")),
-      h("span", { class: "about", title: t("log_p_title") }, t("log_p", { value: target.log_probability.toFixed(2) })),
+      names?.length === 1 ? h("span", { class: "about" }, names[0]) : null,
+      target.log_probability === null ? null : h("span", { class: "about", title: t("log_p_title") }, t("log_p", { value: target.log_probability.toFixed(2) })),
       target.finished ? null : h("span", { class: "about" }, t("unfinished")),
       this.answer.source.grid ? null : h("span", { class: "saves" }, saves),
     );
@@ -141,7 +154,8 @@ export class Panel {
   }
 
   word(number) {
-    return this.answer.source.words[number - 1] ?? String(number);
+    const { source } = this.answer;
+    return source.fit ? t(source.grid ? "place" : "frame", { number }) : (source.words[number - 1] ?? String(number));
   }
 
   before(lost) {
@@ -157,22 +171,28 @@ export class Panel {
   }
 
   pictureOf(handlers) {
-    return [h("p", { class: "hint" }, t("picture_hint")), picture(this.app.bitmap, this.answer.source, handlers)];
+    this.picture ??= picture({ pictures: this.pictures, grid: this.answer.source.grid }, handlers);
+    this.picture.hide(this.app.state.mask);
+    return [h("p", { class: "hint" }, t(this.answer.source.grid ? "picture_hint" : "clip_hint")), this.picture.element];
   }
 
   /** What can be done with the word that is pinned. */
   action() {
     const [side, index] = this.pinned ?? [];
     const column = side === "source" ? columns(this.answer, this.app.state.unit)[index] : null;
-    if (!column?.word) return h("p", { class: "hint" }, t("ribbons_hint"));
+    if (!column?.word) return h("p", { class: "hint" }, t(this.answer.source.fit ? "hide_hint" : "ribbons_hint"));
     const key = this.app.state.mask.includes(column.word) ? "show_word" : "hide_word";
     return h("p", { class: "hint" }, h("button", { type: "button", class: "small", "data-key": "mask", on: { click: () => this.app.mask(column.word) } }, t(key, { word: this.word(column.word) })));
   }
 
   notes() {
     const { state, engine } = this.app, { answer } = this;
+    const words = answer.source.words.filter(isWord).length, count = this.hardly.length;
+    const few = this.hardly.slice(0, 10).map((c) => answer.source.words[c]).join(" ") + (count > 10 ? " \u2026" : "");
     return [
-      !engine.changes && answer.source.subwords.length > 0 && hint("ribbons_hint_recorded"),
+      !engine.changes && answer.source.subwords.length > 0 && hint(answer.attention?.shares || state.layer === "attribution" ? "ribbons_hint_share" : "ribbons_hint_recorded"),
+      count > 0 && h("p", { class: "hint" }, t("hardly_read", { count, words, few })),
+      (answer.notes ?? []).map((note) => h("p", { class: "hint" }, note)),
       !answer.attention && hint("no_attention"),
       state.layer === "attribution" && !answer.attribution && this.missing("attribution", "attribution_none"),
       state.confidence && !answer.confidence && this.missing("confidence", "confidence_none"),
@@ -182,6 +202,11 @@ export class Panel {
   /** Why the answer has no such part: there is none, or it is on its way. */
   missing(part, key) {
     return hint(this.parts.includes(part) || !this.app.engine.parts.includes(part) ? key : "working");
+  }
+
+  /** Whether there can be such a part: an answer that was recorded has it or not. */
+  has(part) {
+    return this.app.engine.texts === null ? this.app.engine.parts.includes(part) : this.answer[part] !== null;
   }
 
   section(name, title, content) {
@@ -202,7 +227,7 @@ export class Panel {
     const edits = editsOf(this.app.state, this.run.name);
     const steps = (row) => down[row].steps.map((step) => step + 1 + shift).filter((step) => step <= answer.target.ids.length);
     const keys = (row, column) => steps(row).map((step) => `${step}:${across[column].word}`);
-    const marks = new Set();
+    const marks = new Set(), gold = linked(answer, this.view);
     down.forEach((_, r) => across.forEach(({ word }, c) => word && keys(r, c).some((key) => key in edits.attend) && marks.add(`${r}:${c}`)));
     const canEdit = (row, column) => across[column].word > 0 && steps(row).length > 0 && !this.app.state.mask.includes(across[column].word);
     const handlers = { point: (row, column) => this.pointAt(row, column) };
@@ -214,7 +239,7 @@ export class Panel {
         undo: (row, column) => this.app.edit(this.run.name, { attend: without(edits.attend, keys(row, column)) }),
       });
     const room = this.element.clientWidth - 8;
-    const options = { marks, handlers, name: `matrix-${this.run.name}`, room, at: this.at };
+    const options = { marks, gold, caption: this.answer.attention?.shares || layer === "attribution" ? "matrix_share" : "matrix_cell", handlers, name: `matrix-${this.run.name}`, room, at: this.at };
     return [hint(editable ? "matrix_hint" : "matrix_hint_recorded"), matrix(down.map((one) => one.label), across.map((one) => one.label), this.weights, options)];
   }
 
@@ -231,13 +256,14 @@ export class Panel {
 
   heads(editable) {
     const { state } = this.app, { grid } = this.answer.source;
+    const { names } = this.answer.attention;
     const weights = grid ? this.maps(grid) : this.answer.attention.weights;
     const { layer, head } = resolve(this.answer.attention, { ...this.view, head: "auto" });
     const even = state.head.includes(".") ? state.head : null, isEven = even && state.uniform.includes(even);
     const toggle = () => this.app.change({ uniform: isEven ? state.uniform.filter((one) => one !== even) : [...state.uniform.filter((one) => one !== "all"), even] });
     return [
       hint("heads_hint"),
-      heads(weights, this.answer.attention.choice || state.head !== "auto" ? state.head : "mean", (value) => this.app.change({ head: value }), { name: `head-${this.run.name}`, automatic: this.answer.attention.choice ? select(weights, layer, head) : null }),
+      heads(weights, this.answer.attention.choice || state.head !== "auto" ? state.head : "mean", (value) => this.app.change({ head: value }), { name: `head-${this.run.name}`, names, automatic: this.answer.attention.choice ? select(weights, layer, head) : null }),
       editable && even ? h("label", { class: "check" }, h("input", { type: "checkbox", checked: Boolean(isEven), "data-key": "even", on: { change: toggle } }), t("head_even")) : null,
     ];
   }
@@ -245,7 +271,7 @@ export class Panel {
   /** What each head looks at in a picture, for the word that is pinned or for all words: [L][H][rows][columns]. */
   maps([down, across]) {
     const [side, index] = this.pinned ?? [];
-    const steps = side === "target" ? rows(this.answer, this.app.state.unit)[index].steps : this.answer.target.ids.map((_, t) => t);
+    const steps = side === "target" ? rows(this.answer, this.app.state.unit)[index].steps : this.answer.target.subwords.map((_, t) => t);
     const map = (head) => {
       const sums = head[0].map((_, i) => steps.reduce((sum, t) => sum + head[t][i], 0)), most = Math.max(...sums, 1e-9);
       return Array.from({ length: down }, (_, r) => sums.slice(r * across, (r + 1) * across).map((sum) => sum / most));
@@ -270,8 +296,7 @@ export class Panel {
     const sides = ["encoder", "decoder"].filter((side) => own[side]);
     const side = sides.includes(this.self.side) ? this.self.side : sides[0];
     const choose = (fields) => {
-      this.at = { row: 0, column: 0 }; // the cell of the matrix where the keyboard is
-    this.self = { ...this.self, side, ...fields };
+      this.self = { ...this.self, side, ...fields };
       this.render();
     };
     const weights = own[side];
@@ -297,10 +322,10 @@ export class Panel {
   point(side, index) {
     if (side === null && this.pinned) [side, index] = this.pinned;
     light(this.element, this.weights, side, index);
-    const canvas = this.element.querySelector("canvas.picture");
-    if (!canvas || !this.weights) return;
-    canvas.light(side === "target" ? this.weights[index] : null);
-    if (side === "source") canvas.frame(index);
+    if (!this.picture || !this.weights) return;
+    const highest = Math.max(0.01, ...this.weights.flat());
+    this.picture.light(side === "target" ? this.weights[index] : null, highest);
+    if (side === "source") this.picture.frame(index);
   }
 
   pointAt(row, column) {

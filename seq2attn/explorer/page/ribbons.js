@@ -1,7 +1,7 @@
 // Two lines of words with ribbons between them, as thick as the weights. A wide screen has the lines one above the
 // other, a narrow one beside each other.
 
-import { columns, rows, table } from "./answer.js";
+import { columns, linked, rows, table } from "./answer.js";
 import { direction, h, replace, s } from "./dom.js";
 import { t } from "./words.js";
 
@@ -13,23 +13,24 @@ const AWAY = 40; // pixels: a word that is dragged so far is hidden
  * The view of an answer. `draw()` places its ribbons, and `grow(count)` shows so many words alone. `marks`: of each output word whether it is new. `handlers`: point(side, index) and, where
  * the engine can change something, mask(word).
  */
-export function ribbons(answer, view, { marks, masked, handlers }) {
+export function ribbons(answer, view, { marks, masked, hardly = [], handlers }) {
   const across = columns(answer, view.unit), down = rows(answer, view.unit), weights = table(answer, view);
   const confidence = view.confidence ? answer.confidence : null;
   const written = down.map((one, i) => targetWord(one, i, { answer, view, confidence, marks, handlers }));
   const target = line("target", answer.target.text, written);
-  if (answer.source.grid) {
-    // the picture stands for the line of the source
+  if (answer.source.fit) {
+    // the picture or the frames stand for the line of the source
     const box = h("div", { class: "lines caption-line" }, target);
     box.grow = (count) => show(written, count);
     box.draw = () => {};
     return box;
   }
-  const source = line("source", answer.source.text, across.map((one, i) => sourceWord(one, i, masked, handlers)));
+  const source = line("source", answer.source.text, across.map((one, i) => sourceWord(one, i, { isMasked: masked.includes(one.word), isHardly: hardly.includes(i), handlers })));
   const picture = s("svg", { class: "ribbons", "aria-hidden": "true" });
   const box = h("div", { class: "lines" }, source, picture, target);
   let count = Infinity;
-  box.draw = () => draw(box, picture, weights, count);
+  const links = linked(answer, view);
+  box.draw = () => draw(box, picture, weights, links, count);
   box.grow = (next) => {
     count = next;
     show(written, count);
@@ -46,8 +47,8 @@ function line(side, text, words) {
   return h("div", { class: `line ${side}`, dir: direction(text), role: "group", "aria-label": t(`${side}_line`) }, words);
 }
 
-function sourceWord({ label, word }, index, masked, handlers) {
-  const hides = handlers.mask && word > 0, isMasked = masked.includes(word);
+function sourceWord({ label, word }, index, { isMasked, isHardly, handlers }) {
+  const hides = handlers.mask && word > 0;
   const on = pointing("source", index, handlers);
   if (hides) {
     on.keydown = (event) => {
@@ -57,7 +58,7 @@ function sourceWord({ label, word }, index, masked, handlers) {
     };
     on.pointerdown = (event) => dragAway(event, () => handlers.mask(word));
   }
-  const properties = { type: "button", class: `word${isMasked ? " masked" : ""}`, tabindex: index ? -1 : 0 };
+  const properties = { type: "button", class: `word${isMasked ? " masked" : ""}${isHardly ? " hardly" : ""}`, tabindex: index ? -1 : 0, title: isHardly ? t("hardly") : null };
   return h("button", { ...properties, "data-key": `source-${index}`, "data-index": index, "aria-keyshortcuts": hides ? "Delete" : null, on }, label);
 }
 
@@ -104,7 +105,7 @@ function dragAway(event, hide) {
   for (const [name, listener] of Object.entries(listeners)) window.addEventListener(name, listener);
 }
 
-function draw(box, picture, weights, grown) {
+function draw(box, picture, weights, links, grown) {
   box.classList.remove("beside");
   const lines = [...box.querySelectorAll(".line")];
   if (lines.some((one) => one.scrollWidth > one.clientWidth + 1)) box.classList.add("beside");
@@ -115,6 +116,8 @@ function draw(box, picture, weights, grown) {
   const paths = [];
   (weights ?? []).forEach((row, r) =>
     row.forEach((weight, c) => {
+      const kind = r < grown && from[c] && to[r] ? links?.(r, c) : null;
+      if (kind) paths.push([Infinity, s("path", { class: `gold ${kind}`, d: curve(from[c], to[r], frame, beside), "data-row": r, "data-column": c })]);
       if (weight < LEAST || r >= grown || !from[c] || !to[r]) return;
       paths.push([weight, s("path", { d: curve(from[c], to[r], frame, beside), "data-row": r, "data-column": c, "stroke-width": (1 + (THICK - 1) * weight).toFixed(2), "stroke-opacity": (0.12 + 0.6 * weight).toFixed(3) })]);
     }),

@@ -3,6 +3,13 @@
 export const NORMALISERS = ["softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk"];
 export const SECTIONS = ["matrix", "heads", "candidates", "beam", "self"];
 
+let first = {}; // what a page shows at first in place of what stands below
+
+/** Let the page begin with other values. They are not in its address; all others are. */
+export function begin(fields) {
+  first = fields;
+}
+
 export function initial() {
   return {
     text: "",
@@ -18,9 +25,11 @@ export function initial() {
     unit: "words",
     layer: "attention", // or "attribution"
     confidence: false,
+    gold: true,
     open: ["matrix", "candidates"],
     language: null,
     theme: null,
+    ...first,
   };
 }
 
@@ -39,10 +48,11 @@ export function withoutChanges(state) {
 }
 
 export function toHash(state) {
-  const fields = new URLSearchParams();
+  const fields = new URLSearchParams(), usual = initial();
   const set = (name, value) => value && fields.set(name, value);
+  const names = (runs) => runs.map(encodeURIComponent).join(",");
   set("text", state.text);
-  set("runs", state.runs.map(encodeURIComponent).join(","));
+  set("runs", names(state.runs) !== names(usual.runs) && names(state.runs));
   set("beam", state.beam && String(state.beam));
   set("mask", state.mask.join(","));
   set("uniform", state.uniform.join(","));
@@ -54,10 +64,11 @@ export function toHash(state) {
   set("edits", Object.keys(edits).length && JSON.stringify(edits));
   set("head", state.head !== "auto" && state.head);
   set("shift", state.shift !== null && String(state.shift));
-  set("unit", state.unit !== "words" && state.unit);
+  set("unit", state.unit !== usual.unit && state.unit);
   set("layer", state.layer !== "attention" && state.layer);
-  set("confidence", state.confidence && "1");
-  set("open", state.open.join(",") !== "matrix,candidates" && (state.open.join(",") || "none"));
+  set("confidence", state.confidence !== usual.confidence && (state.confidence ? "1" : "0"));
+  set("gold", !state.gold && "0");
+  set("open", state.open.join(",") !== usual.open.join(",") && (state.open.join(",") || "none"));
   set("language", state.language);
   set("theme", state.theme);
   return `#${fields}`;
@@ -70,7 +81,7 @@ export function fromHash(hash) {
   const list = (name) => get(name).split(",").filter(Boolean);
   const oneOf = (name, values, otherwise) => (values.includes(get(name)) ? get(name) : otherwise);
   state.text = get("text");
-  state.runs = list("runs").map(decoded).filter(Boolean);
+  if (fields.has("runs")) state.runs = list("runs").map(decoded).filter(Boolean);
   const beam = Number(get("beam"));
   state.beam = Number.isInteger(beam) && beam >= 1 && beam <= 8 ? beam : 0;
   state.mask = list("mask").map(Number).filter(isCount);
@@ -81,9 +92,10 @@ export function fromHash(hash) {
   state.edits = editsFrom(get("edits"));
   state.head = /^(mean|\d{1,4}\.\d{1,4})$/.test(get("head")) ? get("head") : "auto";
   state.shift = { 0: 0, 1: 1 }[get("shift")] ?? null;
-  state.unit = oneOf("unit", ["subwords"], "words");
+  state.unit = oneOf("unit", ["words", "subwords"], state.unit);
   state.layer = oneOf("layer", ["attribution"], "attention");
-  state.confidence = get("confidence") === "1";
+  if (fields.has("confidence")) state.confidence = get("confidence") === "1";
+  state.gold = get("gold") !== "0";
   if (fields.has("open")) state.open = list("open").filter((one) => SECTIONS.includes(one));
   state.language = oneOf("language", ["en", "zh"], null);
   state.theme = oneOf("theme", ["light", "dark"], null);

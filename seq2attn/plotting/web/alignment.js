@@ -4,19 +4,15 @@ const SOURCE = 0, TARGET = 1;
 const MIN_CURVE = 0.1; // weight from which a curve is drawn while no word is selected
 const MIN_NUMBER = 0.01; // weight from which a selected word has curves and numbers
 
-// For each pair one matrix (target words x source words), or several: the mean, then each head.
-const pairs = JSON.parse(document.getElementById("weights").textContent);
+const weights = JSON.parse(document.getElementById("weights").textContent); // target words x source words
 
 function explore(section) {
-  const pair = pairs[Number(section.dataset.pair)];
-  const matrices = pair.length && Array.isArray(pair[0][0]) ? pair : [pair];
   const lines = [".source", ".target"].map((side) => [...section.querySelectorAll(`${side} .word`)]);
   const box = section.querySelector(".pair");
   const spoken = section.querySelector(".spoken");
   box.insertAdjacentHTML("afterbegin", '<svg aria-hidden="true"></svg>');
   const svg = box.firstElementChild;
 
-  let weights = matrices[0];
   let selected = null; // [line, index]
 
   const weightOf = (line, index, other) => (line === TARGET ? weights[index][other] : weights[other][index]);
@@ -84,47 +80,9 @@ function explore(section) {
     return [1 - line, others.reduce(better, 0)];
   }
 
-  const pointing = listenToWords(section, lines, show, rest, across);
-  chooseHeads(section, matrices, (matrix) => {
-    weights = matrix;
-    pointing.restore();
-  });
+  listenToWords(section, lines, show, rest, across);
   drawCurves();
   new ResizeObserver(drawCurves).observe(box);
-}
-
-// A button with a small map for each matrix.
-function chooseHeads(section, matrices, onChoice) {
-  const buttons = [...section.querySelectorAll(".heads button")];
-  if (!buttons.length) return;
-
-  function paint() {
-    const colour = getComputedStyle(document.documentElement).getPropertyValue("--weight");
-    const highest = Math.max(...matrices.slice(1).flat(2), MIN_NUMBER);
-    buttons.forEach((button, number) => paintMap(button.querySelector("canvas"), matrices[number], highest, colour));
-  }
-
-  buttons.forEach((button, number) =>
-    button.addEventListener("click", () => {
-      buttons.forEach((other) => other.setAttribute("aria-pressed", other === button));
-      onChoice(matrices[number]);
-    }),
-  );
-  paint();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
-}
-
-function paintMap(canvas, matrix, highest, colour) {
-  const side = 4; // pixels of a cell
-  canvas.width = matrix[0].length * side;
-  canvas.height = matrix.length * side;
-  const context = canvas.getContext("2d");
-  matrix.forEach((row, y) =>
-    row.forEach((weight, x) => {
-      context.fillStyle = `rgba(${colour}, ${0.06 + (0.94 * clamp(weight, 0, highest)) / highest})`;
-      context.fillRect(side * x, side * y, side, side);
-    }),
-  );
 }
 
 document.querySelectorAll("section").forEach(explore);

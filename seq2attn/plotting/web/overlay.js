@@ -4,11 +4,10 @@ const GAMMA = {gamma}; // as in the files that plotting writes: brightness is (w
 const LIGHT = "rgba({warm}, 0.2)";
 const MIN_NUMBER = 0.005; // weight from which a number is written
 
-// For each image [rows, columns, highest weight, matrix (words x positions)]; a clip has 0 rows and columns.
-const images = JSON.parse(document.getElementById("weights").textContent);
+// Matrix: words x positions. A clip has 0 rows and columns.
+const [rows, columns, highest, weights] = JSON.parse(document.getElementById("weights").textContent);
 
 function explore(section) {
-  const [rows, columns, highest, weights] = images[Number(section.dataset.image)];
   const words = [...section.querySelectorAll(".word")];
   const frames = [...section.querySelectorAll("figure")];
   const stage = section.querySelector(".stage"); // of a still image
