@@ -23,6 +23,14 @@ def corpus_name(path: str) -> str:
     return Path(path.rstrip("/").split(":")[-1]).name.split(".")[0] or "run"
 
 
+def as_before_cleaning(settings: Config, old: Config) -> Config:
+    """The settings with the text as `old` has it, if that is a run from before pairs were cleaned."""
+    before = {name: getattr(old.data, name) for name in BEFORE_CLEANING}
+    if before != {"keep": ("all",), "normalise": "none"}:
+        return settings
+    return settings.model_copy(update={"data": settings.data.model_copy(update=before)})
+
+
 def prepared_folder(
     corpus: str,
     settings: Config,

@@ -24,7 +24,13 @@ from seq2attn.own_code import refuse_without_permission
 from seq2attn.progress import Progress, StageProgress, Stages, silent, stages
 from seq2attn.shared_cores import SharedCores
 from seq2attn.tasks import arguments, batch_size, card, fitted, training_checks
-from seq2attn.tasks.corpus_cache import cache_home, corpus_name, prepared_folder, refuse_cache
+from seq2attn.tasks.corpus_cache import (
+    as_before_cleaning,
+    cache_home,
+    corpus_name,
+    prepared_folder,
+    refuse_cache,
+)
 from seq2attn.tasks.fitted import FIRST_PRESET
 from seq2attn.tasks.from_run import FromRun, from_arguments, start_of
 from seq2attn.tasks.interrupts import delayed_interrupt, saved_on_interrupt
@@ -311,7 +317,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         if settings is None:
             settings = config.change(old.config if old else Config(), plan.changes, plan.where)
         if old is not None:  # checked before any data is prepared, so without the settings of data
-            settings = batch_size.number_of_run(settings, old.config)
+            settings = as_before_cleaning(batch_size.number_of_run(settings, old.config), old.config)
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
         for setting, code in settings.model.own_code.items():
             refuse_without_permission(setting, code)

@@ -1,5 +1,6 @@
 """Faults of a pair of texts: each is seen, and what only looks like one is left alone."""
 
+import json
 import random
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from seq2attn.data.cleaning.mending import mend
 from seq2attn.data.corpus import Row
 from seq2attn.data.text.cleaner import REASONS, Cleaner
 from seq2attn.errors import UsageError
+from seq2attn.tasks.corpus_cache import as_before_cleaning
 
 NOTHING_USUAL = Habits(None, (frozenset(), frozenset()), {})
 
@@ -243,3 +245,19 @@ def test_prepare_leaves_test_sentences_out_of_train(tmp_path: Path) -> None:
     whole = seq2attn.prepare(tmp_path, tmp_path / "keep", keep=["test-sentences"], **options).report["splits"]  # type: ignore[arg-type]
     assert not whole["train"]["dropped"]
     assert whole["test"]["sources_in_train"] == 1
+
+
+def test_prepared_of_before_says_that_nothing_was_cleaned(
+    sheet: tuple[seq2attn.Prepared, Path], tmp_path: Path
+) -> None:
+    report = json.loads((sheet[0].path / "prepared.json").read_text(encoding="utf-8"))
+    del report["options"]["keep"], report["options"]["normalise"]
+    (tmp_path / "prepared.json").write_text(json.dumps(report), encoding="utf-8")
+    options = seq2attn.Prepared(tmp_path).report["options"]
+    assert (options["keep"], options["normalise"]) == (["all"], "none")
+
+
+def test_resumed_run_of_before_reads_text_as_it_did() -> None:
+    old, new = (config.validate({"data": data}, "test") for data in (config.BEFORE_CLEANING, {}))
+    assert as_before_cleaning(new, old).data == old.data
+    assert as_before_cleaning(new, new) is new

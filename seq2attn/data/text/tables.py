@@ -154,7 +154,8 @@ def _headerless(first: list[str], source: str | None, target: str | None) -> Col
         return None
     if any(side.lower() == cell.lower() for side in sides for cell in titles):
         return None  # a header in other letters: better a question than a wrong pair
-    return Columns(*filled, (source, target))
+    first_side, second_side = filled
+    return Columns(first_side, second_side, (source, target))
 
 
 def _good_rows(table: Table, max_bad: float) -> Iterator[Row]:
