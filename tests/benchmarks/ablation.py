@@ -102,8 +102,10 @@ def make_all(options: argparse.Namespace) -> list[str]:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["(nothing printed)"])[-1]
             failures.append(f"{part}, seed {seed}: {last}")
-        said = "failed" if done.returncode else line_of(json.loads(result(options.out, *model).read_text()))
-        print(f"{part}, seed {seed}: {said}", file=sys.stderr, flush=True)
+        outcome = (
+            "failed" if done.returncode else line_of(json.loads(result(options.out, *model).read_text()))
+        )
+        print(f"{part}, seed {seed}: {outcome}", file=sys.stderr, flush=True)
 
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(run, left))

@@ -301,7 +301,7 @@ def test_captions_are_drawn_anew_in_each_epoch(stills: Prepared) -> None:
     of = CaptionedImages(split, STILLS, TrainConfig(captions_per_image=2), sampler=sampler)
     lines = [caption for captions in split.captions for caption in captions]
     epochs = [of.of_epoch(1, epoch) for epoch in range(4)]
-    drawn = set()
+    firsts = set()
     for own in epochs:
         assert own.target_lengths.tolist() == [len(line.split()) for line in lines]
         some = np.array([0, 3, 4])
@@ -311,7 +311,7 @@ def test_captions_are_drawn_anew_in_each_epoch(stills: Prepared) -> None:
         assert plain.source_of_B is not None
         assert torch.equal(batch.source_of_B, plain.source_of_B)
         assert batch.target_mask_BT.sum(1).tolist() == [len(lines[row].split()) + 1 for row in some]
-        drawn.add(int(batch.targets_BT[0, 0]))
-    assert len(drawn) > 1
+        firsts.add(int(batch.targets_BT[0, 0]))
+    assert len(firsts) > 1
     assert of.of_epoch(1, 3) is epochs[3]  # it is not drawn twice in a row
     assert of.fingerprint == CaptionedImages(split, STILLS).fingerprint

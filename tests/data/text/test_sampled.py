@@ -32,14 +32,14 @@ def test_draws_have_the_distribution_of_the_reference(kind: str, amount: float) 
     tokenizer = tiny.tokenizer(kind=kind, size=SIZES[kind])
     text = "sees"
     want = REFERENCE[kind](f"▁{text}", scores_of(tokenizer), amount)
-    drawn = Counter(
+    counts = Counter(
         tuple(tokenizer.vocabulary[i] for i in ids) for ids in tokenizer.sample([text] * DRAWS, amount, 1)
     )
-    assert set(drawn) <= set(want)
-    assert len(drawn) > 2
+    assert set(counts) <= set(want)
+    assert len(counts) > 2
     for cut, probability in want.items():
         spread = (probability * (1 - probability) / DRAWS) ** 0.5
-        assert abs(drawn[cut] / DRAWS - probability) < 5 * spread + 1e-4, cut
+        assert abs(counts[cut] / DRAWS - probability) < 5 * spread + 1e-4, cut
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
