@@ -91,12 +91,14 @@ def test_caption_of_a_run_of_text_alone_says_so() -> None:
 
 def test_caption_gives_a_damaged_picture_its_own_error(captioner: Captioner) -> None:
     from seq2attn.serving.runs import ServedRun
-    from seq2attn.serving.work import Describe
+    from seq2attn.serving.work import Describe, Picture
 
     file = io.BytesIO()
     noise = np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8)
     Image.fromarray(noise).save(file, "png")
     damaged = file.getvalue()[:1000]  # the header is whole
-    good, bad = Describe(ServedRun("a", captioner), 1, True)([tiny_captions.png(0), damaged])
+    good, bad = Describe(ServedRun("a", captioner), 1, True)(
+        [Picture(tiny_captions.png(0), 4096), Picture(damaged, 1024)]
+    )
     assert good.text == captioner.caption([tiny_captions.png(0)], beam=1)[0][0].text
     assert "cut off" in str(bad)
