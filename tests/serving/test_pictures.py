@@ -48,6 +48,25 @@ def test_caption_is_that_of_the_captioner(c: TestClient, captioner: Captioner) -
     assert c.post("/caption?attention=none&beam=1", content=picture).json()["attention"] is None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"temperature": %s',
+        '"attend": {"1:1": %s}',
+        '"beam": %s',
+        '"prefix": [%s]',
+        '"mask": [%s]',
+        '"uniform": [[1, %s]]',
+    ],
+)
+def test_explain_refuses_numbers_of_any_size(c: TestClient, fields: str) -> None:
+    for digits in (30, 308, 400, 5000):
+        body = '{"text": "the dog", %s}' % (fields % ("9" * digits))
+        answer = c.post("/explain", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+        assert len(answer.text) < 300
+
+
 def test_explain_takes_a_picture(c: TestClient) -> None:
     query = {"request": '{"beam": 2, "parts": ["candidates"]}'}
     answer = c.post("/explain", params=query, content=tiny_captions.png(1), headers=PNG).json()
