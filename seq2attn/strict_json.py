@@ -6,14 +6,15 @@ import re
 from typing import Any
 
 _HALF = re.compile("[\ud800-\udfff]")
+_LONG_INTEGER = re.compile(r"[0-9]{309}")  # from here on an integer may overflow a float
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse(text: str, *, constants: bool = False) -> Any:
     """The value of the text. Half of a surrogate pair becomes U+FFFD, also in keys.
 
-    Raises ValueError, in one line, for invalid JSON, for nesting that is too deep, for integers of thousands
-    of digits and, unless `constants`, for NaN, Infinity and numbers that overflow to infinity.
+    Raises ValueError, in one line, for invalid JSON, for nesting that is too deep, for integers that are too
+    large for a float and, unless `constants`, for NaN, Infinity and numbers that overflow to infinity.
     """
     value = _loads(text) if constants else _loads(text, parse_constant=_refuse, parse_float=_finite)
     if _ESCAPED_HALF.search(text) or _HALF.search(text):
@@ -37,6 +38,8 @@ def rounded(number: float) -> float | None:
 
 
 def _loads(text: str, **options: Any) -> Any:
+    if _LONG_INTEGER.search(text):  # elsewhere the parser in C reads integers by itself, which is faster
+        options["parse_int"] = _whole_number
     try:
         return json.loads(text, **options)
     except RecursionError:
@@ -50,8 +53,17 @@ def _refuse(name: str) -> float:
 def _finite(digits: str) -> float:
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{digits[:20]}{'...' if len(digits) > 20 else ''}: too large a number")
+        raise _too_large(digits)
     return value
+
+
+def _whole_number(digits: str) -> int:
+    _finite(digits)
+    return int(digits)
+
+
+def _too_large(digits: str) -> ValueError:
+    return ValueError(f"{digits[:20]}{'...' if len(digits) > 20 else ''}: too large a number")
 
 
 def whole_text(text: str) -> str:

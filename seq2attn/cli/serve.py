@@ -4,6 +4,7 @@ The package `serving` does the work.
 """
 
 import sys
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from seq2attn.cli import console, flags, mistaken, signals
@@ -11,6 +12,8 @@ from seq2attn.cli import serve_options as options
 from seq2attn.errors import UserError
 
 NEEDS = ("starlette", "uvicorn")
+UVICORN = "0.54"  # `serving.connections` extends its class of connections, which differs between versions
+INSTALL = "install with `pip install 'seq2attn[serve]'`"
 
 
 def serve(
@@ -38,7 +41,9 @@ def serve(
     """
     keys, origins = options.keys(api_key), options.origins(allow_origin)
     if missing := [name for name in NEEDS if find_spec(name) is None]:
-        raise UserError(f"serve needs {' and '.join(missing)}: install with `pip install 'seq2attn[serve]'`")
+        raise UserError(f"serve needs {' and '.join(missing)}: {INSTALL}")
+    if not (own := version("uvicorn")).startswith(f"{UVICORN}."):
+        raise UserError(f"serve needs uvicorn {UVICORN}, and this is {own}: {INSTALL}")
 
     from seq2attn.devices import keep_freed_memory
     from seq2attn.serving import runs as served

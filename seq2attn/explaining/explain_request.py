@@ -15,6 +15,7 @@ NORMALISERS = ("softmax", "sparsemax", "entmax15", "sigmoid", "hard-topk")
 MOST_BEAM = 8
 MOST_SOURCE = 128  # subwords of a text, so that the weights of all heads are a few million numbers at most
 MOST_OUTPUT = 2 * MOST_SOURCE + 10  # tokens of an output, and of a prefix
+MOST_NUMBER = 2**31  # no token, word, layer or head has this number
 MOST_CHANGES = 1024  # words, steps and heads that one request changes
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.01, 100.0
 
@@ -137,13 +138,17 @@ def _check_list(name: str, values: Any, most: int) -> None:
 
 
 def _check_whole(name: str, number: Any, least: int) -> None:
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number < MOST_NUMBER:
         needed = f"a whole number from {least} is needed"
+        if isinstance(number, int) and number >= MOST_NUMBER:
+            needed = "too large a number"
         raise UsageError(f"{name} {_short(number)}: {needed}", setting=name)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
 
 
 def _short(value: Any) -> str:

@@ -47,7 +47,7 @@ class Chart(NamedTuple):
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """At most `count` + 1 round numbers from `low` to `high`."""
-    if not high > low:
+    if not high - low > 1e-300:  # less has no power of ten
         return [low]
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))

@@ -9,6 +9,8 @@ from seq2attn import strict_json
 from seq2attn.errors import UserError
 
 MAX_FILE = 2**28  # bytes
+MOST_STEPS = 2**53
+MOST = 1e100  # of a value: a larger one comes from a training that has failed, and no axis can show it
 NAMES = ("loss", "valid_loss", "bleu", "cider", "speed")
 
 
@@ -23,8 +25,8 @@ class Column(NamedTuple):
 def read(run: Path) -> dict[str, Column]:
     """The columns of a run by name: loss, valid_loss, bleu, cider and speed, as far as the log has them.
 
-    Numbers that are not finite are left out. Raises UserError, one line with file and line, if there is no
-    log, or if it is damaged.
+    Numbers that are not finite, or beyond MOST, are left out. Raises UserError, one line with file and line,
+    if there is no log, or if it is damaged.
     """
     file = run / "metrics.jsonl"
     if not run.is_dir():
@@ -39,11 +41,13 @@ def read(run: Path) -> dict[str, Column]:
         with file.open(encoding="utf-8") as content:
             for line in content:
                 tree = strict_json.parse(line, constants=True)
-                if not isinstance(tree, dict) or not _is_number(tree.get("step")):
+                if not isinstance(tree, dict) or not _is_number(step := tree.get("step")):
                     raise ValueError("no object with a step")
-                at = float(tree["step"]), _value(tree.get("elapsed"))
+                if not 0 <= step <= MOST_STEPS:  # neither is NaN
+                    raise ValueError(f"step {step}: it is from 0 to {MOST_STEPS:,}")
+                at = float(step), _value(tree.get("elapsed"))
                 for name in NAMES:
-                    if name in tree and math.isfinite(value := _value(tree[name])):
+                    if name in tree and abs(value := _value(tree[name])) <= MOST:  # neither is NaN
                         columns.setdefault(name, []).append((*at, value))
                 number += 1
     except OSError as error:

@@ -11,6 +11,7 @@ from seq2attn.serving.explanations import Explanations
 from seq2attn.serving.gate import Gate, Log
 from seq2attn.serving.libretranslate import LibreTranslate
 from seq2attn.serving.pictures import Pictures
+from seq2attn.serving.room import Room
 from seq2attn.serving.service import Service
 from seq2attn.serving.status import Status
 
@@ -52,6 +53,7 @@ def application(
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
     paths = {route.path for route in routes}
     seconds = service.limits.seconds
+    room = Room(router, service.limits.bodies)
     return Gate(
-        router, paths, service.metrics, log, hosts=hosts, origins=origins, seconds=seconds, report=report
+        room, paths, service.metrics, log, hosts=hosts, origins=origins, seconds=seconds, report=report
     )

@@ -38,17 +38,22 @@ def check_length(name: str, count: int, limits: Limits) -> None:
         raise Refusal(400, f"{name}: {count:,} characters; {limits.characters:,} are the most")
 
 
+def is_empty(value: object) -> bool:
+    """Whether a field counts as left out: clients send those that nobody filled in, too."""
+    return value is None or value == ""
+
+
 def choice(fields: Mapping[str, Any], name: str, values: tuple[str, ...]) -> str:
-    """One of the values; without the field, the first."""
-    value = fields.get(name, values[0])
+    """One of the values; without the field, or if it is empty, the first."""
+    value = values[0] if is_empty(fields.get(name)) else fields[name]
     if value not in values:
         raise Refusal(400, f"{name} {short(value)}: choose {' or '.join(values)}")
     return str(value)
 
 
 def whole(fields: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
-    """A whole number within bounds; a form has it as digits."""
-    value = fields.get(name, default)
+    """A whole number within bounds, the default if it is empty; a form has it as digits."""
+    value = default if is_empty(fields.get(name)) else fields[name]
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

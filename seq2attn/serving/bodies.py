@@ -5,14 +5,14 @@ Nothing is stored beyond the bound, and nothing of a body that announces more is
 
 import asyncio
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
 from seq2attn import strict_json
+from seq2attn.serving import forms
 from seq2attn.serving.errors import ClientLeft, Refusal
 
-MOST_FIELDS = 300  # of a form
+JSON = "application/json"
 
 
 async def read(request: Request, most: int, seconds: float) -> bytes:
@@ -36,18 +36,39 @@ async def read(request: Request, most: int, seconds: float) -> bytes:
 
 
 async def fields(request: Request, most: int, seconds: float) -> dict[str, Any]:
-    """The fields of a JSON object or of a form. A name that a form repeats has the list of its values."""
+    """The fields of a JSON object or of a form. A name that a form repeats has the list of its values.
+
+    A form, and a request without a body, may also have fields in the address, behind the `?`.
+    """
     kind = media_type(request)
-    if kind not in ("application/json", "application/x-www-form-urlencoded"):
-        raise Refusal(
-            415, "Content-Type: send application/json, or a form (application/x-www-form-urlencoded)"
-        )
+    if not kind and _has_no_body(request):
+        kind = forms.URL_ENCODED
+    if kind not in (JSON, forms.URL_ENCODED, forms.MULTIPART):
+        raise Refusal(415, f"Content-Type: send {JSON}, or a form ({forms.URL_ENCODED} or {forms.MULTIPART})")
     body = await read(request, most, seconds)
+    if kind == JSON:
+        return _of_json(_text(body))
     try:
-        text = body.decode("utf-8")
+        in_address = forms.by_name(forms.url_encoded(request.url.query))
+        if kind == forms.MULTIPART:
+            pairs = forms.multipart(body, request.headers["content-type"])
+        else:
+            pairs = forms.url_encoded(_text(body))
+    except ValueError as error:
+        raise Refusal(400, str(error)) from None
+    return in_address | forms.by_name(pairs)
+
+
+def _has_no_body(request: Request) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
     except UnicodeDecodeError:
         raise Refusal(400, "the body is not UTF-8") from None
-    return _of_json(text) if kind == "application/json" else _of_form(text)
 
 
 def media_type(request: Request) -> str:
@@ -63,17 +84,6 @@ def _of_json(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refusal(400, 'the body is not a JSON object, as {"q": "..."} is')
     return value
-
-
-def _of_form(text: str) -> dict[str, Any]:
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise Refusal(400, f"the form has more than {MOST_FIELDS} fields") from None
-    values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        values.setdefault(name, []).append(value)
-    return {name: every[0] if len(every) == 1 else every for name, every in values.items()}
 
 
 def _too_large(most: int) -> Refusal:

@@ -4,7 +4,7 @@
 - What is not HTTP, and a head that is too large, is answered with 400 or 431. Both have a line in the log.
 - A body that nobody reads to its end, because its request is refused, is thrown away for a moment, so that
   the client reads the answer instead of a broken connection.
-- A client that does not read its answer is cut off, and so is one connection too many.
+- A client that does not read its answers, or hardly, is cut off, and so is one connection too many.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from seq2attn.serving.gate import Log
 from seq2attn.serving.metrics import Metrics
 
 LINGER = 3.0  # seconds for which the rest of a body is thrown away
+LEAST_READ = 1 << 16  # bytes of an answer that a client reads in the time of an idle connection, at least
 MOST_CONNECTIONS = 512  # at once; each may hold a body and an answer, and takes a descriptor of a file
 
 
@@ -30,17 +31,29 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
     class Connection(H11Protocol):
         _head: asyncio.TimerHandle | None = None
         _rest: asyncio.TimerHandle | None = None
+        _unread: asyncio.TimerHandle | None = None
+        _unread_bytes = 0
         _began = 0.0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.set_write_buffer_limits(high=0)  # each byte that the client does not take pauses
             self._watch_head()
             if len(self.connections) > MOST_CONNECTIONS:
                 self._refuse(503, "too many connections, try again later")
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_watching()
+            self._unread = self._cancelled(self._unread)
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._watch_reading()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._unread = self._cancelled(self._unread)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
@@ -61,10 +74,12 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
                 self._watch_head()
 
         def timeout_keep_alive_handler(self) -> None:
-            if self.transport.get_write_buffer_size():
-                self.transport.abort()  # `close` would wait until the client has read it
-            else:
+            if self._unread is None:
                 super().timeout_keep_alive_handler()
+            else:  # `close` would wait until the client has read its answer
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
 
         def send_400_response(self, msg: str) -> None:
             error = sys.exception()
@@ -86,6 +101,16 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
                 self._refuse(408, f"the head of the request did not come within {seconds:g} seconds")
             else:
                 self.transport.close()
+
+        def _watch_reading(self) -> None:
+            self._unread_bytes = self.transport.get_write_buffer_size()
+            self._unread = self.loop.call_later(self.timeout_keep_alive, self._look_at_reading)
+
+        def _look_at_reading(self) -> None:
+            if self._unread_bytes - self.transport.get_write_buffer_size() < LEAST_READ:
+                self.transport.abort()
+            else:
+                self._watch_reading()
 
         def _stop_watching(self) -> None:
             self._head, self._rest = self._cancelled(self._head), self._cancelled(self._rest)

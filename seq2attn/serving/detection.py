@@ -26,6 +26,7 @@ CHARACTERS = 2000  # that are read of a text
 DOUBT = 2.0  # by which a difference of nats is divided
 CLOSE = 1.05  # a length that is this many times the least, or less, is close to it
 SENTENCES = 3  # that models read where lengths are close
+LONGEST = 300  # characters of such a sentence that models read: a search takes time with the length
 TOKENS = 2.0
 FAR = 50.0  # odds of a language are e to minus this, at least
 
@@ -70,7 +71,8 @@ def detect(text: str, runs: Sequence[ServedRun]) -> list[Guess]:
 
 def _sentences(text: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
-    return [sentence.text for line in lines for sentence in split_sentences(line)][:SENTENCES]
+    sentences = [sentence.text for line in lines for sentence in split_sentences(line)]
+    return [sentence[:LONGEST] for sentence in sentences[:SENTENCES]]
 
 
 def _mean_of_output(reader: Translator, sentences: Sequence[str]) -> float:

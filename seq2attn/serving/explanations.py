@@ -30,7 +30,7 @@ class Explanations:
         if media_type(request).startswith(("image/", "application/octet-stream")):
             fields = _of_query(request)
             run = self._service.runs.named(fields.pop("run", None), "images")
-            source = await pictures.receive(request, self._service, run)
+            source = (await pictures.receive(request, self._service, run)).content
         else:
             fields = await self._service.fields(request)
             run = self._service.runs.named(fields.pop("run", None), "text")

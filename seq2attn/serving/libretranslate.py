@@ -51,6 +51,7 @@ class LibreTranslate:
                 "charLimit": self._service.limits.characters,
                 "frontendTimeout": 500,
                 "suggestions": False,
+                "filesTranslation": False,
                 "supportedFilesFormat": [],
                 "language": {"source": pair[0], "target": pair[1]},
             }
@@ -104,15 +105,17 @@ class LibreTranslate:
         runs = self._service.runs
         if not runs.of("text"):
             raise Refusal(400, "this server has no run of text")
-        if "run" in fields:
+        if not asked.is_empty(fields.get("run")):
             return [runs.named(fields["run"], "text")] * len(texts), None
         for name in ("source", "target"):
             if not isinstance(fields.get(name), str):
                 raise Refusal(400, f"{name}: the code of a language is needed, as /languages lists it")
         source, target = fields["source"].strip().lower(), fields["target"].strip().lower()
         if source == AUTO:
-            if len(runs.sources) == 1:
-                return [runs.between(runs.sources[0], target)] * len(texts), None
+            if len(runs.sources) == 1:  # nothing to compute, and yet clients read what it is
+                (only,) = runs.sources
+                guesses = [_as_json(Guess(only, 1.0))] * len(texts)
+                return [runs.between(only, target)] * len(texts), guesses
             readers = [code for code, targets in runs.targets.items() if target in targets]
             if not readers:
                 raise Refusal(400, f"target {short(target)} is not supported")

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from seq2attn.serving.forms import MULTIPART, URL_ENCODED
 from seq2attn.serving.limits import Limits
 from seq2attn.version import __version__
 
-_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
+_JSON = "application/json"
 _TEXT = {"type": "string"}
 _NUMBERS = {"type": ["array", "null"], "items": {"type": "array", "items": {"type": "number"}}}
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
@@ -129,7 +130,7 @@ def _whole(description: str = "", maximum: int | None = None) -> dict[str, Any]:
 
 def _fields(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     schema = _object(properties) | {"required": required}
-    return {_JSON: {"schema": schema}, _FORM: {"schema": schema}}
+    return {kind: {"schema": schema} for kind in (_JSON, URL_ENCODED, MULTIPART)}
 
 
 def _picture(limits: Limits) -> dict[str, Any]:

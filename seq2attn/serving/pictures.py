@@ -20,7 +20,7 @@ from seq2attn.serving.errors import Refusal, refusal_of
 from seq2attn.serving.limits import Limits
 from seq2attn.serving.runs import ServedRun
 from seq2attn.serving.service import Service
-from seq2attn.serving.work import Describe
+from seq2attn.serving.work import Describe, Picture
 
 ATTENTION: dict[str, bool | str] = {"mean": True, "all": "all", "none": False}
 MOST_BEAM = 16
@@ -38,13 +38,13 @@ class Pictures:
         run = self._service.runs.named(query.get("run"), "images")
         attention = asked.choice(query, "attention", tuple(ATTENTION))
         beam = asked.whole(query, "beam", min(run.trained_beam, MOST_BEAM), 1, MOST_BEAM)
-        content = await receive(request, self._service, run)
+        picture = await receive(request, self._service, run)
         describe = Describe(run, beam, ATTENTION[attention])
-        (caption,) = await self._service.compute(request, describe, [content])
+        (caption,) = await self._service.compute(request, describe, [picture])
         return JSONResponse(_as_json(run, caption))
 
 
-async def receive(request: Request, service: Service, run: ServedRun) -> bytes:
+async def receive(request: Request, service: Service, run: ServedRun) -> Picture:
     """The picture in the body, which the run can read and which is within the limits. Raises Refusal."""
     kind = media_type(request)
     if kind and not kind.startswith(("image/", "application/octet-stream")):
@@ -52,12 +52,12 @@ async def receive(request: Request, service: Service, run: ServedRun) -> bytes:
             415, "Content-Type: send the file itself as the body, as image/png or another image type"
         )
     content = await service.upload(request)
-    await asyncio.to_thread(_check, content, run.predictor.clips, service.limits)
-    return content
+    pixels = await asyncio.to_thread(_check, content, run.predictor.clips, service.limits)
+    return Picture(content, pixels)
 
 
-def _check(content: bytes, clip: bool, limits: Limits) -> None:
-    """Raise Refusal for what is no picture, and for one of too many pixels, by its headers alone."""
+def _check(content: bytes, clip: bool, limits: Limits) -> int:
+    """The number of pixels, by its headers alone. Raises Refusal for what is no picture, and for too many."""
     try:
         with one_line_errors(_WHERE):
             image = open_image(content, _WHERE)
@@ -69,6 +69,7 @@ def _check(content: bytes, clip: bool, limits: Limits) -> None:
         size = f"{image.width:,} x {image.height:,} pixels" + (f" and {frames} frames" if frames > 1 else "")
         most = f"{limits.pixels:,} pixels are the most"
         raise Refusal(413, f"{_WHERE}: it has {size}; {most}")
+    return pixels * frames
 
 
 def _as_json(run: ServedRun, caption: Caption) -> dict[str, Any]:

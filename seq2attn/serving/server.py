@@ -78,7 +78,7 @@ class Server(uvicorn.Server):
         begin: Callable[[], None] = lambda: None,
     ) -> None:
         """`begin` is called once it listens. With `debug`, the log has tracebacks."""
-        self._sock, self._begin = sock, begin
+        self._sock, self._begin, self._service = sock, begin, service
         hosts = (*dict.fromkeys((*OWN_HOSTS, host.lower())),) if is_loopback(sock) else None
 
         def report(error: Exception) -> None:
@@ -112,8 +112,11 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def run(self, sockets: Any = None) -> None:
-        """Serve until `stop`."""
-        asyncio.run(self.serve([self._sock]))
+        """Serve until `stop`, or until an exception: then nothing is computed to its end."""
+        try:
+            asyncio.run(self.serve([self._sock]))
+        finally:
+            self._service.stop()
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)

@@ -1,6 +1,7 @@
 """What the routes share: runs, the queue, limits and keys; and how a request waits for its results."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from seq2attn.serving.keys import Keys
 from seq2attn.serving.limits import Limits
 from seq2attn.serving.metrics import Metrics
 from seq2attn.serving.runs import ServedRuns
+from seq2attn.serving.stopping import stoppable
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Service:
     keys: Keys = field(default_factory=Keys)
     metrics: Metrics = field(default_factory=Metrics)
     batcher: Batcher = field(init=False)
+    _stoppable: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
 
     def start(self) -> None:
         """Begin to compute. To be called in the event loop that answers."""
@@ -36,10 +39,17 @@ class Service:
             self.metrics.computed("several" if run is None else run.name, items, seconds)
 
         self.batcher = Batcher(self.limits.queue, self.limits.batch, observe)
+        predictors = [run.predictor for run in self.runs]
+        self._stoppable.enter_context(stoppable(predictors, self.batcher.stop))
         self.batcher.start()
 
     async def close(self) -> None:
         await self.batcher.close()
+        self._stoppable.close()
+
+    def stop(self) -> None:
+        """End what is computed, though somebody may wait for it. To be called in any thread."""
+        self.batcher.stop.requested = True
 
     async def fields(self, request: Request) -> dict[str, Any]:
         """The fields of a body of text, from somebody with a key."""

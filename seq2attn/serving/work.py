@@ -1,14 +1,28 @@
-"""What the thread computes: functions of items, which are equal if they compute alike."""
+"""What the thread computes: functions of items, which are equal if they compute alike.
 
+`cost` says how many places of a batch an item fills: one for a sentence of usual length.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seq2attn.errors import UserError
 from seq2attn.inference.results import Caption, Translation
 from seq2attn.serving.detection import Guess, detect
 from seq2attn.serving.errors import Refusal, refusal_of
 from seq2attn.serving.runs import ServedRun
+
+CHARACTERS = 80  # of a sentence that fills one place of a batch
+PIXELS = 1_000_000  # the same for a picture: to decode it takes about as long as to caption it
+
+
+class Picture(NamedTuple):
+    """An encoded picture or clip."""
+
+    content: bytes
+    pixels: int  # of all frames together
 
 
 @dataclass(frozen=True)
@@ -17,6 +31,9 @@ class Translate:
 
     run: ServedRun
     count: int
+
+    def cost(self, sentence: str) -> float:
+        return max(1.0, len(sentence) / CHARACTERS)
 
     def __call__(self, sentences: Sequence[str]) -> Sequence[list[Translation]]:
         beam = max(self.run.trained_beam, self.count)
@@ -34,11 +51,14 @@ class Describe:
     beam: int
     attention: bool | str
 
-    def __call__(self, contents: Sequence[bytes]) -> Sequence[Caption | Refusal]:
+    def cost(self, picture: Picture) -> float:
+        return max(1.0, picture.pixels / PIXELS)
+
+    def __call__(self, pictures: Sequence[Picture]) -> Sequence[Caption | Refusal]:
         pixels: list[Any] = []
-        for content in contents:
+        for picture in pictures:
             try:
-                pixels.append(self.run.predictor.load_pixels(content, "picture"))
+                pixels.append(self.run.predictor.load_pixels(picture.content, "picture"))
             except UserError as error:  # of this picture alone
                 pixels.append(refusal_of(error, 400))
         good = [each for each in pixels if not isinstance(each, Refusal)]
@@ -52,6 +72,9 @@ class Detect:
 
     runs: tuple[ServedRun, ...]
 
+    def cost(self, text: str) -> float:
+        return 4.0  # each text is computed alone, in up to two passes of each model
+
     def __call__(self, texts: Sequence[str]) -> Sequence[list[Guess]]:
         return [detect(text, self.runs) for text in texts]
 
@@ -64,6 +87,9 @@ class Explain:
     """
 
     run: ServedRun
+
+    def cost(self, request: object) -> float:
+        return math.inf  # each is computed alone: together none would be there sooner
 
     def __call__(
         self, requests: Sequence[tuple[str | bytes, Mapping[str, Any]]]

@@ -66,7 +66,8 @@ def of_runs(runs: Sequence[str], by: str = "steps") -> Curves:
     logs = [metrics.read(Path(run)) for run in runs]
     unit, across = 1.0, "steps"
     if by == "time":
-        longest = max((time for log in logs for column in log.values() for time in column.seconds), default=0)
+        times = [time for log in logs for column in log.values() for time in column.seconds]
+        longest = max(filter(math.isfinite, times), default=0.0)
         unit, across = next((one for one in _UNITS if longest >= 2 * one[0]), _UNITS[-1])
     charts = [_chart(logs, name, across, None if by == "steps" else unit) for name in _TITLES]
     full = [chart for chart in charts if chart.curves]

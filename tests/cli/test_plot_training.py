@@ -124,6 +124,10 @@ def test_plot_training_names_what_is_wrong(call: Call, tmp_path: Path) -> None:
         '{"loss": 1}\n': "no object with a step",
         '{"step": 5, "lo': "damaged",
         "[]\n": "no object with a step",
+        '{"step": NaN, "loss": 1}\n': "step nan: it is from 0 to 9,007,199,254,740,992",
+        '{"step": -1, "loss": 1}\n': "step -1: it is from 0",
+        '{"step": 5, "loss": %s}\n' % ("9" * 400): "too large a number",
+        '{"step": %s, "loss": 1}\n' % ("9" * 400): "too large a number",
     }.items():
         (run / "metrics.jsonl").write_text(lines + damage)
         code, error = call("plot-training a -o x.png")
@@ -140,7 +144,16 @@ def test_plot_training_leaves_out_numbers_that_are_not_finite(tmp_path: Path) ->
     run = logged(tmp_path / "a")
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 5, "loss": NaN, "elapsed": 400}\n{"step": 6, "loss": Infinity}\n')
+        file.write('{"step": 7, "loss": 1e300, "elapsed": Infinity}\n{"step": 8, "loss": -1e308}\n')
     assert list(curves.of_runs([str(run)]).charts[0].curves[0].x) == [1, 2, 3, 4]
+    assert curves.of_runs([str(run)], "time").charts[0].across == "minutes of training"
+
+
+@pytest.mark.parametrize("value", [0.0, 5e-324, 1e100, -1e100])
+def test_plot_training_draws_any_number(value: float, tmp_path: Path) -> None:
+    run = logged(tmp_path / "a")
+    write(run / "metrics.jsonl", [{"step": step, "loss": value * step} for step in (0, 1)])
+    assert app.run(["plot-training", str(run), "-o", str(tmp_path / "x.html"), "--quiet"]) == 0
 
 
 # The film

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import tiny
 from libretranslatepy import LibreTranslateAPI
 
 from seq2attn.cli import app as application
+from seq2attn.cli import serve as serve_command
 from seq2attn.cli import serve_options
 
 Call = Callable[..., tuple[int, str, str]]
@@ -63,6 +65,19 @@ def test_serve_says_what_to_install(call: Call, run: Path, monkeypatch: pytest.M
     monkeypatch.setattr("seq2attn.cli.serve.find_spec", lambda name: None if name == "uvicorn" else name)
     expected = "seq2attn: serve needs uvicorn: install with `pip install 'seq2attn[serve]'`\n"
     assert call(run) == (1, "", expected)
+    monkeypatch.undo()
+    monkeypatch.setattr("seq2attn.cli.serve.version", lambda name: "0.60.1")
+    expected = expected.replace("uvicorn", f"uvicorn {serve_command.UVICORN}, and this is 0.60.1")
+    assert call(run) == (1, "", expected)
+
+
+def test_serve_asks_for_the_uvicorn_that_it_knows() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    [bounds] = [
+        need for need in project["project"]["optional-dependencies"]["serve"] if need.startswith("uvicorn")
+    ]
+    major, minor = serve_command.UVICORN.split(".")
+    assert bounds == f"uvicorn>={major}.{minor},<{major}.{int(minor) + 1}"
 
 
 def test_keys_come_from_options_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

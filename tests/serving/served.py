@@ -27,6 +27,7 @@ class Capitals:
     """A translator into capitals, with "2", "3" ... behind the alternatives. It knows no model."""
 
     attends = True
+    ensemble = None
 
     def __init__(self, source: str | None = "en", target: str | None = "fr", distinct: int = 99) -> None:
         self.languages = (source, target)

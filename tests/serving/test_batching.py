@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from seq2attn.serving.batching import SHARE, Batcher, Full, TooLate
+from seq2attn.serving.batching import SHARE, Batcher, Full, Stop, TooLate
 
 
 class Twice:
@@ -183,6 +184,74 @@ def test_batcher_gives_a_failure_to_its_item_alone() -> None:
     one, error, three = with_batcher(body)
     assert (one, three) == (2, 6)
     assert isinstance(error, ValueError)
+
+
+class Slow(Twice):
+    """Its items fill as many places as they are large, and it computes until nobody waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stop: Stop | None = None
+
+    def cost(self, item: int) -> float:
+        return item
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.calls.append(list(items))
+        while self.stop is not None:
+            self.stop.check()
+            time.sleep(0.001)
+        return [2 * item for item in items]
+
+
+def test_batcher_has_fewer_items_in_a_batch_if_they_take_longer() -> None:
+    slow, twice = Slow(), Twice()
+
+    async def body(batcher: Batcher) -> Any:
+        first = await held(batcher, twice)
+        tasks = [asyncio.create_task(batcher.submit(slow, items, 20)) for items in ([6, 6], [3, 40, 1])]
+        await asyncio.sleep(0.01)
+        twice.may_go.set()
+        return [await task for task in (first, *tasks)]
+
+    assert with_batcher(body, batch=10) == [[0], [12, 12], [6, 80, 2]]
+    assert slow.calls == [[6, 3], [6], [40], [1]]
+
+
+def test_batcher_stops_what_nobody_waits_for() -> None:
+    slow = Slow()
+
+    async def body(batcher: Batcher) -> Any:
+        slow.stop = batcher.stop
+        gone, late = (asyncio.create_task(batcher.submit(slow, [n], 0.2 * n)) for n in (1, 3))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        with pytest.raises(TooLate):
+            await late
+        return await batcher.submit(Twice(), [5], 20)
+
+    assert with_batcher(body) == [10]
+    assert slow.calls == [[1, 3]]
+
+
+def test_batcher_goes_on_as_long_as_one_of_a_batch_waits() -> None:
+    slow, twice = Slow(), Twice()
+
+    async def body(batcher: Batcher) -> Any:
+        first = await held(batcher, twice)
+        gone, stays = (asyncio.create_task(batcher.submit(slow, [n], 20)) for n in (1, 3))
+        await asyncio.sleep(0)
+        slow.stop = batcher.stop
+        twice.may_go.set()
+        await first
+        await begun(slow)
+        gone.cancel()
+        await asyncio.sleep(0.05)
+        slow.stop = None
+        return await stays
+
+    assert with_batcher(body) == [6]
+    assert slow.calls == [[1, 3]]
 
 
 def test_batcher_of_nothing_computes_nothing() -> None:

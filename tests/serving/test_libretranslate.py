@@ -114,7 +114,9 @@ def test_translate_refuses_in_one_line_that_names_the_field(fields: dict[str, An
         (b'{"q":' + b"[" * 100_000, "application/json", 400),
         (b"q=1&" * 301, "application/x-www-form-urlencoded", 400),
         (b"q=a", "text/plain", 415),
-        (b"--x", "multipart/form-data; boundary=x", 415),
+        (b"--x", "multipart/form-data; boundary=x", 400),
+        (b"--x--", "multipart/form-data", 400),
+        (b"q=a", "", 415),
     ],
 )
 def test_translate_refuses_other_bodies(content: bytes, kind: str, status: int) -> None:
@@ -163,7 +165,76 @@ def test_detect_of_one_language_says_that_there_is_no_choice() -> None:
     with client(service(Capitals())) as c:
         assert "en alone" in c.post("/detect", json={"q": "a"}).json()["error"]
         answer = c.post("/translate", json={"q": "a", "source": "auto", "target": "fr"}).json()
-    assert answer == {"translatedText": "A"}
+        several = c.post("/translate", json={"q": ["a", "b"], "source": "auto", "target": "fr"}).json()
+    only = {"confidence": 100.0, "language": "en"}
+    assert answer == {"translatedText": "A", "detectedLanguage": only}
+    assert several == {"translatedText": ["A", "B"], "detectedLanguage": [only] * 2}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"format": None, "alternatives": None, "run": None, "api_key": None},
+        {"format": "", "alternatives": "", "run": "", "api_key": ""},
+    ],
+)
+def test_translate_takes_an_empty_field_for_none(fields: dict[str, Any]) -> None:
+    with client(service(Capitals())) as c:
+        assert c.post("/translate", json={"q": "a", **PAIR, **fields}).json() == {"translatedText": "A"}
+        refused = c.post("/translate", json={"q": "a", **PAIR, **fields, "source": "xx"})
+    assert "source 'xx'" in refused.json()["error"]
+
+
+def test_translate_takes_fields_of_the_address_as_the_protocol_does() -> None:
+    address = "/translate?q=the+dog%0Aa&source=en&target=fr"
+    with client(service(Capitals())) as c:
+        assert c.post(address).json() == {"translatedText": "THE DOG\nA"}
+        assert c.post(address, data={"q": "a cat"}).json() == {"translatedText": "A CAT"}
+        assert "q:" in c.post(address, json={"source": "en"}).json()["error"]
+        assert c.post("/translate?" + "q=1&" * 301).status_code == 400
+
+
+def form(*fields: tuple[str, str], end: str = "--B--\r\n") -> bytes:
+    parts = [f"--B\r\nContent-Disposition: form-data; {name}\r\n\r\n{value}\r\n" for name, value in fields]
+    return ("".join(parts) + end).encode()
+
+
+PARTS = {"content-type": "multipart/form-data; boundary=B"}
+REST = (('name="source"', "en"), ('name="target"', "fr"))
+
+
+def test_translate_takes_the_forms_of_browsers() -> None:
+    text = "a «dog»\r\n--B is no end\r\n\r\na cat\r\n"  # a browser writes line breaks so
+    with client(service(Capitals())) as c:
+        answer = c.post("/translate", content=form(('name="q"', text), *REST), headers=PARTS)
+        assert answer.status_code == 400  # the boundary must not be in the text
+        text = text.replace("--B", "--")
+        answer = c.post("/translate", content=form(('name="q"', text), *REST), headers=PARTS).json()
+        assert answer == {"translatedText": "A «DOG»\n-- IS NO END\n\nA CAT\n"}
+        twice = form(("name=q", "a"), ('NAME="q"', "b"), *REST)
+        quoted = {"content-type": 'multipart/form-data; charset=utf-8; boundary="B"'}
+        assert c.post("/translate", content=twice, headers=quoted).json() == {"translatedText": ["A", "B"]}
+        crlf = c.post("/translate", data={"q": "a\r\nb", **PAIR}).json()
+        assert crlf == {"translatedText": "A\nB"}
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "no end"),
+        (form(('name="q"', "a"), end=""), "no end"),
+        (form(("", "a")), "no name"),
+        (b"--B\r\nContent-Type: text/plain\r\n\r\na\r\n--B--", "no name"),
+        (b"--B\r\n--B--", "no name"),
+        (form(('name="q"; filename="a.txt"', "a")), "file"),
+        (form(('name="q"', "a")).replace(b"\r\na", b"\r\n\xff"), "UTF-8"),
+        (form(*[('name="q"', "a")] * 301), "300 fields"),
+    ],
+)
+def test_translate_refuses_damaged_forms(content: bytes, part: str) -> None:
+    with client(service(Capitals())) as c:
+        answer = c.post("/translate", content=content, headers=PARTS)
+    assert (answer.status_code, part in answer.json()["error"]) == (400, True), answer.text
 
 
 def test_languages_and_settings_tell_what_is_served() -> None:

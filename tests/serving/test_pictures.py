@@ -48,6 +48,25 @@ def test_caption_is_that_of_the_captioner(c: TestClient, captioner: Captioner) -
     assert c.post("/caption?attention=none&beam=1", content=picture).json()["attention"] is None
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"temperature": %s',
+        '"attend": {"1:1": %s}',
+        '"beam": %s',
+        '"prefix": [%s]',
+        '"mask": [%s]',
+        '"uniform": [[1, %s]]',
+    ],
+)
+def test_explain_refuses_numbers_of_any_size(c: TestClient, fields: str) -> None:
+    for digits in (30, 308, 400, 5000):
+        body = '{"text": "the dog", %s}' % (fields % ("9" * digits))
+        answer = c.post("/explain", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
+        assert len(answer.text) < 300
+
+
 def test_explain_takes_a_picture(c: TestClient) -> None:
     query = {"request": '{"beam": 2, "parts": ["candidates"]}'}
     answer = c.post("/explain", params=query, content=tiny_captions.png(1), headers=PNG).json()
@@ -91,12 +110,14 @@ def test_caption_of_a_run_of_text_alone_says_so() -> None:
 
 def test_caption_gives_a_damaged_picture_its_own_error(captioner: Captioner) -> None:
     from seq2attn.serving.runs import ServedRun
-    from seq2attn.serving.work import Describe
+    from seq2attn.serving.work import Describe, Picture
 
     file = io.BytesIO()
     noise = np.random.default_rng(1).integers(0, 255, (32, 32, 3), np.uint8)
     Image.fromarray(noise).save(file, "png")
     damaged = file.getvalue()[:1000]  # the header is whole
-    good, bad = Describe(ServedRun("a", captioner), 1, True)([tiny_captions.png(0), damaged])
+    good, bad = Describe(ServedRun("a", captioner), 1, True)(
+        [Picture(tiny_captions.png(0), 4096), Picture(damaged, 1024)]
+    )
     assert good.text == captioner.caption([tiny_captions.png(0)], beam=1)[0][0].text
     assert "cut off" in str(bad)

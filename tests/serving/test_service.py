@@ -14,6 +14,7 @@ from libretranslatepy import LibreTranslateAPI
 from real_browser import chromium, needs_browser
 from served import Capitals, Log, answer, connect, raw, running, service, wait_for
 
+from seq2attn.data.tokenizer import EOS
 from seq2attn.errors import UserError
 from seq2attn.serving.server import bind, is_loopback, url
 
@@ -138,6 +139,72 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
         wait_for(lambda: log.lines)
         assert server.server_state.connections
         wait_for(lambda: not server.server_state.connections)
+
+
+def test_a_search_ends_when_nobody_waits_for_it() -> None:
+    """A model that never ends its output, and an output of 100,000 tokens: minutes of work."""
+    translator, log = tiny.translator(), Log()
+    translator.models[0].decoder.output.bias.data[EOS] = -1e9
+    search = translator.config.search.model_copy(update={"max_length": 100_000})
+    translator.config = translator.config.model_copy(update={"search": search})
+    ensemble = translator.ensemble
+    began = time.monotonic()
+    with running(service(translator, Capitals("fr", "en"), seconds=0.3), log) as (_, address):
+        connection = connect(address)
+        connection.sendall(request("the dog"))
+        assert answer(connection).startswith(b"HTTP/1.1 504 ")
+        assert time.monotonic() - began < 10
+        other = request("a").replace(b'"en"', b'"xx"').replace(b'"fr"', b'"en"').replace(b'"xx"', b'"fr"')
+        wait_for(lambda: b'"A"' in raw(address, other.replace(b"Host", b"Connection: close\r\nHost")))
+        connection.sendall(request("the cat"))  # the end of the server does not wait for this one either
+        time.sleep(0.1)
+        connection.close()
+    assert translator.ensemble is ensemble
+
+
+def test_a_client_that_asks_and_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its requests wait in one connection, each for room for its answer."""
+    monkeypatch.setattr("seq2attn.serving.server.KEEP_ALIVE", 1)
+    capitals, log = Capitals(), Log()
+    monkeypatch.setattr(capitals, "languages", ("en" * 100_000, "fr"))
+    with running(service(capitals), log) as (server, address), connect(address) as connection:
+        connection.sendall(b"GET /languages HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        wait_for(lambda: log.lines)
+        wait_for(lambda: not server.server_state.connections)
+
+
+def test_a_client_that_reads_slowly_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seq2attn.serving.server.KEEP_ALIVE", 0.4)
+    monkeypatch.setattr("seq2attn.serving.connections.LEAST_READ", 1000)
+    capitals = Capitals()
+    monkeypatch.setattr(capitals, "languages", ("en" * 2_000_000, "fr"))
+    with running(service(capitals), Log()) as (_, address), connect(address) as connection:
+        connection.sendall(b"GET /languages HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        data = b""
+        for _ in range(12):  # longer than an idle connection stays open
+            time.sleep(0.1)
+            data += connection.recv(1 << 17)
+        while len(data) < 8_000_000:
+            part = connection.recv(1 << 17)
+            assert part, len(data)
+            data += part
+
+
+def test_bodies_have_a_bound_together() -> None:
+    capitals, log = Capitals(), Log()
+    served = service(capitals, memory=1, upload=1, characters=1000)  # room for two bodies of 1 MiB
+    head = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    large = head + b"Content-Length: 1000000\r\n\r\n" + b" " * 999_999
+    with running(served, log) as (server, address):
+        room: Any = server._gate._app
+        with connect(address) as one, connect(address) as two, connect(address) as three:
+            for number, connection in enumerate((one, two, three)):
+                connection.sendall(large)
+                if number < 2:
+                    wait_for(lambda: room.taken >= 999_999 * (number + 1))  # noqa: B023
+            assert answer(three).startswith(b"HTTP/1.1 503 ")
+        wait_for(lambda: not room.taken)
+        assert b'"A"' in raw(address, request("a").replace(b"Host", b"Connection: close\r\nHost"))
 
 
 def test_bind_says_what_is_wrong() -> None:
