@@ -37,8 +37,9 @@ def changes(
     device: str,
     stages: Stages,
 ) -> Iterator[Change]:
-    """The first score of the test split of the new data, and then of the old ones, if these are here. Without a
-    split of the name "test" it is that of all test splits.
+    """The first score of the test split of the new data, and then of the old ones, if these are here.
+
+    Without a split of the name "test" it is that of all test splits.
 
     `outputs` are those of the new run on the splits of the new data, by split; what is missing is made.
     """

@@ -126,6 +126,7 @@ def old_folder(home: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_extended_vocabulary_is_learned(home: Path, tmp_path: Path) -> None:
     """The rows of new subwords begin below all others, and training must lift them."""
     settings = SIDES | {
