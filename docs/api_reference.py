@@ -15,6 +15,7 @@ import seq2attn
 GROUPS = {
     "Data": ("prepare", "Prepared", "back_translate", "BackTranslation"),
     "Training": ("train", "training_session", "Training", "Run", "presets", "Preset"),
+    "Models of others, and yours for others": ("import_model", "push"),
     "Translating and describing": (
         "load",
         "Translator",

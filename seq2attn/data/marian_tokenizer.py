@@ -47,16 +47,17 @@ class MarianTokenizer(Tokenizer):
         texts = (NORMAL, USER_DEFINED)
         pieces = (piece for piece in parts.pieces if piece.type in texts and piece.text not in SPECIALS)
         own = {piece.text: piece for piece in pieces}
-        if len(set(names)) < len(names) or any(STAND_IN in name or not name for name in (*names, *own)):
+        known = set(names)
+        if len(known) < len(names) or any(STAND_IN in name or not name for name in (*names, *own)):
             raise ValueError("its vocabulary has a token twice, or one without a name")
-        hidden = SPECIALS if parts.kind == "unigram" else {*SPECIALS, *names}
+        hidden = SPECIALS if parts.kind == "unigram" else {*SPECIALS, *known}
         listed = [
             # merges (bpe) would go through an unused subword: so it has a name that is in no text
             own.get(name) or Piece(STAND_IN + name if name in hidden else name, 0.0, UNUSED)
             for name in names
         ]
         specials = [Piece(name, 0.0, UNKNOWN if i == UNK else CONTROL) for i, name in enumerate(SPECIALS)]
-        others = [piece for name, piece in own.items() if name not in set(names)]
+        others = [piece for name, piece in own.items() if name not in known]
         together = [*specials, *listed, *others]
         return cls(
             sentencepiece_parts.write(parts._replace(pieces=together)),
