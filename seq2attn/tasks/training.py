@@ -313,9 +313,7 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         plan = _restarted(plan, world)
         world.run_on_main(lambda: _claim(claim, plan))
         old = directory.open_run(plan.out, trained=False) if plan.continues else None
-        settings = None if plan.fits and old is not None else plan.settings
-        if settings is None:
-            settings = config.change(old.config if old else Config(), plan.changes, plan.where)
+        settings = _first_settings(plan, old)
         if old is not None:  # checked before any data is prepared, so without the settings of data
             settings = as_before_cleaning(batch_size.number_of_run(settings, old.config), old.config)
             saved.refuse_change(old.config, settings.model_copy(update={"data": old.config.data}), FREE)
@@ -355,6 +353,13 @@ def open_training(plan: Plan, stages: Stages, world: "World") -> Iterator[Traini
         training.start = start
         with closing(training):
             yield training
+
+
+def _first_settings(plan: Plan, old: "Run | None") -> Config:
+    """The settings before the data are prepared: those of the plan, or of the run that is continued."""
+    if plan.settings is not None and not (plan.fits and old is not None):
+        return plan.settings
+    return config.change(old.config if old else Config(), plan.changes, plan.where)
 
 
 def _refuse_compilation(settings: Config, world: "World") -> None:
