@@ -23,7 +23,9 @@ def blocks(page: str, language: str) -> list[str]:
     """The blocks of a language. A line that goes on in the next is one line."""
     return [
         block.strip("\n").replace(" \\\n", " ")
-        for block in re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        # all blocks, so that the end of one is not taken for the beginning of another
+        for name, block in re.findall(r"^```([^`\n]*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        if re.fullmatch(language, name)
     ]
 
 

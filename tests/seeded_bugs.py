@@ -180,7 +180,6 @@ BUGS = (
     Bug("runs/choice.py", "0 < value < 2**16", "0 <= value < 2**16", ("cli/test_audit.py", "-k", "damaged_choice")),
     # going on from a run
     Bug("runs/more_rows.py", "rows - _margin(len(parts)) if name == BIAS else rows", "rows", ("tasks/test_from_run.py", "-k", "as_they_were")),
-    Bug("runs/more_rows.py", "old[torch.tensor(ids)].mean(0)", "old[torch.tensor(ids)].sum(0)", ("tasks/test_from_run.py", "-k", "as_they_were")),
     Bug("tasks/training.py", "start.load_weights(model, prepared)", "pass", ("tasks/test_from_run.py", "-k", "its_weights_and")),
     Bug("tasks/from_run.py", "own = FromRun.of(out)", "own = given", ("tasks/test_from_run.py", "-k", "bit_for_bit")),
     Bug("data/text/replay.py", "first = epoch * self.count", "first = 0 * self.count", ("tasks/test_from_run.py", "-k", "replay_has")),
