@@ -21,10 +21,10 @@ from seq2attn.cli.conflicts import Conflict, check
 _OTHERS = "--mask-source, --attend, --uniform"
 _EXPERIMENT = "an experiment is on the words of one line and one search"
 _PUT_IN = "what is put into an output has no probability of its own"
-_DRAWN = "outputs that are drawn at random hold no term for certain"
+_RANDOM = "outputs that are drawn at random hold no term for certain"
 RULES = (
     Conflict("--coverage", "--format moses", "an n-best list of Moses has no place for it"),
-    Conflict("--glossary", "--sample, --mbr", _DRAWN),
+    Conflict("--glossary", "--sample, --mbr", _RANDOM),
     *(Conflict(option, "--confidence", _PUT_IN) for option in ("--glossary", "--protect")),
     *(
         Conflict(option, _OTHERS, _EXPERIMENT)

@@ -43,13 +43,13 @@ class Faithful:
         self, sentences: Sequence[str], prefixes: Sequence[str] | None, numbers: Sequence[int]
     ) -> list[Ranked]:
         """The translations of each sentence, best first."""
-        taken = [(one, []) if self.has_markers else reinsertion.take_out(one) for one in sentences]
-        texts = [text for text, _ in taken]
+        without = [(one, []) if self.has_markers else reinsertion.take_out(one) for one in sentences]
+        texts = [text for text, _ in without]
         search = replace(self.search, attention=self.shows or self.translator.attends)
         outputs = self.translator.translate(texts, search, prefixes=prefixes, first=numbers)
         required = [self._required(text) for text in texts]
         self._mend(outputs, texts, required, search, prefixes, numbers)
-        for ranked, source, (_, gaps) in zip(outputs, sentences, taken, strict=True):
+        for ranked, source, (_, gaps) in zip(outputs, sentences, without, strict=True):
             if gaps:
                 ranked[:] = [reinsertion.put_in(one, gaps, source) for one in ranked]
         if self.shows:
