@@ -5,7 +5,6 @@ marks), and keeps white space. It joins subwords to text without SentencePiece, 
 `decode(encode(text))` is `text` in NFC if every character is known. It knows no corpus and no model.
 """
 
-import copy
 import io
 import json
 import math
@@ -86,8 +85,8 @@ class Tokenizer:
         if self.plain_marks != "source":
             return self
         if self._target is None:
-            self._target = copy.copy(self)
-            self._target.plain_marks = "none"
+            self._target = object.__new__(Tokenizer)  # with the same processor, which is large
+            self._target.__dict__.update(self.__dict__, plain_marks="none", _target=None)
         return self._target
 
     def normal(self, text: str) -> str:

@@ -184,7 +184,7 @@ def test_prepare_counts_every_fault_of_a_messy_sheet(sheet: tuple[seq2attn.Prepa
     assert {reason: facts["pairs"] for reason, facts in train["mended"].items()} == messy_sheet.MENDED
     rows = messy_sheet.PAIRS + messy_sheet.DROPPED["duplicates"]
     assert sum(split["read"] for split in sheet[0].report["splits"].values()) == rows
-    assert train["read"] == train["whole"] + sum(messy_sheet.DROPPED.values())
+    assert train["read"] == train["kept"] + sum(messy_sheet.DROPPED.values())
     assert "messy.tsv: 3 rows with another number of columns, left out: lines 507, 1,214, 1,921" in notes
     marks = [split["source"].get("plain_marks", 0) for split in sheet[0].report["splits"].values()]
     assert sum(marks) == messy_sheet.MARKS
