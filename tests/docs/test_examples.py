@@ -64,6 +64,7 @@ ELSEWHERE = {
     "docs/serve.md": "a server does not end by itself; cli/test_serve.py and serving/ have what it says",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
+    "docs/recipe.md": "Multi30k is not at hand; tasks/test_subword_sampling.py and training/ train with each",
 }
 
 
