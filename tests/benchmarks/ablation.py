@@ -102,9 +102,9 @@ def make_all(options: argparse.Namespace) -> list[str]:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["(nothing printed)"])[-1]
             failures.append(f"{part}, seed {seed}: {last}")
-        outcome = (
-            "failed" if done.returncode else line_of(json.loads(result(options.out, *model).read_text()))
-        )
+            outcome = "failed"
+        else:
+            outcome = line_of(json.loads(result(options.out, *model).read_text()))
         print(f"{part}, seed {seed}: {outcome}", file=sys.stderr, flush=True)
 
     with ThreadPoolExecutor(options.processes) as pool:

@@ -67,6 +67,7 @@ ELSEWHERE = {
     "docs/pretrained.md": "for models of the hub; marian/test_commands.py runs such commands on a random one",
     "docs/gpu.md": "for a GPU; tests/cuda runs such commands on a simulated one",
     "docs/add-a-score.md": "test_add_a_score.py runs it",
+    "docs/recipe.md": "Multi30k is not at hand; tasks/test_subword_sampling.py and training/ train with each",
 }
 
 
