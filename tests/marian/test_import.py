@@ -175,7 +175,7 @@ def test_training_goes_on_from_an_imported_run(tmp_path: Path) -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-4:]) < sum(losses[:4]) / 2
+    assert sum(losses[-4:]) < 0.75 * sum(losses[:4])
     save_weights(both.run, model)
     export_transformers(both.run, tmp_path / "again")
     peer = marian_folders.Peer(tmp_path / "again")
