@@ -16,7 +16,6 @@ from seq2attn.cli.plot_pages import run_name
 from seq2attn.cli.search_flags import note_choice, require_attention
 from seq2attn.errors import UsageError, UserError
 from seq2attn.inference.heads import Heads, select_head
-from seq2attn.plotting.alignment import Alignment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,6 +165,8 @@ def _of_run(
     boxes = [box._replace(word=rows.of_words[box.word]) for box in boxes if box.word < len(rows.of_words)]
     title = ": ".join(filter(None, (canvas.title, name, head))) or None
     if page is not None:
+        from seq2attn.plotting.alignment import Alignment
+
         cells = [str(cell) for cell in range(1, rows.weights.shape[1] + 1)]
         view = Alignment(cells, rows.labels, rows.weights, title=head, subwords=rows.subwords, score=score)
         page.add_caption(

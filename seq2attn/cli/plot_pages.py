@@ -1,16 +1,15 @@
-"""Pages of `plot-alignment`: the explorer with the answers of what is drawn."""
+"""Pages of `plot-alignment`: the explorer with the answers of what is drawn.
+
+It imports little, because the command line checks its options first.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2attn.data.tokenizer import EOS
 from seq2attn.errors import UsageError
-from seq2attn.inference.alignments import Pair
-from seq2attn.inference.attention_file import SavedAttention
 from seq2attn.inference.heads import Heads
-from seq2attn.plotting.alignment import Alignment
 
 if TYPE_CHECKING:
     from seq2attn.cli.plot_images import Search
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from seq2attn.explaining.explanation import Explanation
     from seq2attn.explaining.page_answers import Drawing
     from seq2attn.inference import Caption, Captioner, Translation, Translator
+    from seq2attn.inference.attention_file import SavedAttention
+    from seq2attn.plotting.alignment import Alignment
 
 MOST_ATTRIBUTIONS = 20  # texts of a page that have one: each takes as long as many translations
 _PARTS = ("self_attention", "candidates", "beam")
@@ -33,11 +34,12 @@ class Answers:
         self._subwords = False
 
     def add_translation(
-        self, translator: "Translator", translation: "Translation", views: Sequence[Alignment], few: bool
+        self, translator: "Translator", translation: "Translation", views: "Sequence[Alignment]", few: bool
     ) -> None:
         """A translation, with what explains it. `few`: there is time for its attribution."""
         from seq2attn.explaining import page_answers
         from seq2attn.explaining.output_attribution import with_attribution
+        from seq2attn.inference.alignments import Pair
 
         texts = translation.source, translation.text
         drawing = page_answers.of_pair(
@@ -65,7 +67,7 @@ class Answers:
         caption: "Caption",
         image: Any,
         pixels_FYX3: Any,
-        view: Alignment,
+        view: "Alignment",
         run: str,
         where: str,
     ) -> None:
@@ -80,22 +82,23 @@ class Answers:
             drawing = replace(drawing, attention=replace(drawing.attention, choice=captioner.choice))
         self._add(drawing, self._explained(captioner, caption, image))
 
-    def add_entry(self, entry: SavedAttention, views: Sequence[Alignment], run: str) -> None:
+    def add_entry(self, entry: "SavedAttention", views: "Sequence[Alignment]", run: str) -> None:
         """A line of saved attention."""
         from seq2attn.explaining import page_answers
+        from seq2attn.inference.alignments import Pair
 
         texts = " ".join(entry.words.source_words), " ".join(entry.words.target_words)
         named = [view._replace(name=run) for view in views]
         labels = _labels(named, texts[0])
         self._add(page_answers.of_pair(Pair.of_saved(entry), named, self._heads, labels, texts))
 
-    def add_views(self, views: Sequence[Alignment], text: str = "") -> None:
+    def add_views(self, views: "Sequence[Alignment]", text: str = "") -> None:
         """Matrices that no run explains further: self-attention, an attribution, one head."""
         from seq2attn.explaining import page_answers
 
         self._add(page_answers.of_views(views, _labels(views, text)))
 
-    def add_each(self, row: Sequence[Sequence[Alignment]], text: str) -> None:
+    def add_each(self, row: "Sequence[Sequence[Alignment]]", text: str) -> None:
         """Views of one text that stand side by side, by their titles."""
         for [view] in row:
             self.add_views([view._replace(name=view.heading, title="")], text)
@@ -125,6 +128,7 @@ class Answers:
         self, predictor: Any, output: "Translation | Caption", source: Any
     ) -> "Explanation | None":
         """The explanation of that output; None if it is of an ensemble, or beyond the bounds of one."""
+        from seq2attn.data.tokenizer import EOS
         from seq2attn.explaining.explanation import explain
 
         search, config = self._search, predictor.config
@@ -151,7 +155,7 @@ def _score(score: float) -> str:
     return f"score {score:.3f}"
 
 
-def _labels(views: Sequence[Alignment], text: str, score: float | None = None) -> Any:
+def _labels(views: "Sequence[Alignment]", text: str, score: float | None = None) -> Any:
     from seq2attn.explaining.page_answers import Labels
 
     first = views[0]

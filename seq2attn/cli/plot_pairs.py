@@ -1,12 +1,12 @@
 """A pair of a prepared folder of texts to draw, with its gold links."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from seq2attn import config
 from seq2attn.cli.plot_images import ImageOptions
-from seq2attn.data.formats import pharaoh
-from seq2attn.data.prepared import Prepared
 from seq2attn.errors import UsageError
+
+if TYPE_CHECKING:
+    from seq2attn.data.formats.pharaoh import Links
 
 
 class PreparedPair(NamedTuple):
@@ -15,7 +15,7 @@ class PreparedPair(NamedTuple):
     source: str
     target: str
     is_forced: bool
-    links: pharaoh.Links | None
+    links: "Links | None"
 
 
 def of_data(options: ImageOptions) -> PreparedPair | None:
@@ -26,8 +26,11 @@ def of_data(options: ImageOptions) -> PreparedPair | None:
     """
     if options.data is None:
         return None
+    from seq2attn.data.formats import pharaoh
+    from seq2attn.data.prepared import Prepared
+
     prepared = Prepared(options.data)
-    if prepared.modality == config.IMAGES:
+    if not prepared.modality.has_vocabulary:
         return None
     name, number = options.split or "test", options.number or 1
     split = prepared.split(name)

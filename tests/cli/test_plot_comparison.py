@@ -81,7 +81,7 @@ def test_compare_draws_shares_of_what_adds_to_a_word(call: Call) -> None:
     matrix = with_attribution(model, output, "occlusion").subword_attention
     assert matrix is not None
     attention, occlusion = answers(Path("a.html"))
-    assert (attention["run"], occlusion["run"]) == ("one: attention, mean of all heads", "one: occlusion")
+    assert (attention["run"], occlusion["run"]) == ("attention, mean of all heads", "occlusion")
     assert (attention["attention"].get("shares"), occlusion["attention"]["shares"]) == (None, True)
     np.testing.assert_allclose(occlusion["attention"]["weights"][0][0], positive_shares(matrix), atol=1e-4)
 

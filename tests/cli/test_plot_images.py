@@ -22,7 +22,7 @@ from seq2attn.plotting import filmstrip, overlay, terminal_overlay
 
 Call = Callable[..., tuple[int, str, str]]
 CAPTION = "le petit chien dort"
-STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".html": b"<!DOCTYPE html>"}
+STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF", ".html": b"<!doctype html>"}
 
 
 @pytest.fixture
