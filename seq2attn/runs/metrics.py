@@ -41,8 +41,9 @@ def read(run: Path) -> dict[str, Column]:
         with file.open(encoding="utf-8") as content:
             for line in content:
                 tree = strict_json.parse(line, constants=True)
-                if not isinstance(tree, dict) or not _is_number(step := tree.get("step")):
+                if not isinstance(tree, dict) or not _is_number(tree.get("step")):
                     raise ValueError("no object with a step")
+                step: float = tree["step"]
                 if not 0 <= step <= MOST_STEPS:  # neither is NaN
                     raise ValueError(f"step {step}: it is from 0 to {MOST_STEPS:,}")
                 at = float(step), _value(tree.get("elapsed"))

@@ -15,7 +15,7 @@ class Room:
     def __init__(self, app: ASGIApp, most: int) -> None:
         """`most`: bytes of all bodies together."""
         self._app, self._most = app, most
-        self.taken = 0  # bytes
+        self.size = 0  # bytes of all bodies now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = 0
@@ -23,14 +23,14 @@ class Room:
         async def bounded() -> Message:
             nonlocal own
             message = await receive()
-            size = len(message.get("body", b""))
-            if self.taken + size > self._most:
+            count = len(message.get("body", b""))
+            if self.size + count > self._most:
                 busy = "too many bodies are received at once: try again in 5 seconds"
                 raise Refusal(503, busy, {"Retry-After": "5"})
-            own, self.taken = own + size, self.taken + size
+            own, self.size = own + count, self.size + count
             return message
 
         try:
             await self._app(scope, bounded, send)
         finally:
-            self.taken -= own
+            self.size -= own

@@ -201,9 +201,9 @@ def test_bodies_have_a_bound_together() -> None:
             for number, connection in enumerate((one, two, three)):
                 connection.sendall(large)
                 if number < 2:
-                    wait_for(lambda: room.taken >= 999_999 * (number + 1))  # noqa: B023
+                    wait_for(lambda: room.size >= 999_999 * (number + 1))  # noqa: B023
             assert answer(three).startswith(b"HTTP/1.1 503 ")
-        wait_for(lambda: not room.taken)
+        wait_for(lambda: not room.size)
         assert b'"A"' in raw(address, request("a").replace(b"Host", b"Connection: close\r\nHost"))
 
 
