@@ -119,9 +119,8 @@ def translate(
             file_ = stack.enter_context(result_files.attention(attention))
             weights = stack.enter_context(AttentionWriter(file_, attention))
         warnings = stack.enter_context(LineWarnings(MAX_SOURCE, translator.source_lengths or {}))
-        read = (reader, prefixes, prefix, warnings)
-        written = (weights, format, scores, alignments, lines.coverage, experiment)
-        translated = TranslatedLines(translator, search, how, *read, *written)
+        wishes = (warnings, weights, format, scores, alignments, lines.coverage, experiment)
+        translated = TranslatedLines(translator, search, how, reader, prefixes, prefix, *wishes)
         translated.colour = output is None and console.has_colour()
 
         def key() -> str:

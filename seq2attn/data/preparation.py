@@ -32,9 +32,15 @@ class GivenVocabulary:
     """The tokenizers of a run, for data on which it goes on: none is learned from the corpus."""
 
     source: Tokenizer | None  # None if sources are no text
-    target: Tokenizer  # the same object as `source` for a joint vocabulary
+    target: Tokenizer  # the same object as `source`, or its `of_target`, for a joint vocabulary
     origin: str  # the run, for people
     more: int = 0  # subwords that each gets, learned from the corpus
+
+    @property
+    def joint(self) -> bool:
+        return self.source is not None and (
+            self.target is self.source or self.target is self.source.of_target
+        )
 
     def tokenizer(self, column: str, texts: Callable[[], Iterable[str]], seed: int) -> Tokenizer:
         """The tokenizer for a column of the corpus, "source" or "target". `texts` are those to learn from."""
@@ -53,10 +59,10 @@ class GivenVocabulary:
         """A line for people on vocabularies of these sizes, by side."""
         before = {"source": self.source.size if self.source is not None else 0, "target": self.target.size}
         more = {side: size - before[side] for side, size in sizes.items() if size > before[side]}
-        if self.source is self.target:
+        if self.joint:
             more.pop("source", None)
         added = " and ".join(f"{count:,} more {side} subwords" for side, count in more.items())
-        if self.source is self.target:
+        if self.joint:
             added = added.replace("more target", "more")
         return f"the vocabulary is that of {self.origin}" + (f", with {added}" if added else "")
 

@@ -40,9 +40,9 @@ def encode_split(
     """Write the pairs of an Arrow file, with their ids, to the folder `out`.
 
     Training pairs whose words are linked get the links of their tokens, too, for guided attention. They come
-    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, and how many
-    lines of each side were changed, by "NORMALISED source" and the like, and how many pairs are MARKED. Raises
-    UserError if no pair is left; it names the pairs that were dropped `before`, too.
+    from the column "links" or, without it, from the corpus. Returns the pairs that were dropped, how many
+    lines of each side were changed, by "NORMALISED source" and the like, and how many pairs are MARKED.
+    Raises UserError if no pair is left; it names the pairs that were dropped `before`, too.
     """
     name, progress = out.name, request.stage(f"encoding {out.name}")
     rows = datasets.Dataset.from_file(str(spool))

@@ -76,7 +76,7 @@ def prepare_text(corpus: Corpus, request: Preparation) -> dict[str, Any]:
     request = with_number(request, len(train.keys), texts)
     source, target = _train_tokenizers(train, request, corpus.notes)
     note_small_vocabulary(corpus.notes, min(source.size, target.size), request)
-    if request.options.joint:
+    if target is source.of_target:
         source.save(request.folder / "tokenizer.model")
     else:
         source.save(request.folder / "source.model")
@@ -171,8 +171,9 @@ def _train_tokenizers(
     with_room = request
     if tags:
         with_room, tags = _with_room(request, tags, notes)
-    normalise = None if request.vocabulary is not None else request.options.normalise
-    if request.options.joint:
+    given = request.vocabulary
+    normalise = None if given is not None else request.options.normalise
+    if request.options.joint if given is None else given.joint:
         joint = with_tags(of(with_room, "source", "target"), tags)
         joint.plain_marks = normalise or joint.plain_marks
         return joint, joint.of_target
