@@ -34,8 +34,8 @@ def report_of(data: str) -> Report | None:
     """What the report of a prepared folder says; None if the folder is none, or damaged."""
     try:
         report = json.loads(Path(data, REPORT).read_text(encoding="utf-8"))
-        clips, joint = bool(report.get("clips", False)), bool(report["options"]["joint"])
-        return Report(of_report(report), clips, list(report["splits"]), joint)
+        joint = bool(report.get("options", {}).get("joint", True))
+        return Report(of_report(report), bool(report.get("clips", False)), list(report["splits"]), joint)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 

@@ -522,9 +522,8 @@ def test_evaluate_names_the_data_that_an_image_run_needs(call: Call, run: Path, 
         if file.suffix in (".en", ".fr"):
             (tmp_path / "raw").mkdir(exist_ok=True)
             file.rename(tmp_path / "raw" / file.name)
-    prepare(
-        str(tmp_path / "raw"), tmp_path / "text", config.DataConfig(source="en", target="fr", vocab_size=60)
-    )
+    options = config.DataConfig(source="en", target="fr", vocab_size=60, keep=("all",))
+    prepare(str(tmp_path / "raw"), tmp_path / "text", options)
     code, out, err = call(run, "--data", tmp_path / "text")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "name a prepared folder of captioned images with --data" in err

@@ -368,7 +368,7 @@ def test_train_refuses_contradictions_before_it_prepares_data(
         (["export"], "name the run right after export"),
         (["export", "runs/phrases"], "name the folder to make too"),
         (["prepare"], "as in `seq2attn prepare phrases prepared/phrases`"),
-        (["prepare", "data.tsv"], "name the folder to make too"),
+        (["prepare", "data.tsv"], "name the corpus and the folder to make"),
         (["train", "luong15", "phrases"], "give data with --data: --data phrases"),
         (["train", "luong15", "data.tsv"], "give data with --data: --data data.tsv"),
         (["train", "luong15", "cho14"], "give one preset at a time"),

@@ -40,6 +40,8 @@ SMALL = [
         "data.vocab_size=20",
         "--set",
         "data.joint=false",
+        "--set",
+        'data.keep=["all"]',
         "--device",
         "cpu",
         "--precision",

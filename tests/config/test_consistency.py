@@ -329,6 +329,9 @@ CASES: dict[str, list[tuple[list[str], list[str]]]] = {
         (["train.r_drop=1", P], ["train.r_drop", "model.pointer=true"]),
         (["train.r_drop=1", f"{A}normaliser=hard-sample"], ["train.r_drop", '"hard-sample"']),
     ],
+    "markers_are_subwords": [
+        (["data.protect=true", "data.tokenizer=word"], ["data.protect", 'data.tokenizer="word"'])
+    ],
     "attention_dropout_has_weights": [
         ([SUMMARY, "train.attention_dropout=0.1"], ["train.attention_dropout", 'context_source is "summary"'])
     ],

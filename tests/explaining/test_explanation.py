@@ -342,7 +342,7 @@ REFUSED = {
     "colour": ({"colour": 1}, "colour: there is no such field; choose prefix, beam"),
     "beam": ({"beam": 9}, "beam 9: at most 8"),
     "no beam": ({"beam": True}, "beam True: a whole number from 1"),
-    "huge": ({"beam": 10**400}, "beam 10\\*\\*30 or more: at most"),
+    "huge": ({"beam": 10**400}, "beam 10\\*\\*30 or more: too large a number"),
     "prefix": ({"prefix": [10**6]}, "prefix 1000000: the vocabulary has"),
     "negative": ({"prefix": [-1]}, "prefix -1: a whole number from 0"),
     "start token": ({"prefix": [BOS]}, "prefix 2: no output holds <s> there"),
