@@ -527,6 +527,7 @@ def test_search_encoders_and_decoders_do_not_ask_for_types() -> None:
 MAY_ASK = ("tasks/", "data/images/", "config/modality.py", "config/schema.py")
 STILL_ASK = {
     "data/sources.py": 2,  # decides what a corpus is of
+    "data/prepare.py": 2,  # only corpora of text are joined, and have a clean table
     "models/vision/pretrained.py": 1,  # only a backbone has published weights
     "cli/plot_images.py": 1,  # draws images of prepared data, and refuses texts with its own way out
     "cli/plot_options.py": 1,  # the options of the command name the modality

@@ -52,6 +52,9 @@ class Numbers:
     def __init__(self, size: int) -> None:
         self.size = size
 
+    def normal(self, text: str) -> str:
+        return text
+
     def encode(self, text: str) -> list[int]:
         return [int(word) for word in text.split()]
 

@@ -19,10 +19,10 @@ from seq2attn.data.formats.text import printable
 from seq2attn.data.linking import Linker
 from seq2attn.data.preparation import AnyCorpus, GivenVocabulary, Preparation
 from seq2attn.data.prepared import REPORT
+from seq2attn.data.prepared_corpus import is_prepared, open_prepared
 from seq2attn.data.sources import open_corpus
 from seq2attn.data.text import clean_pairs, several
 from seq2attn.data.text.corpus import Corpus
-from seq2attn.data.text.prepared_corpus import is_prepared, open_prepared
 from seq2attn.errors import UsageError, UserError
 from seq2attn.progress import Progress, silent
 from seq2attn.version import __version__

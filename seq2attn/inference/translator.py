@@ -221,7 +221,7 @@ class Translator(Predictor[list[int], Translation]):
         `sentences`: "auto" translates a line sentence by sentence if nearly all sources in training were
         single sentences; "split" does so always, and "whole" never. A line with a prefix stays whole.
         `glossary`: terms and what a translation must have for them, or a file of them; see
-        `data.text.glossary`. `protect` leaves placeholders, URLs, e-mail addresses, numbers and tags as they
+        `Glossary`. `protect` leaves placeholders, URLs, e-mail addresses, numbers and tags as they
         are; a run that was prepared with `protect` always does. The other arguments: see `translate`.
 
         Raises UsageError and UserError as `translate` does, for a glossary that makes no sense, for samples

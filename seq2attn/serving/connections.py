@@ -9,6 +9,7 @@
 
 import asyncio
 import http
+import socket
 import sys
 import time
 from typing import Any
@@ -22,6 +23,7 @@ from seq2attn.serving.metrics import Metrics
 
 LINGER = 3.0  # seconds for which the rest of a body is thrown away
 LEAST_READ = 1 << 16  # bytes of an answer that a client reads in the time of an idle connection, at least
+SEND_BUFFER = 1 << 16  # bytes that the system holds of an answer
 MOST_CONNECTIONS = 512  # at once; each may hold a body and an answer, and takes a descriptor of a file
 
 
@@ -38,6 +40,9 @@ def connections(log: Log, metrics: Metrics, seconds: float) -> type[H11Protocol]
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             transport.set_write_buffer_limits(high=0)  # each byte that the client does not take pauses
+            if (own := transport.get_extra_info("socket")) is not None:
+                # of a large buffer the system says only seldom that a slow client has read some of it
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             self._watch_head()
             if len(self.connections) > MOST_CONNECTIONS:
                 self._refuse(503, "too many connections, try again later")

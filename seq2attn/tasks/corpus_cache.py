@@ -90,8 +90,8 @@ def _cache(corpus: str, settings: Config, vocabulary: "GivenVocabulary | None") 
     import hashlib
 
     from seq2attn.data.prepared import FORMAT
+    from seq2attn.data.prepared_corpus import is_prepared, open_prepared
     from seq2attn.data.sources import open_corpus
-    from seq2attn.data.text.prepared_corpus import is_prepared, open_prepared
 
     opened: AnyCorpus
     if vocabulary is not None and is_prepared(corpus):

@@ -149,6 +149,7 @@ def test_prepare_applies_its_options(call: Call, corpus: Path, tmp_path: Path) -
         "follow_links": False,
         "keep": ["numbers", "script"],
         "normalise": "both",
+        "protect": False,
     }
     assert report["options"] == expected
     assert report["seed"] == 4

@@ -336,7 +336,9 @@ def test_prepared_folder_uses_the_result_of_another_training(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    settings = Config.model_validate({"data": {"source": "en", "target": "de", "vocab_size": 40, "keep": ["all"]}})
+    settings = Config.model_validate(
+        {"data": {"source": "en", "target": "de", "vocab_size": 40, "keep": ["all"]}}
+    )
     make = preparing.prepare
 
     def late(*arguments: object, **keywords: object) -> object:

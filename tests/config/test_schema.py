@@ -337,7 +337,7 @@ def test_an_idle_setting_says_why_where_its_condition_is_broken(
 def test_ignored_settings_are_those_that_training_ignores() -> None:
     images, text = ("model.modality.name", ("images",)), ("model.modality.name", ("text",))
     thawed, attends = ("model.encoder.frozen", (False,)), ("model.decoder.context_source", ("attention",))
-    adam, plateau, started = ("optimizer", ("adam", "adamw")), ("schedule", ("plateau",)), ("start_step", ())
+    adam, plateau, started = ("optimizer", ("adam", "adamw", "muon")), ("schedule", ("plateau",)), ("start_step", ())
     expected = {
         "data.joint": {text},
         "data.align": {text},

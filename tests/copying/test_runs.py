@@ -137,6 +137,7 @@ def test_training_maps_the_vocabularies_and_can_be_resumed(tmp_path: Path, joint
     changes = {
         "data.joint": joint,
         "data.vocab_size": 64,
+        "data.keep": ["all"],
         "data.source": "en",
         "data.target": "fr",
         "model.embedding": 12,

@@ -85,7 +85,13 @@ def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for split, count in (("train", 60), ("valid", 6)):
         (tmp_path / f"{split}.en").write_text("".join(f"one cat {i % 7} sleeps\n" for i in range(count)))
         (tmp_path / f"{split}.fr").write_text("".join(f"un chat {i % 7} dort\n" for i in range(count)))
-    settings = ["data.vocab_size=30", "data.joint=false", "data.tokenizer=word", "model.tied=none"]
+    settings = [
+        'data.keep=["all"]',
+        "data.vocab_size=30",
+        "data.joint=false",
+        "data.tokenizer=word",
+        "model.tied=none",
+    ]
     settings += ["model.embedding=8", "model.encoder.size=8", "model.decoder.size=16", "train.log_every=1"]
     settings += ["train.batch_tokens=50", "train.max_steps=3", "train.clip_norm=0"]
     command = ["train", "first-try", "--data", ".", "--source", "en", "--target", "fr"]

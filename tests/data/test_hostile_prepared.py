@@ -161,7 +161,7 @@ def saved(path: Path, model: bytes, kind: object = "char", lowercase: object = F
 
 
 def test_tokenizer_refuses_another_trailer(tmp_path: Path) -> None:
-    model = _train(["some text", "more text"], 20, "char", 1.0, 1)
+    model = _train(["some text", "more text"], 20, "char", 1.0, 1, "")
     assert Tokenizer.load(saved(tmp_path / "t.model", model)).kind == "char"
     wrong: list[dict[str, object]] = [
         {"kind": kind} for kind in ("nonsense", "", None, 3, ["char"], {"a": 1}, "CHAR")
@@ -184,7 +184,7 @@ def test_tokenizer_refuses_another_trailer(tmp_path: Path) -> None:
 
 
 def test_tokenizer_refuses_sentencepiece_models_with_rules(tmp_path: Path) -> None:
-    model = _train(["some text", "more text"], 20, "char", 1.0, 1)
+    model = _train(["some text", "more text"], 20, "char", 1.0, 1, "")
     # rules of normalisation that say they are two gigabytes
     compiled = b"\x1a\x0c\x12\x0a" + b"\xff\xff\xff\x7f" + b"\xff" * 6
     draw = np.random.default_rng(1)

@@ -10,10 +10,22 @@ FOLDER = Path(seq2attn.data.__file__).parent
 # From the ground up. `text` and `images` are two parts of one layer, and do not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("formats",),
-    ("corpus", "corpus_files", "bundled", "languages", "worker_processes", "splits", "tokenizer", "batches"),
-    ("spool", "linking", "preparation"),
+    (
+        "corpus",
+        "corpus_files",
+        "bundled",
+        "languages",
+        "worker_processes",
+        "splits",
+        "marks",
+        "tokenizer",
+        "marian_tokenizer",
+        "batches",
+    ),
+    ("more_subwords", "corpus_weights", "sampled_ids", "cleaning"),
+    ("spool", "linking", "preparation", "vocabulary_size"),
     ("text", "images"),
-    ("prepared", "table_folder", "hf_datasets", "sources", "prepare"),
+    ("prepared", "table_folder", "hf_datasets", "sources", "prepared_corpus", "prepare"),
 )
 LEVEL = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 

@@ -86,7 +86,17 @@ def test_audit_takes_an_imported_run(call: Call, opus: Path, tmp_path: Path) -> 
     for side, lines in (("en", tiny.ENGLISH), ("fr", tiny.FRENCH)):
         for split in ("train", "valid", "test"):
             (tmp_path / "corpus" / f"{split}.{side}").write_text("".join(f"{line}\n" for line in lines[:3]))
-    code, _, err = call("prepare", tmp_path / "corpus", tmp_path / "prepared", "--keep", "all", "--source", "en", "--target", "fr")
+    code, _, err = call(
+        "prepare",
+        tmp_path / "corpus",
+        tmp_path / "prepared",
+        "--keep",
+        "all",
+        "--source",
+        "en",
+        "--target",
+        "fr",
+    )
     assert code == 0, err
     code, out, err = call("audit", tmp_path / "run", "--data", tmp_path / "prepared", "--limit", "2")
     assert code == 0, err

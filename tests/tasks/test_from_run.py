@@ -26,6 +26,7 @@ NEW = OLD | {"wrens": "troglodytes", "geese": "oies", "wolves": "loups", "zwölf
 SMALL = {
     "data.vocab_size": 60,
     "data.tokenizer": "bpe",
+    "data.keep": ["all"],
     "model.embedding": 8,
     "model.encoder.size": 8,
     "model.decoder.size": 16,

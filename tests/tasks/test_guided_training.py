@@ -84,7 +84,7 @@ def test_training_pairs_are_linked_by_a_run_and_its_reverse(tmp_path: Path) -> N
     settings["languages"] = ["fr", "en"]
     (runs[1] / "config.json").write_text(json.dumps(settings))
     source = corpus(tmp_path / "corpus", False)
-    options = {"source": "en", "target": "fr", "vocab_size": 80}
+    options = {"source": "en", "target": "fr", "vocab_size": 80, "keep": ("all",)}
     one = seq2attn.prepare(source, tmp_path / "one", align_with=runs[0], **options)
     both = seq2attn.prepare(source, tmp_path / "both", align_with=runs[0], align_reverse=runs[1], **options)
     wishes = {one: {}, both: {"reverse": runs[1]}}

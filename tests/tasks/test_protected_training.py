@@ -63,7 +63,7 @@ def test_prepare_refuses_markers_that_nothing_would_teach(tmp_path: Path) -> Non
     for side in ("en", "fr"):
         for split in ("train", "valid"):
             (tmp_path / "raw" / f"{split}.{side}").write_text("a b c d\n" * 30)
-    options = {"source": "en", "target": "fr", "workers": 1}
+    options = {"source": "en", "target": "fr", "workers": 1, "keep": ("all",)}
     with pytest.raises(UsageError, match="no pair of train has a placeholder"):
         seq2attn.prepare(tmp_path / "raw", tmp_path / "data", protect=True, **options)
     assert not (tmp_path / "data").exists()

@@ -32,7 +32,9 @@ def prepared(path: Path, tokenizer: str) -> Prepared:
         (corpus / f"{split}.en").write_text("\n".join(tiny.ENGLISH) + "\n")
         (corpus / f"{split}.fr").write_text("\n".join(tiny.FRENCH) + "\n")
     size = {"vocab_size": 90}
-    return seq2attn.prepare(corpus, path / "p", source="en", target="fr", tokenizer=tokenizer, **size)
+    return seq2attn.prepare(
+        corpus, path / "p", source="en", target="fr", tokenizer=tokenizer, keep=("all",), **size
+    )
 
 
 @pytest.mark.parametrize(

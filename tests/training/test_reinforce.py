@@ -110,7 +110,7 @@ class Case:
         )
 
     def objective(self, rows):
-        return self.trainer._objective(1)(self.batch(rows), 0).objective
+        return self.trainer.objective(1, self.trainer._baseline())(self.batch(rows), 0).objective
 
     def draws(self):
         """Every ordered draw of every step: (draws, T, k)."""
@@ -352,7 +352,7 @@ def test_update_goes_down_the_objective_and_reports_cross_entropy(tmp_path):
     ((number, batch),) = update.batches
     net.train()
     torch.manual_seed(mix(1, 1, number))
-    sums = trainer._objective(1)(batch, 0)
+    sums = trainer.objective(1, trainer._baseline())(batch, 0)
     assert sums.objective.item() != pytest.approx(sums.loss.item(), rel=0.1)
     gradients = torch.autograd.grad(sums.objective / update.tokens, trainer.gradient_step.parameters)
     after = [

@@ -8,9 +8,9 @@ from seq2attn.data.cleaning.habits import Habits
 Fault = Callable[[str, str, Habits], bool]
 
 _ERRORS = ("#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!", "#DIV/0!")  # of a spreadsheet
-_FILLERS = frozenset(
-    {"TODO", "TBD", "FIXME", "XXX", "N/A", "NULL", "???", "...", "…", "-", "–", "—", *_ERRORS}
-)
+_WORDS_TO_FILL = ("todo", "tbd", "fixme", "xxx", "null")  # in capitals
+_SIGNS = ("N/A", "???", "...", "…", "-", "–", "—")
+_FILLERS = frozenset([*map(str.upper, _WORDS_TO_FILL), *_SIGNS, *_ERRORS])
 _SENTENCE = 15  # characters of a text that is the same on both sides; a shorter one may be a name
 _LONG = 30  # characters of the longer side of a pair whose lengths say something
 _RATIO = 3.0  # of the lengths in characters, beside the usual ratio of the corpus

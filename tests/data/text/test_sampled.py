@@ -86,9 +86,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     for split in ("train", "valid"):
         (path / f"{split}.en").write_text("\n".join(tiny.ENGLISH) + "\n")
         (path / f"{split}.fr").write_text("\n".join(tiny.FRENCH) + "\n")
-    return seq2attn.prepare(
-        path, path / "out", source="en", target="fr", vocab_size=90, tokenizer="bpe", joint=False
-    )
+    options = {"source": "en", "target": "fr", "vocab_size": 90, "tokenizer": "bpe", "keep": ("all",)}
+    return seq2attn.prepare(path, path / "out", joint=False, **options)  # type: ignore[arg-type]
 
 
 def sampled(folder: Prepared) -> SampledTexts:
