@@ -15,7 +15,7 @@ Preset = Annotated[
         metavar="PRESET or FILE.toml",
         help="Settings to train with: a preset of `--list`, or a TOML file, which may begin with "
         'preset = "NAME".',
-        show_default=FIRST_PRESET,
+        show_default=f"{FIRST_PRESET}; with --data settings that fit the data",
     ),
 ]
 Data = Annotated[

@@ -437,9 +437,10 @@ def train(
     """Train a model, and return its run. It equals `seq2attn train` without the scores of the test splits,
     which `evaluate` gives.
 
-    `preset_or_file` is a preset of `presets()`, its name, or a TOML file; by default "first-try". `data` is a
-    prepared folder or a corpus, which is prepared first; by default the bundled corpus for the model. `out`
-    is the run directory; by default runs/CORPUS, or runs/CORPUS-PRESET if a preset or file is named.
+    `preset_or_file` is a preset of `presets()`, its name, or a TOML file; by default settings that
+    fit `data` or, for bundled texts, "first-try". `data` is a prepared folder or a corpus, which is prepared
+    first; by default the bundled corpus for the model. `out` is the run directory; by default runs/CORPUS, or
+    runs/CORPUS-PRESET if a preset or file is named.
     `settings` change the preset: `{"train.max_steps": 200, "train.seed": 2}`, or as on the command line
     `["train.max_steps=200", "train.seed=2"]`. `resume` continues the run in `out`, and `force` replaces it.
     `from_run` is a run whose model, tokenizers and best weights the training starts from, on new `data`; a

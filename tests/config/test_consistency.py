@@ -381,7 +381,8 @@ def _run_alone(rule: str, settings: list[str]) -> None:
     config.assign_all(tree, settings)
     unchecked = _unchecked(config.Config, tree)
     for section in (
-        *(unchecked, unchecked.model, unchecked.train, unchecked.train.self_critical, unchecked.search),
+        *(unchecked, unchecked.data, unchecked.model, unchecked.train, unchecked.train.self_critical),
+        unchecked.search,
         *(unchecked.model.encoder, unchecked.model.decoder, unchecked.model.attention),
     ):
         if rule in {one.__name__ for one in section.rules}:

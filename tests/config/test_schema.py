@@ -337,9 +337,16 @@ def test_an_idle_setting_says_why_where_its_condition_is_broken(
 def test_ignored_settings_are_those_that_training_ignores() -> None:
     images, text = ("model.modality.name", ("images",)), ("model.modality.name", ("text",))
     thawed, attends = ("model.encoder.frozen", (False,)), ("model.decoder.context_source", ("attention",))
-    adam, plateau, started = ("optimizer", ("adam", "adamw", "muon")), ("schedule", ("plateau",)), ("start_step", ())
+    adam, plateau, started = (
+        ("optimizer", ("adam", "adamw", "muon")),
+        ("schedule", ("plateau",)),
+        ("start_step", ()),
+    )
     expected = {
+        "data.protect": {text},
         "data.joint": {text},
+        "data.keep": {text},
+        "data.normalise": {text},
         "data.align": {text},
         "data.max_ratio": {text},
         "data.max_bad": {text},

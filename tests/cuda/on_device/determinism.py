@@ -11,7 +11,14 @@ from seq2attn.tasks.training import train
 from seq2attn.training import events
 
 SETTINGS = (
-    *("data.source=en", "data.target=fr", "data.tokenizer=word", "data.joint=false", "model.tied=none"),
+    *(
+        "data.source=en",
+        'data.keep=["all"]',
+        "data.target=fr",
+        "data.tokenizer=word",
+        "data.joint=false",
+        "model.tied=none",
+    ),
     *("model.embedding=8", "model.encoder.size=8", "model.decoder.size=8"),
     *("train.max_steps=2", "train.validate_every=2", "train.batch_tokens=200", "train.deterministic=true"),
 )
