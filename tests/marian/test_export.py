@@ -72,6 +72,7 @@ def test_own_run_computes_the_same_in_transformers(name: str, tmp_path: Path) ->
     check(run, tmp_path / "out", 15)
 
 
+@pytest.mark.slow
 def test_trained_run_computes_the_same_in_transformers(tmp_path: Path) -> None:
     run = exported.save(tmp_path / "run", OWN["two vocabularies"], exported.trained(OWN["two vocabularies"]))
     export_transformers(run, tmp_path / "out")
