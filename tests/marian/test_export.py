@@ -90,7 +90,7 @@ def test_trained_run_computes_the_same_in_transformers(tmp_path: Path) -> None:
 def test_thousand_of_thousand_greedy_outputs_are_the_same(name: str, tmp_path: Path) -> None:
     run = exported.save(tmp_path / "run", OWN[name], exported.random(OWN[name]))
     export_transformers(run, tmp_path / "out")
-    check(run, tmp_path / "out", 1000)
+    check(run, tmp_path / "out", 1000, diverse=False)
 
 
 @pytest.mark.parametrize(
